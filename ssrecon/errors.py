@@ -1,0 +1,47 @@
+"""The errors a user meets: each names the file or the thing, what was found and what was expected."""
+
+
+class SsreconError(Exception):
+    """The base of every error this package raises on purpose; the command line prints its text without a traceback."""
+
+    exit_code = 1
+
+
+class BadInput(SsreconError):
+    """A file, scan or argument that cannot be used as it is.
+
+    ``BadInput("file.h5", found="no dataset 'kspace'", expected="a fastMRI file with (slice, coil, readout, phase) k-space")``
+    """
+
+    exit_code = 2
+
+    def __init__(self, where: object, found: str, expected: str):
+        self.where, self.found, self.expected = str(where), found, expected
+        super().__init__(f"{where}: found {found}; expected {expected}")
+
+    def __reduce__(self):
+        return type(self), (self.where, self.found, self.expected)
+
+
+class BadRecipe(BadInput):
+    """A recipe, override or checkpoint description with an unknown field, a wrong type or a value out of range."""
+
+    exit_code = 3
+
+
+class NoCalibration(BadInput):
+    """A scan without a calibration region large enough for its coil sensitivities."""
+
+    exit_code = 4
+
+
+class OutputInUse(BadInput):
+    """An output folder that holds something this run must not overwrite."""
+
+    exit_code = 5
+
+
+class TrainingDiverged(SsreconError):
+    """A non-finite loss or gradient; names step, scan and term. The last good checkpoint is kept."""
+
+    exit_code = 6

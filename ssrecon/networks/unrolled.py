@@ -1,0 +1,87 @@
+"""The physics-guided unrolled network of SSDU and MoDL."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Complex
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from ssrecon.algorithms import conjugate_gradient, implicit_conjugate_gradient
+from ssrecon.networks.base import DenoiserSpec, NetworkSpec
+from ssrecon.networks.denoisers import ResNet, as_channels, as_image
+from ssrecon.operators import encoding
+from ssrecon.scan import CalibratedScan, Estimate
+
+
+@dataclass(frozen=True)
+class Unrolled(NetworkSpec):
+    r"""Variable splitting with quadratic penalty, unrolled: from :math:`x = E^H y`, `unrolls` times
+
+    .. math:: z = R_\theta(x), \qquad x = (E^H E + \mu I)^{-1} (E^H y + \mu z)
+
+    with `cg_iterations` steps of conjugate gradients and a learned scalar :math:`\mu` of unconstrained sign, as published. With ``ResNet()`` the
+    SSDU network (1,145,089 parameters; 592,129 tied), with ``CNN()`` the MoDL network (113,413).
+
+    Yaman et al. doi:10.1002/mrm.28378; Aggarwal et al. doi:10.1109/TMI.2018.2865356
+    """
+
+    denoiser: DenoiserSpec = ResNet()
+    unrolls: int = 10
+    cg_iterations: int = 10
+    mu: float = 0.05
+    """Initial value."""
+    maps: int = 1
+    """Map sets of the csm it is made for: they become channels of the denoiser."""
+    shared: bool = True
+    """One denoiser for all unrolls, as published, or one each."""
+    mixed_precision: bool = False
+    """Run the denoiser in bfloat16; the k-space arithmetic stays in single precision."""
+    implicit_backward: bool = False
+    """Differentiate the converged solve instead of the truncated iteration: less memory, exact only where it converged."""
+    recompute: bool = False
+    """Recompute each unroll in the backward pass: memory of one unroll for a third more time."""
+    padding_is_known: bool = False
+    """Let data consistency hold zero-padded samples at zero, as SSDU's published code does."""
+
+    def build(self, seed: int) -> nn.Module:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return UnrolledNetwork(self)
+
+
+class UnrolledNetwork(nn.Module):
+    """The module that an `Unrolled` describes."""
+
+    def __init__(self, spec: Unrolled):
+        super().__init__()
+        self.spec = spec
+        count = 1 if spec.shared else spec.unrolls
+        self.denoisers = nn.ModuleList(spec.denoiser.build(spec.maps) for _ in range(count)).to(memory_format=torch.channels_last)
+        self.mu = nn.Parameter(torch.tensor(spec.mu))
+
+    def forward(self, scan: CalibratedScan) -> Estimate:
+        if scan.csm.shape[1] != self.spec.maps:
+            raise ValueError(f"this network was made for {self.spec.maps} map sets, scan {scan.ids[0]} has {scan.csm.shape[1]}")
+        known = replace(scan, mask=scan.mask | scan.padding) if self.spec.padding_is_known else scan
+        operator = encoding(known)
+        zero_filled = encoding(scan).adjoint(scan.kspace)
+
+        def unroll(x: Tensor, index: int) -> Tensor:
+            z = self._denoise(x, self.denoisers[index % len(self.denoisers)])
+            rhs = zero_filled + self.mu * z
+            if self.spec.implicit_backward:
+                return implicit_conjugate_gradient(operator.gram, rhs, self.mu, self.spec.cg_iterations)
+            return conjugate_gradient(operator.gram, rhs, shift=self.mu, iterations=self.spec.cg_iterations)
+
+        x = zero_filled
+        for index in range(self.spec.unrolls):
+            if self.spec.recompute and torch.is_grad_enabled():
+                x = checkpoint(unroll, x, index, use_reentrant=False)
+            else:
+                x = unroll(x, index)
+        return Estimate(x)
+
+    def _denoise(self, x: Complex[Tensor, "batch frames maps *x"], denoiser: nn.Module) -> Complex[Tensor, "batch frames maps *x"]:
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.spec.mixed_precision):
+            return as_image(denoiser(as_channels(x)), like=x)

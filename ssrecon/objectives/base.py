@@ -1,0 +1,41 @@
+"""What a training method is: a loss, and the rule by which its network reconstructs, side by side in one frozen object."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from jaxtyping import Float
+from torch import Tensor
+
+from ssrecon.draw import Draw
+from ssrecon.scan import CalibratedScan, Estimate
+
+Network = Callable[[CalibratedScan], Estimate]
+
+
+@dataclass(frozen=True)
+class Loss:
+    """One value a scan, and the named terms it is the sum of where there are several."""
+
+    per_scan: Float[Tensor, " batch"]
+    terms: Mapping[str, Float[Tensor, " batch"]] = field(default_factory=dict)
+
+    @property
+    def mean(self) -> Float[Tensor, ""]:
+        """What is differentiated: distances are computed per scan and averaged, so that batch-mates do not matter."""
+        return self.per_scan.mean()
+
+
+class Objective(ABC):
+    """A training method. The network is an argument: any `module(scan) -> Estimate` will do."""
+
+    needs_reference: ClassVar[bool] = False
+    """Only where this is True does the trainer hand over the fully sampled reference."""
+
+    @abstractmethod
+    def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draw: Draw) -> Loss: ...
+
+    def reconstruct(self, network: Network, scan: CalibratedScan, draw: Draw) -> Estimate:
+        """The method's own rule at test time; by default the network sees everything that was acquired."""
+        return network(scan)

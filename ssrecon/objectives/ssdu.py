@@ -1,0 +1,37 @@
+"""SSDU: self-supervised learning via data undersampling."""
+
+from dataclasses import dataclass
+
+from ssrecon.draw import Draw
+from ssrecon.objectives.base import Loss, Network, Objective
+from ssrecon.objectives.distances import Distance, NormalizedL1L2
+from ssrecon.operators import encoding
+from ssrecon.partition import Gaussian, Partition, Partitioner
+from ssrecon.scan import CalibratedScan
+
+
+@dataclass(frozen=True)
+class SSDU(Objective):
+    r"""Split :math:`\Omega = \Theta \cup \Lambda`; reconstruct from :math:`\Theta`, compare with what was measured on :math:`\Lambda`:
+
+    .. math:: L\big(y_\Lambda,\ E_\Lambda f(y_\Theta, E_\Theta)\big)
+
+    As published, a scan's split is drawn once and kept for the whole training, and :math:`\Lambda` may lie in the calibration region except for
+    its protected centre. At test time: all of :math:`\Omega`.
+
+    Yaman et al. Self-supervised learning of physics-guided reconstruction neural networks without fully sampled reference data.
+    Magn Reson Med 84:3172-3191 (2020). doi:10.1002/mrm.28378
+    """
+
+    partitioner: Partitioner = Gaussian(loss_fraction=0.4)
+    distance: Distance = NormalizedL1L2()
+
+    def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draw: Draw) -> Loss:
+        return held_out_loss(network, scan, self.partitioner.split(scan, draw.at(0)), self.distance)
+
+
+def held_out_loss(network: Network, scan: CalibratedScan, part: Partition, distance: Distance) -> Loss:
+    """What SSDU and its successors share: the network sees Theta, its prediction is compared with the measurement on Lambda."""
+    estimate = network(scan.on(part.theta))
+    held_out = scan.on(part.lambda_)
+    return Loss(distance(encoding(held_out)(estimate.image), held_out.kspace))

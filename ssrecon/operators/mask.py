@@ -1,0 +1,25 @@
+"""Sampling: which k-space locations were acquired."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Complex
+from torch import Tensor
+
+from ssrecon.operators.linear import LinearOperator
+
+
+@dataclass(frozen=True, eq=False)
+class Mask(LinearOperator):
+    """Keep the samples of a boolean mask, drop the others with `where`, so that a NaN outside it does no harm."""
+
+    mask: Bool[Tensor, "batch frames 1 *k"]
+
+    def __call__(self, x: Complex[Tensor, "batch frames coils *k"]) -> Complex[Tensor, "batch frames coils *k"]:
+        return torch.where(self.mask, x, 0)
+
+    def adjoint(self, y: Complex[Tensor, "batch frames coils *k"]) -> Complex[Tensor, "batch frames coils *k"]:
+        return torch.where(self.mask, y, 0)
+
+    def gram(self, x: Complex[Tensor, "batch frames coils *k"]) -> Complex[Tensor, "batch frames coils *k"]:
+        return torch.where(self.mask, x, 0)
