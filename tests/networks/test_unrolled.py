@@ -1,0 +1,113 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from ssrecon.networks import CNN, ResNet, Unrolled
+from ssrecon.networks.denoisers import as_channels, as_image
+from ssrecon.operators import sense
+from tests.laws.operators import random_like
+from tests.scans import make_scan
+
+SMALL = Unrolled(ResNet(blocks=1, channels=4), unrolls=2, cg_iterations=3)
+
+
+def count(spec):
+    return sum(parameter.numel() for parameter in spec.build(seed=0).parameters())
+
+
+def test_published_parameter_counts():
+    assert count(Unrolled(ResNet(blocks=15, channels=64, tied=True))) == 592_129
+    assert count(Unrolled(ResNet(blocks=15, channels=64))) == 1_145_089
+    assert count(Unrolled(CNN(layers=5, channels=64))) == 113_413
+
+
+@pytest.mark.parametrize(("frames", "maps"), [(1, 1), (3, 1), (1, 2), (3, 2)])
+def test_channels_and_back(frames, maps):
+    image = random_like((2, frames, maps, 5, 6), 0)
+    channels = as_channels(image)
+    assert channels.shape == (2 * frames, 2 * maps, 5, 6)
+    torch.testing.assert_close(channels[frames, 1], image[1, 0, 0].imag)
+    torch.testing.assert_close(as_image(channels, like=image), image)
+
+
+def test_one_map_set_enters_channels_last_without_a_copy():
+    image = random_like((2, 1, 1, 5, 6), 0)
+    channels = as_channels(image)
+    assert channels.is_contiguous(memory_format=torch.channels_last)
+    assert channels.data_ptr() == image.data_ptr()
+
+
+@pytest.mark.parametrize(("frames", "maps"), [(1, 1), (3, 2)])
+def test_shapes_and_gradients(frames, maps):
+    network = replace(SMALL, maps=maps).build(0)
+    image = network(make_scan(frames=frames, maps=maps)).image
+    assert image.shape == (1, frames, maps, 32, 32)
+    image.abs().sum().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in network.parameters())
+
+
+def test_same_seed_same_weights_without_touching_torchs_generator():
+    before = torch.get_rng_state()
+    first, second, other = SMALL.build(3), SMALL.build(3), SMALL.build(4)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
+    assert not torch.equal(first.denoisers[0].first.weight, other.denoisers[0].first.weight)
+
+
+def test_a_zero_denoiser_leaves_regularised_cg_sense():
+    scan = make_scan()
+    network = replace(SMALL, unrolls=1, cg_iterations=40).build(0)
+    torch.nn.init.zeros_(network.denoisers[0].last.weight)
+    x = network(scan).image
+    operator = sense(scan.mask, scan.csm)
+    torch.testing.assert_close(operator.gram(x) + 0.05 * x, operator.adjoint(scan.kspace), atol=1e-5, rtol=1e-4)
+
+
+def test_recomputing_changes_memory_and_not_gradients():
+    scan, grads = make_scan(), []
+    for recompute in (False, True):
+        network = replace(SMALL, recompute=recompute).build(0)
+        network(scan).image.abs().sum().backward()
+        grads.append([p.grad for p in network.parameters()])
+    for a, b in zip(*grads, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_unshared_unrolls_have_their_own_weights():
+    assert count(replace(SMALL, shared=False)) - 1 == 2 * (count(SMALL) - 1)
+
+
+def test_mixed_precision_stays_close_and_keeps_kspace_in_single_precision():
+    scan = make_scan()
+    full, mixed = SMALL.build(0)(scan).image, replace(SMALL, mixed_precision=True).build(0)(scan).image
+    assert mixed.dtype == torch.complex64
+    assert 0 < torch.linalg.vector_norm(full - mixed) / torch.linalg.vector_norm(full) < 0.05
+
+
+def test_known_padding_is_data_only_on_request():
+    scan = make_scan()
+    padding = torch.zeros_like(scan.mask)
+    padding[..., 1, :] = ~scan.mask[..., 1, :]
+    padded = replace(scan, padding=padding)
+    assert torch.equal(SMALL.build(0)(padded).image, SMALL.build(0)(scan).image)
+    assert not torch.equal(replace(SMALL, padding_is_known=True).build(0)(padded).image, SMALL.build(0)(scan).image)
+
+
+def test_wrong_number_of_map_sets_is_refused():
+    with pytest.raises(ValueError, match="made for 1 map sets, scan phantom/slice-000 has 2"):
+        SMALL.build(0)(make_scan(maps=2))
+
+
+def test_operator_calls_of_a_step(monkeypatch):
+    """Exactly unrolls x CG iterations grams forward and as many backward."""
+    import sys
+
+    module = sys.modules["ssrecon.operators.encoding"]
+    calls = []
+    original = module._gram
+    monkeypatch.setattr(module, "_gram", lambda *a: calls.append(1) or original(*a))
+    image = SMALL.build(0)(make_scan()).image
+    assert len(calls) == 2 * 3
+    image.abs().sum().backward()
+    assert len(calls) == 2 * 2 * 3

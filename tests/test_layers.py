@@ -1,0 +1,39 @@
+"""Data walks one way: a file imports only from layers below its own."""
+
+import ast
+from pathlib import Path
+
+import ssrecon
+
+LAYERS = [
+    {"errors"},
+    {"scan", "draw", "metrics", "provenance", "progress", "files", "description"},
+    {"operators"},
+    {"algorithms"},
+    {"archive", "undersampling", "calibrate", "partition", "store", "domain", "checkpoint", "distributed", "history"},
+    {"networks", "baselines", "loader"},
+    {"objectives"},
+    {"recipe", "validation"},
+    {"simulate", "prepare", "train", "evaluate", "reconstruct"},
+    {"preflight", "overrides"},
+    {"study"},
+    {"cli"},
+]
+# The calibration region decides what may train: the verdict of an archive asks for it. The one arrow between peers' rooms.
+ALLOWED = {("undersampling", "archive"), ("prepare", "store")}
+
+
+def test_imports_point_down():
+    root = Path(ssrecon.__file__).parent
+    level = {room: number for number, rooms in enumerate(LAYERS) for room in rooms}
+    wrong = []
+    for path in root.rglob("*.py"):
+        room = path.relative_to(root).parts[0].removesuffix(".py")
+        if room == "__init__":
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [node.module] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            for other in (name.split(".")[1] for name in names if name and name.startswith("ssrecon.")):
+                if other != room and level[other] >= level[room] and (room, other) not in ALLOWED:
+                    wrong.append(f"{path.relative_to(root)} imports {other}")
+    assert not wrong, "\n".join(wrong)
