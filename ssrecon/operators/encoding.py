@@ -1,5 +1,6 @@
 """The encoding operator of parallel imaging, with the gram that every iteration runs on."""
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -37,20 +38,60 @@ class Sense(LinearOperator):
 
     def gram(self, x: Complex[Tensor, "batch frames maps *x"]) -> Complex[Tensor, "batch frames maps *x"]:
         r""":math:`E^H E x = S^H F^H M F S x`, differentiable in x and csm, keeping no coil images for the backward pass."""
-        return _Gram.apply(x, self.csm, *self._weights)
+        return _Gram.apply(x, self.csm, self._layout)
 
     @cached_property
-    def _weights(self) -> tuple[Tensor, tuple[int, ...]]:
-        # F^H M F is a circular convolution and so commutes with any shift of the image: with the mask shifted once, the gram needs no
-        # shift at all. Along an axis on which the mask is constant (the readout, where lines were acquired) F^H and F cancel, and
-        # that axis is not transformed.
-        dims = self.csm.ndim - 3
-        axes = tuple(axis for axis in range(-dims, 0) if not _constant_along(self.mask, axis)) or (-1,)
-        size = 1
-        for axis in axes:
-            size *= self.mask.shape[axis]
-        weights = torch.fft.ifftshift(self.mask, dim=tuple(range(-dims, 0))).to(self.csm.real.dtype) / size
-        return weights, axes
+    def _layout(self) -> "_Layout":
+        return _Layout.of(self.mask, self.csm.detach())
+
+
+@dataclass(frozen=True, eq=False)
+class _Layout:
+    """Mask and csm as the gram wants them.
+
+    F^H M F is a circular convolution and so commutes with any shift of the image: with the mask shifted once, the gram needs no shift at
+    all. Along an axis on which the mask is constant (the readout, where lines were acquired) F^H and F cancel and that axis is not
+    transformed; if it is the last, it goes to the front, because transforms of contiguous lines are several times faster.
+    """
+
+    csm: Tensor
+    conj: Tensor
+    weights: Tensor
+    """The shifted mask over the length of the transforms; complex, because a product of mixed types is converted on the way, at length."""
+    axes: tuple[int, ...]
+    turned: bool
+
+    @staticmethod
+    def of(mask: Tensor, csm: Tensor) -> "_Layout":
+        dims = csm.ndim - 3
+        axes = tuple(axis for axis in range(-dims, 0) if not _constant_along(mask, axis)) or (-1,)
+        weights = torch.fft.ifftshift(mask, dim=tuple(range(-dims, 0))).to(csm.dtype)
+        turned = axes[-1] != -1
+        if turned:
+            weights, csm = weights[..., :1].movedim(-1, -dims), csm.movedim(-1, -dims)
+            axes = tuple(axis + 1 for axis in axes)
+        weights = weights / math.prod(weights.shape[axis] for axis in axes)
+        return _Layout(csm.contiguous(), csm.conj().resolve_conj().contiguous(), weights.contiguous(), axes, turned)
+
+    def turn(self, x: Tensor, images: int) -> Tensor:
+        """Into this layout; `images` leading axes are not of the image."""
+        return x.movedim(-1, images).contiguous() if self.turned else x
+
+    def turn_back(self, x: Tensor, images: int) -> Tensor:
+        return x.movedim(images, -1).contiguous() if self.turned else x
+
+    def convolve(self, coil_images: Tensor) -> Tensor:
+        spectrum = torch.fft.fftn(coil_images, dim=self.axes)
+        spectrum *= self.weights
+        return torch.fft.ifftn(spectrum, dim=self.axes, norm="forward")
+
+    def blocks(self, x: Tensor) -> list[slice]:
+        """Of coils: on a CPU as many as fit the cache, elsewhere all."""
+        coils = self.csm.shape[2]
+        if x.device.type != "cpu":
+            return [slice(0, coils)]
+        step = max(1, CACHE_BYTES * x.shape[2] // (x.element_size() * x.numel()))
+        return [slice(first, first + step) for first in range(0, coils, step)]
 
 
 def _constant_along(mask: Tensor, axis: int) -> bool:
@@ -61,52 +102,44 @@ class _Gram(torch.autograd.Function):
     """Self-adjoint: the backward pass for x is another gram, so that nothing of a coil's size is stored."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, csm: Tensor, weights: Tensor, axes: tuple[int, ...]) -> Tensor:
-        ctx.save_for_backward(x if csm.requires_grad else None, csm, weights)
-        ctx.axes = axes
-        return _gram(x, csm, weights, axes)
+    def forward(ctx: Any, x: Tensor, csm: Tensor, layout: _Layout) -> Tensor:
+        ctx.save_for_backward(x if csm.requires_grad else None)
+        ctx.layout = layout
+        return _gram(x, layout)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
-        x, csm, weights = ctx.saved_tensors
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        (x,) = ctx.saved_tensors
         (grad,) = grads
-        grad_x = _gram(grad, csm, weights, ctx.axes) if ctx.needs_input_grad[0] else None
-        grad_csm = _gram_csm(x, grad, csm, weights, ctx.axes) if ctx.needs_input_grad[1] else None
-        return grad_x, grad_csm, None, None
+        grad_x = _gram(grad, ctx.layout) if ctx.needs_input_grad[0] else None
+        grad_csm = _gram_csm(x, grad, ctx.layout) if ctx.needs_input_grad[1] else None
+        return grad_x, grad_csm, None
 
 
-def _coil_blocks(x: Tensor, csm: Tensor) -> list[slice]:
-    coils = csm.shape[2]
-    if x.device.type != "cpu":
-        return [slice(0, coils)]
-    coil_bytes = x.element_size() * x.numel() // x.shape[2]
-    step = max(1, CACHE_BYTES // coil_bytes)
-    return [slice(first, first + step) for first in range(0, coils, step)]
-
-
-def _convolve(coil_images: Tensor, weights: Tensor, axes: tuple[int, ...]) -> Tensor:
-    spectrum = torch.fft.fftn(coil_images, dim=axes)
-    spectrum *= weights
-    return torch.fft.ifftn(spectrum, dim=axes, norm="forward")
-
-
-def _gram(x: Tensor, csm: Tensor, weights: Tensor, axes: tuple[int, ...]) -> Tensor:
+def _gram(x: Tensor, layout: _Layout) -> Tensor:
+    x = layout.turn(x, 3)
     total = torch.zeros_like(x)
-    for block in _coil_blocks(x, csm):
-        maps = Sensitivity(csm[:, :, block])
-        total += maps.adjoint(_convolve(maps(x), weights, axes))
-    return total
+    for block in layout.blocks(x):
+        convolved = layout.convolve(Sensitivity(layout.csm[:, :, block])(x))
+        conj = layout.conj[:, :, block]
+        if x.device.type != "cpu":
+            total = (convolved.unsqueeze(2) * conj.unsqueeze(1)).sum(dim=3)
+        else:
+            for coil in range(conj.shape[2]):
+                total.addcmul_(convolved[:, :, coil : coil + 1], conj[:, None, :, coil])
+    return layout.turn_back(total, 3)
 
 
-def _gram_csm(x: Tensor, grad: Tensor, csm: Tensor, weights: Tensor, axes: tuple[int, ...]) -> Tensor:
+def _gram_csm(x: Tensor, grad: Tensor, layout: _Layout) -> Tensor:
     r"""For :math:`g = \sum_c \bar s_c C(s_c x)` with self-adjoint C: :math:`\partial s_c = \bar g\, C(s_c x) + \bar x\, C(s_c g)`."""
-    result = torch.empty_like(csm)
-    for block in _coil_blocks(x, csm):
-        maps = Sensitivity(csm[:, :, block])
-        through_x, through_grad = _convolve(maps(x), weights, axes), _convolve(maps(grad), weights, axes)
+    x, grad = layout.turn(x, 3), layout.turn(grad, 3)
+    result = torch.empty_like(layout.csm)
+    for block in layout.blocks(x):
+        maps = Sensitivity(layout.csm[:, :, block])
+        through_x, through_grad = layout.convolve(maps(x)), layout.convolve(maps(grad))
         outer = grad.conj().unsqueeze(3) * through_x.unsqueeze(2) + x.conj().unsqueeze(3) * through_grad.unsqueeze(2)
         result[:, :, block] = outer.sum(dim=1)
-    return result
+    return layout.turn_back(result, 3)
 
 
 def sense(mask: Bool[Tensor, "batch frames 1 *k"], csm: Complex[Tensor, "batch maps coils *x"]) -> LinearOperator:

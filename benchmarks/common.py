@@ -1,0 +1,67 @@
+"""What the benchmarks share: the device's name, medians of interleaved runs, results as dated JSON."""
+
+import json
+import platform
+import resource
+import sys
+import time
+from collections.abc import Callable, Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import torch
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def device_name(device: str | torch.device = "cpu") -> str:
+    """The GPU's name, or the processor's with the number of threads."""
+    if torch.device(device).type == "cuda":
+        return torch.cuda.get_device_name(device)
+    model = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        model = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        pass
+    return f"{model}, {torch.get_num_threads()} threads"
+
+
+def synchronize(device: str | torch.device) -> None:
+    if torch.device(device).type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def seconds(functions: Mapping[str, Callable[[], Any]], repeats: int = 9, device: str | torch.device = "cpu") -> dict[str, float]:
+    """Median seconds of each function, run in turn, A B C A B C ..., so that a drift of the machine's speed meets all of them alike."""
+    times: dict[str, list[float]] = {name: [] for name in functions}
+    for name, function in functions.items():
+        function()
+    for _ in range(repeats):
+        for name, function in functions.items():
+            synchronize(device)
+            started = time.perf_counter()
+            function()
+            synchronize(device)
+            times[name].append(time.perf_counter() - started)
+    return {name: sorted(values)[len(values) // 2] for name, values in times.items()}
+
+
+def peak_memory(device: str | torch.device = "cpu") -> int:
+    """Bytes at the process's highest so far (GPU: allocated since the last reset)."""
+    if torch.device(device).type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def write_result(name: str, result: Mapping[str, Any], device: str | torch.device = "cpu") -> Path:
+    """``benchmarks/results/NAME-DEVICE.json`` with device, date and versions; printed as well."""
+    record = {"device": device_name(device), "date": date.today().isoformat(), "torch": torch.__version__, **result}
+    text = json.dumps(record, indent=1)
+    print(text)
+    RESULTS.mkdir(exist_ok=True)
+    kind = "".join(c if c.isalnum() else "-" for c in device_name(device).lower()).strip("-")
+    path = RESULTS / f"{name}-{kind}.json"
+    path.write_text(text + "\n")
+    return path
