@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import torch
 from jaxtyping import Complex, Float
@@ -56,7 +57,7 @@ class Wavelet(LinearOperator):
 
     def crop(self, x: Tensor) -> Tensor:
         """The adjoint of `pad`."""
-        return x[(..., *(slice(0, size) for size in self.shape))]
+        return x[_box(self.shape)]
 
     def __call__(self, x: Complex[Tensor, "*batch_x"]) -> Complex[Tensor, "*batch_padded"]:
         return self.analysis(self.pad(x))
@@ -107,8 +108,12 @@ def _synthesis(y: Tensor, dims: int, levels: int) -> Tensor:
     return x
 
 
-def _corner(x: Tensor, dims: int) -> tuple:
-    return (..., *(slice(0, size // 2) for size in x.shape[-dims:]))
+def _corner(x: Tensor, dims: int) -> Any:
+    return _box(tuple(size // 2 for size in x.shape[-dims:]))
+
+
+def _box(sizes: tuple[int, ...]) -> Any:
+    return (..., *(slice(0, size) for size in sizes))
 
 
 def _along(matrix: Float[Tensor, "n n"], x: Tensor, axis: int) -> Tensor:

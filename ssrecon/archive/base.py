@@ -1,0 +1,234 @@
+"""What an archive is, and how the format of a file or folder is found from its content."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import cache, cached_property
+from importlib import import_module
+from inspect import isabstract
+from pathlib import Path
+from pkgutil import walk_packages
+from typing import ClassVar
+
+from ssrecon.archive.verdict import verdict
+from ssrecon.errors import BadInput
+from ssrecon.progress import track
+from ssrecon.scan import Header, Scan
+
+UNREADABLE = (OSError, RuntimeError, KeyError, ValueError)
+"""What h5py raises on files that are not HDF5, or are damaged."""
+
+DESCRIBED_IN_FULL = 64
+"""Up to this many scans `Archive.describe` reads every scan; in a larger archive it reads the middle one of each volume and says so."""
+
+NOT_DATA = {".txt", ".md", ".json", ".csv", ".yaml", ".yml", ".png", ".jpg", ".jpeg", ".pdf", ".html", ".log", ".xml", ".py", ".lst"}
+"""Files that lie beside data; in a folder they are passed over without a word."""
+
+
+class Archive(ABC):
+    """Scans that can be listed cheaply and read one at a time. A new format is one new file in `ssrecon.archive` with one subclass."""
+
+    layout: ClassVar[str] = ""
+    """The format in words, for messages; empty where nothing on a disk is in it."""
+
+    path: Path
+
+    @classmethod
+    @abstractmethod
+    def recognises(cls, path: Path) -> bool:
+        """Whether `path` holds this format: from its content, not from its name. Never raises."""
+
+    @property
+    @abstractmethod
+    def headers(self) -> tuple[Header, ...]:
+        """One header a scan, in the order of the archive, without reading samples. Raises `BadInput` naming the file."""
+
+    @abstractmethod
+    def read(self, scan_id: str) -> Scan:
+        """One scan, and only that, from the disk. Raises `BadInput` naming the file, what was found and what was expected."""
+
+    @property
+    def skipped(self) -> Mapping[str, str]:
+        """Files of a folder that could not be used, each with the reason."""
+        return {}
+
+    def __len__(self) -> int:
+        return len(self.headers)
+
+    def __iter__(self) -> Iterator[Scan]:
+        return (self.read(header.scan_id) for header in self.headers)
+
+    def volumes(self) -> dict[str, tuple[str, ...]]:
+        """The scan ids of each volume."""
+        ids: dict[str, tuple[str, ...]] = {}
+        for header in self.headers:
+            ids[header.volume_id] = (*ids.get(header.volume_id, ()), header.scan_id)
+        return ids
+
+    def describe(self) -> str:
+        """What was found, scan by scan (one line for the scans of a volume that are alike), with a first verdict: may it train."""
+        in_full = len(self) <= DESCRIBED_IN_FULL
+        volumes = self.volumes()
+        subjects = {header.subject for header in self.headers}
+        lines = [f"{self.path}: {type(self).__name__}, {len(self)} scans, {len(volumes)} volumes, {len(subjects)} subjects"]
+        if not in_full:
+            lines.append("of each volume the middle scan was read")
+        for volume_id, ids in track(volumes.items(), "reading"):
+            lines += self._describe_volume(volume_id, ids if in_full else ids[len(ids) // 2 : len(ids) // 2 + 1])
+        lines += [f"  not read: {name}: {reason}" for name, reason in self.skipped.items()]
+        return "\n".join(lines)
+
+    def _describe_volume(self, volume_id: str, ids: tuple[str, ...]) -> list[str]:
+        found: dict[str, list[str]] = {}
+        for scan_id in ids:
+            found.setdefault(self._describe_scan(scan_id), []).append(scan_id)
+        if len(found) == 1:
+            return [f"  {volume_id} ({len(ids)} scans): {text}" for text in found]
+        return [f"  {members[0]}{f' and {len(members) - 1} more' if members[1:] else ''}: {text}" for text, members in found.items()]
+
+    def _describe_scan(self, scan_id: str) -> str:
+        try:
+            scan = self.read(scan_id)
+        except BadInput as error:
+            return f"cannot be read: found {error.found}; expected {error.expected}"
+        notes = "".join(f"; {key}: {text}" for key, text in scan.header.notes.items())
+        return f"{verdict(scan)}{notes}"
+
+
+class Folder(Archive):
+    """The files of a folder and its subfolders, each in its own format. Scans of a subfolder carry its name in front of theirs.
+
+    Files that cannot be used do not stop the others: they are in `skipped` and in `describe`.
+    """
+
+    def __init__(self, path: Path | str):
+        self.path = Path(path)
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        return path.is_dir() and any(_formats_of(file) for file in _data_files(path))
+
+    @cached_property
+    def _contents(self) -> tuple[dict[str, tuple[Archive, str, Header]], dict[str, str]]:
+        scans: dict[str, tuple[Archive, str, Header]] = {}
+        skipped: dict[str, str] = {}
+        for file in track(_data_files(self.path), "listing"):
+            name = file.relative_to(self.path)
+            try:
+                archive = _open_file(file)
+                listed = archive.headers
+            except BadInput as error:
+                skipped[name.as_posix()] = f"found {error.found}; expected {error.expected}"
+                continue
+            for header in listed:
+                inside = _within(header, name.parent)
+                if inside.scan_id in scans:
+                    other = scans[inside.scan_id][0].path
+                    raise BadInput(file, found=f"scan {inside.scan_id}, which is also in {other}", expected="different names")
+                scans[inside.scan_id] = (archive, header.scan_id, inside)
+        if not scans:
+            reasons = "; ".join(f"{name}: {reason}" for name, reason in skipped.items())
+            raise BadInput(self.path, found=f"no scan ({reasons or 'no files'})", expected=_known())
+        return scans, skipped
+
+    @property
+    def skipped(self) -> Mapping[str, str]:
+        return self._contents[1]
+
+    @cached_property
+    def headers(self) -> tuple[Header, ...]:
+        return tuple(header for _, _, header in self._contents[0].values())
+
+    def read(self, scan_id: str) -> Scan:
+        scans = self._contents[0]
+        if scan_id not in scans:
+            raise unknown_scan(self.path, scan_id, tuple(scans))
+        archive, inner_id, _ = scans[scan_id]
+        scan = archive.read(inner_id)
+        return replace(scan, header=_within(scan.header, archive.path.parent.relative_to(self.path)))
+
+
+def open_archive(path: Path | str) -> Archive:
+    """Open a file or a folder in whichever format its content is.
+
+    Raises `BadInput` where there is nothing, nothing readable, or nothing in a known layout.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise BadInput(path, found="no such file or folder", expected=_known())
+    if not path.is_dir():
+        return _open_file(path)
+    whole = _formats_of(path)
+    archive = whole[0](path) if whole else Folder(path)  # type: ignore[call-arg]
+    _ = archive.headers  # an empty or unreadable archive is an error now, not at the first scan
+    return archive
+
+
+@cache
+def formats() -> tuple[type[Archive], ...]:
+    """Every archive format of this package, found by walking it."""
+    package = import_module("ssrecon.archive")
+    for module in walk_packages(package.__path__, "ssrecon.archive."):
+        import_module(module.name)
+    found: list[type[Archive]] = []
+    stack: list[type[Archive]] = [Archive]  # type: ignore[type-abstract]
+    while stack:
+        for child in stack.pop().__subclasses__():
+            if child not in found:
+                found.append(child)
+                stack.append(child)
+    known = [kind for kind in found if not isabstract(kind) and kind is not Folder and kind.__module__.startswith("ssrecon.archive.")]
+    return tuple(sorted(known, key=lambda kind: kind.__name__))
+
+
+def unknown_scan(path: Path, scan_id: str, known: tuple[str, ...]) -> BadInput:
+    """The error for a scan id that an archive does not hold."""
+    listed = ", ".join(known[:3]) + (f" ... ({len(known)} in all)" if len(known) > 3 else "")
+    return BadInput(path, found=f"no scan {scan_id!r}", expected=f"one of {listed}")
+
+
+def _known() -> str:
+    return " or ".join(kind.layout for kind in formats() if kind.layout)
+
+
+def _formats_of(path: Path) -> list[type[Archive]]:
+    return [kind for kind in formats() if kind.recognises(path)]
+
+
+def _open_file(path: Path) -> Archive:
+    kinds = _formats_of(path)
+    if kinds:
+        return kinds[0](path)  # type: ignore[call-arg]
+    raise BadInput(path, found=_content(path), expected=_known())
+
+
+def _content(path: Path) -> str:
+    """What a file of no known format holds, in words."""
+    import h5py
+
+    with path.open("rb") as file:
+        start = file.read(8)
+    if not start:
+        return "an empty file"
+    if start != b"\x89HDF\r\n\x1a\n":
+        return f"not an HDF5 file (it starts with {start!r})"
+    try:
+        with h5py.File(path) as opened:
+            return f"an HDF5 file of an unknown layout, with {', '.join(sorted(opened)) or 'nothing'} at its top"
+    except UNREADABLE as error:
+        return f"a truncated or damaged HDF5 file ({error})"
+
+
+def _data_files(folder: Path) -> list[Path]:
+    inside = (file.relative_to(folder) for file in sorted(folder.rglob("*")) if file.is_file())
+    shown = (file for file in inside if not any(part.startswith(".") for part in file.parts))
+    return [folder / file for file in shown if file.suffix.lower() not in NOT_DATA]
+
+
+def _within(header: Header, parent: Path) -> Header:
+    if not parent.parts:
+        return header
+    volume_id = (parent / header.volume_id).as_posix()
+    # A subject that is only the volume's name for want of a better one has to stay unique too.
+    subject = volume_id if header.subject == header.volume_id else header.subject
+    return replace(header, scan_id=(parent / header.scan_id).as_posix(), volume_id=volume_id, subject=subject)

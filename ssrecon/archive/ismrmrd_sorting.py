@@ -1,0 +1,182 @@
+"""The acquisitions of an ISMRMRD file by what they are for: imaging, calibration, noise, and what is left out or refused."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ssrecon.archive.ismrmrd_header import Encoding, FileHeader, Limit
+from ssrecon.archive.ismrmrd_lines import Flag, flagged, left_out
+from ssrecon.errors import BadInput
+
+FRAME_COUNTERS = ("contrast", "phase", "repetition", "set")
+"""Counters under which one object is seen several times; one of them may run and becomes the frames axis."""
+
+
+@dataclass(frozen=True)
+class Sorted:
+    """The acquisitions of a file by what they are for. The integer arrays are indices into the file."""
+
+    heads: np.ndarray
+    header: FileHeader
+    encoding: Encoding
+    imaging: np.ndarray
+    calibration: np.ndarray
+    noise: np.ndarray
+    frame_counter: str
+    frames: tuple[int, ...]
+    coils: int
+    offsets: tuple[int, int]
+    """Added to the counters (step_2, step_1) to bring the centre of k-space to N // 2."""
+    notes: Mapping[str, str]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """``(y, x)`` or ``(z, y, x)`` of k-space without readout oversampling."""
+        z, y, _ = self.encoding.encoded_matrix
+        return (z, y, self.encoding.readout_kept) if z > 1 else (y, self.encoding.readout_kept)
+
+    def counter(self, name: str, lines: np.ndarray) -> np.ndarray:
+        return self.heads["idx"][name][lines].astype(np.int64)
+
+
+def sort_acquisitions(heads: np.ndarray, header: FileHeader, path: Path) -> Sorted:
+    """What each acquisition of a file is for, from the acquisition headers alone. Raises `BadInput` for what cannot be gridded."""
+    notes: dict[str, str] = {}
+    dropped = left_out(heads, notes)
+    noise = flagged(heads, Flag.NOISE)
+    marked, both = flagged(heads, Flag.CALIBRATION) & ~noise & ~dropped, flagged(heads, Flag.CALIBRATION_AND_IMAGING) & ~noise & ~dropped
+    only_calibration = marked & ~both
+    imaging = ~noise & ~dropped & ~only_calibration
+    if not imaging.any():
+        raise BadInput(path, found=f"{len(heads)} acquisitions, none of which is an imaging line", expected="imaging lines")
+    encoding = _encoding_of(heads[imaging], header, path)
+    _refuse(heads, imaging | only_calibration, encoding, path)
+    elsewhere = only_calibration & (heads["encoding_space_ref"] != heads["encoding_space_ref"][imaging][0])
+    if elsewhere.any():
+        notes["calibration"] = f"{elsewhere.sum()} calibration lines of another encoding were left out"
+        only_calibration &= ~elsewhere
+    keys = _keys(heads, _frame_counter(heads[imaging], path))
+    calibration = np.zeros_like(imaging)
+    if only_calibration.any():
+        again = {tuple(key) for key in keys[imaging]} & {tuple(key) for key in keys[only_calibration]}
+        if encoding.calibration_mode in ("embedded", "interleaved") and not again:
+            imaging = imaging | only_calibration
+            notes["calibration"] = f"{only_calibration.sum()} embedded calibration lines are part of the scan"
+        else:
+            calibration = only_calibration | both
+            notes["calibration"] = f"{calibration.sum()} lines of a separate calibration"
+    # Embedded calibration lines may run through a counter that the imaging lines do not.
+    frame_counter = _frame_counter(heads[imaging], path)
+    keys = _keys(heads, frame_counter)
+    _refuse_duplicates(keys, imaging, path)
+    _refuse_duplicates(keys, calibration, path)
+    _note_averages(keys[imaging], notes)
+    if not flagged(heads, Flag.LAST_IN_MEASUREMENT).any():
+        notes["end"] = "no line is marked as the measurement's last: the file may be incomplete"
+    if noise.any() and header.noise_bandwidth:
+        notes["noise bandwidth"] = f"relative receiver noise bandwidth {header.noise_bandwidth:g} taken into account"
+    return Sorted(
+        heads=heads,
+        header=header,
+        encoding=encoding,
+        imaging=np.flatnonzero(imaging),
+        calibration=np.flatnonzero(calibration),
+        noise=np.flatnonzero(noise),
+        frame_counter=frame_counter,
+        frames=tuple(int(value) for value in np.unique(heads["idx"][frame_counter][imaging])),
+        coils=_coils(heads, imaging | calibration | noise, path),
+        offsets=_offsets(heads[imaging], header, encoding, notes),
+        notes=notes,
+    )
+
+
+def _encoding_of(heads: np.ndarray, header: FileHeader, path: Path) -> Encoding:
+    references = np.unique(heads["encoding_space_ref"])
+    if len(references) > 1 or references[0] >= len(header.encodings):
+        raise BadInput(
+            path, found=f"imaging lines of encodings {references.tolist()}", expected=f"one of the header's {len(header.encodings)}"
+        )
+    encoding = header.encodings[int(references[0])]
+    if encoding.trajectory != "cartesian":
+        raise BadInput(path, found=f"a trajectory that is {encoding.trajectory}", expected="a Cartesian scan")
+    if min(encoding.encoded_matrix) < 1:
+        raise BadInput(path, found=f"an encoded matrix (z, y, x) of {encoding.encoded_matrix}", expected="positive sizes")
+    return encoding
+
+
+def _refuse(heads: np.ndarray, lines: np.ndarray, encoding: Encoding, path: Path) -> None:
+    reversed_lines = lines & flagged(heads, Flag.REVERSE)
+    if reversed_lines.any():
+        raise BadInput(
+            path,
+            found=f"{reversed_lines.sum()} reversed lines",
+            expected="lines in one direction, or corrected (phase and delay) beforehand",
+        )
+    compressed = lines & np.logical_or.reduce([flagged(heads, flag) for flag in Flag.COMPRESSION])
+    if compressed.any():
+        raise BadInput(path, found=f"{compressed.sum()} lines of compressed samples", expected="plain samples")
+    longest = int(heads["number_of_samples"][lines].max())
+    if longest > encoding.encoded_matrix[2]:
+        raise BadInput(path, found=f"readouts of {longest} samples", expected=f"at most the encoded matrix, {encoding.encoded_matrix[2]}")
+
+
+def _frame_counter(heads: np.ndarray, path: Path) -> str:
+    running = [name for name in FRAME_COUNTERS if len(np.unique(heads["idx"][name])) > 1]
+    if len(running) > 1:
+        raise BadInput(
+            path,
+            found=f"several values of {' and '.join(running)} in one file",
+            expected=f"at most one of {', '.join(FRAME_COUNTERS)} that runs",
+        )
+    return running[0] if running else "repetition"
+
+
+def _keys(heads: np.ndarray, frame_counter: str) -> np.ndarray:
+    names = ("slice", frame_counter, "kspace_encode_step_2", "kspace_encode_step_1", "average")
+    return np.stack([heads["idx"][name].astype(np.int64) for name in names], axis=1)
+
+
+def _refuse_duplicates(keys: np.ndarray, lines: np.ndarray, path: Path) -> None:
+    unique, counts = np.unique(keys[lines], axis=0, return_counts=True)
+    if len(counts) and counts.max() > 1:
+        slice_, frame, step_2, step_1, average = unique[counts.argmax()].tolist()
+        where = f"slice {slice_}, frame {frame}, steps ({step_2}, {step_1}), average {average}"
+        raise BadInput(
+            path,
+            found=f"{(counts > 1).sum()} lines acquired more than once, first {where}",
+            expected="repeats counted as averages or repetitions",
+        )
+
+
+def _note_averages(keys: np.ndarray, notes: dict[str, str]) -> None:
+    _, counts = np.unique(keys[:, :-1], axis=0, return_counts=True)
+    if counts.max() > counts.min():
+        notes["averages"] = f"{counts.min()} to {counts.max()} a line, averaged: the noise level is not the same for all lines"
+    elif counts.max() > 1:
+        notes["averages"] = f"{counts.max()}, averaged"
+
+
+def _coils(heads: np.ndarray, lines: np.ndarray, path: Path) -> int:
+    coils = np.unique(heads["active_channels"][lines])
+    if len(coils) > 1:
+        raise BadInput(path, found=f"acquisitions of {' and '.join(map(str, coils))} coils", expected="one number of coils")
+    return int(coils[0])
+
+
+def _offsets(heads: np.ndarray, header: FileHeader, encoding: Encoding, notes: dict[str, str]) -> tuple[int, int]:
+    def offset(name: str, limit: Limit | None, size: int, user: int) -> int:
+        centre = limit.center if limit else size // 2
+        told = np.unique(heads["idx"]["user"][:, user])
+        # Siemens' converter writes half the matrix into the limits even for partial Fourier; the line counter itself is right.
+        if header.vendor.upper().startswith("SIEMENS") and len(told) == 1 and told[0] > 0 and size > 1:
+            if limit and told[0] != centre:
+                notes[f"centre of {name}"] = f"{told[0]} by the lines, {centre} by the header: the lines' was used"
+            centre = int(told[0])
+        elif limit is None and size > 1:
+            notes[f"centre of {name}"] = f"not said: {centre} assumed"
+        return size // 2 - centre
+
+    z, y, _ = encoding.encoded_matrix
+    return offset("step 2", encoding.step_2, z, 6), offset("step 1", encoding.step_1, y, 5)

@@ -1,0 +1,15 @@
+"""Zero-filling: the adjoint of the encoding."""
+
+from dataclasses import dataclass
+
+from ssrecon.baselines.base import Baseline
+from ssrecon.operators import encoding
+from ssrecon.scan import CalibratedScan, Estimate
+
+
+@dataclass(frozen=True)
+class ZeroFilled(Baseline):
+    r"""The coil-combined image with zeros where nothing was acquired, :math:`x = E^H y`: what every iteration starts from."""
+
+    def reconstruct(self, scan: CalibratedScan) -> Estimate:
+        return Estimate(encoding(scan).adjoint(scan.kspace))

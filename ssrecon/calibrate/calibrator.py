@@ -1,0 +1,238 @@
+"""From the slices of a volume as their file holds them to what networks see: whitened, compressed, with sensitivities, scaled."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Complex
+from torch import Tensor
+
+from ssrecon.calibrate.compress import compression_matrix
+from ssrecon.calibrate.espirit import espirit
+from ssrecon.calibrate.noise_level import noise_per_coil
+from ssrecon.calibrate.region import Sides, centred_region, crop, frames_region, region_mask, require
+from ssrecon.calibrate.scale import low_resolution_image, volume_scale
+from ssrecon.calibrate.whiten import mix_coils, noise_covariance, whitening
+from ssrecon.errors import BadInput
+from ssrecon.operators.fourier import Fourier
+from ssrecon.operators.sensitivity import Sensitivity
+from ssrecon.scan import CalibratedScan, Prepared, Scan
+
+MOST_SCANS = 9
+"""The noise level is estimated on at most this many slices of a volume, spread over it."""
+
+
+@dataclass(frozen=True)
+class Region:
+    """Calibration data of one scan and where they came from."""
+
+    kspace: Complex[Tensor, "1 frames coils *c"]
+    sides: Sides
+    """Of the box in the scan's own k-space; empty where the data were acquired apart from it."""
+
+
+@dataclass(frozen=True)
+class Calibrator:
+    """How a volume is calibrated. Only the calibration region is looked at: neither the rest of Omega nor a reference changes a bit.
+
+    The order is: whiten (all slices by one noise covariance), compress (one matrix a volume, so that slices agree), sensitivities (a slice
+    at a time), scale (one number a volume). A separate calibration scan is used where it is larger than the region in the scan itself, and
+    a user's own csm in place of both: then whitening and compression are applied to it, and it is normalised to unit norm over the coils.
+    """
+
+    maps: int = 1
+    """Map sets: two where the object is larger than the field of view."""
+    coils: int | None = None
+    """Virtual coils to compress to; None keeps all coils as they are."""
+    width: int = 24
+    """Longest side of the calibration region that is used."""
+    smallest: int = 12
+    """Shortest side that is accepted."""
+    kernel: int = 6
+    threshold: float = 0.02
+    crop: float = 0.95
+
+    def volume(self, scans: Sequence[Scan]) -> list[Prepared]:
+        """All the slices of one volume, fitted and applied."""
+        fitted = self.fit(scans)
+        return [fitted.apply(scan) for scan in scans]
+
+    def fit(self, scans: Iterable[Scan]) -> "VolumeCalibration":
+        """What the slices of a volume share. Scans are looked at one after another, and no more than their calibration data is kept.
+
+        Raises BadInput naming the scan whose acquired values are not finite, whose mask samples nothing or whose shapes do not fit, and
+        NoCalibration where a scan has no region large enough.
+        """
+        first: Scan | None = None
+        noise: Scan | None = None
+        regions: list[Region] = []
+        csms: list[Tensor | None] = []
+        shapes: list[Sides] = []
+        names: list[str] = []
+        for scan in scans:
+            _check(scan)
+            first = scan if first is None else first
+            if scan.kspace.shape[2] != first.kspace.shape[2]:
+                raise BadInput(scan.scan_id, f"{scan.kspace.shape[2]} coils", f"{first.kspace.shape[2]}, as in the volume's first scan")
+            if noise is None and scan.noise is not None:
+                noise = scan
+            regions.append(_copy(self.region(scan)))
+            csms.append(scan.csm)
+            shapes.append(tuple(scan.kspace.shape[3:]))
+            names.append(scan.scan_id)
+        if first is None:
+            raise BadInput("volume", "no scans", "at least one")
+        matrix, source, notes = _whiten(noise, regions)
+        white = [replace(region, kspace=mix_coils(matrix, region.kspace)) for region in regions]
+        if self.coils is not None:
+            samples = torch.cat([region.kspace.transpose(0, 2).flatten(1).mT for region in white])
+            compress = compression_matrix(samples, self.coils).to(matrix.device)
+            matrix = compress @ matrix
+        images = []
+        for region, csm, shape in zip(regions, csms, shapes, strict=True):
+            mixed = mix_coils(matrix, region.kspace)
+            grid = tuple(min(n, 2 * side) for n, side in zip(shape, region.kspace.shape[3:], strict=True))
+            maps = _own(csm, matrix) if csm is not None else self.sensitivities(mixed, grid)
+            images.append(low_resolution_image(mixed, maps, shape))
+        scale = volume_scale(images)
+        if not scale > 0:
+            raise BadInput(
+                names[0], f"no signal in the calibration region of its volume ({len(names)} scans)", "an object in the field of view"
+            )
+        return VolumeCalibration(self, matrix, scale, source, notes)
+
+    def region(self, scan: Scan) -> Region:
+        """The calibration data of a scan: the larger of the region in its own k-space and a separate calibration; the mean over frames
+        where frames share a region between them."""
+        where, shape = scan.scan_id, tuple(scan.kspace.shape[3:])
+        own, every = frames_region(scan.mask & ~scan.padding, self.width, self.smallest)
+        if scan.calibration is not None:
+            apart = centred_region(scan.calibration.mask[0, 0, 0], self.width)
+            if min(apart) >= self.smallest and _volume(apart) > _volume(own):
+                data = crop(scan.calibration.kspace, apart)
+                _finite(data, f"{where} (calibration)")
+                return Region(data, ())
+        if scan.csm is not None and min(own) < self.smallest:
+            return _what_there_is(scan, self.width)
+        require(where, own, shape, self.smallest)
+        data = crop(scan.kspace, own)
+        if not every:
+            mask = crop(scan.mask, own)
+            data = torch.where(mask, data, 0).sum(dim=1, keepdim=True) / mask.sum(dim=1, keepdim=True)
+        return Region(data, own)
+
+    def sensitivities(self, calibration: Complex[Tensor, "1 frames coils *c"], shape: Sides) -> Complex[Tensor, "1 maps coils *x"]:
+        return espirit(calibration, shape, self.maps, self.kernel, self.threshold, self.crop)
+
+
+@dataclass(frozen=True)
+class VolumeCalibration:
+    """A calibrator fitted to one volume; applied to its slices one by one."""
+
+    calibrator: Calibrator
+    matrix: Complex[Tensor, "virtual coils"]
+    """Whitening, then compression."""
+    scale: float
+    noise_source: str
+    notes: tuple[str, ...] = ()
+
+    def apply(self, scan: Scan) -> Prepared:
+        """The scan, its reference and its truth, all through the same matrix, csm and scale."""
+        _check(scan)
+        region = self.calibrator.region(scan)
+        shape = tuple(scan.kspace.shape[3:])
+        if scan.csm is not None:
+            csm = _own(scan.csm, self.matrix)
+        else:
+            csm = self.calibrator.sensitivities(mix_coils(self.matrix, region.kspace), shape)
+        inside = region_mask(shape, region.sides) if region.sides else torch.zeros(1, 1, 1, *shape, dtype=torch.bool)
+        device, mask = scan.kspace.device, scan.mask & ~scan.padding
+        known = self.noise_source != "unknown"
+        calibrated = CalibratedScan(
+            headers=(replace(scan.header, notes={**scan.header.notes, **self._notes(csm)}),),
+            kspace=self._units(torch.where(mask, scan.kspace, 0)),
+            mask=mask,
+            padding=scan.padding,
+            csm=csm,
+            calibration=inside.to(device) & mask.any(dim=1, keepdim=True),
+            scale=torch.tensor([self.scale], device=device),
+            noise_std=torch.tensor([1 / self.scale], device=device) if known else None,
+            noise_source=self.noise_source,
+        )
+        reference = truth = None
+        if scan.reference is not None:
+            full = ~scan.padding
+            reference = replace(calibrated, kspace=self._units(torch.where(full, scan.reference, 0)), mask=full)
+        if scan.truth is not None:
+            truth = Sensitivity(csm).adjoint(Fourier(len(shape)).adjoint(self._units(scan.truth)))
+        return Prepared(calibrated, reference, truth)
+
+    def _units(self, kspace: Tensor) -> Tensor:
+        return mix_coils(self.matrix / self.scale, kspace)
+
+    def _notes(self, csm: Tensor) -> dict[str, str]:
+        notes = {"whitening": "; ".join(self.notes)} if self.notes else {}
+        return notes if bool((csm != 0).any()) else {**notes, "csm": "zero everywhere: no pixel passed the eigenvalue crop"}
+
+
+def _whiten(noise: Scan | None, regions: list[Region]) -> tuple[Tensor, str, tuple[str, ...]]:
+    """The whitening matrix, where it came from, and notes."""
+    if noise is not None and noise.noise is not None:
+        where = f"{noise.scan_id} (noise scan)"
+        if noise.noise.shape[1] != noise.kspace.shape[2]:
+            raise BadInput(where, f"{noise.noise.shape[1]} coils", f"{noise.kspace.shape[2]}, as in its k-space")
+        found = whitening(noise_covariance(noise.noise, noise.noise_bandwidth_ratio, where), where)
+        return found.matrix.to(noise.kspace.device), "noise scan", found.notes
+    data = regions[0].kspace
+    scans = [frame for region in regions for frame in region.kspace[0] if frame.shape == data.shape[2:]]
+    scans = scans[:: -(-len(scans) // MOST_SCANS)]
+    std = noise_per_coil(torch.stack(scans))
+    if std is not None:
+        return torch.diag(1 / std).to(data.dtype), "calibration matrix", ()
+    return torch.eye(data.shape[2], dtype=data.dtype, device=data.device), "unknown", ()
+
+
+def _own(csm: Tensor, matrix: Tensor) -> Tensor:
+    """A user's csm in the coils of `matrix`, of unit norm over the coils wherever it is not zero."""
+    mixed = mix_coils(matrix, csm.to(matrix.device))
+    norm = torch.linalg.vector_norm(mixed, dim=2, keepdim=True)
+    return torch.where(norm > 0, mixed / norm, 0)
+
+
+def _what_there_is(scan: Scan, width: int) -> Region:
+    """With a csm of the user's own only the scale is wanted: the acquired samples of the central window will do."""
+    shape = tuple(scan.kspace.shape[3:])
+    sides = tuple(min(width, n) for n in shape)
+    mask = crop(scan.mask & ~scan.padding, sides)
+    if not bool(mask.any()):
+        raise BadInput(
+            scan.scan_id, f"nothing sampled in the central {width} x {width} of k-space", "samples there, from which to find the scale"
+        )
+    return Region(torch.where(mask, crop(scan.kspace, sides), 0), sides)
+
+
+def _check(scan: Scan) -> None:
+    frames, coils, *shape = scan.kspace.shape[1:]
+    for name in ("mask", "padding"):
+        found = tuple(getattr(scan, name).shape)
+        if found != (1, frames, 1, *shape):
+            raise BadInput(scan.scan_id, f"a {name} of shape {found}", f"{(1, frames, 1, *shape)}, as its k-space has")
+    if scan.csm is not None and (scan.csm.shape[2] != coils or tuple(scan.csm.shape[3:]) != tuple(shape)):
+        raise BadInput(scan.scan_id, f"a csm of shape {tuple(scan.csm.shape)}", f"(1, maps, {', '.join(map(str, (coils, *shape)))})")
+    if not bool(scan.mask.any()):
+        raise BadInput(scan.scan_id, "a mask that samples nothing", "acquired samples")
+    _finite(torch.where(scan.mask & ~scan.padding, scan.kspace, 0), scan.scan_id)
+
+
+def _finite(kspace: Tensor, where: str) -> None:
+    bad = int((~torch.isfinite(torch.view_as_real(kspace))).any(dim=-1).sum())
+    if bad:
+        raise BadInput(where, f"{bad} acquired values that are not finite", "finite k-space wherever the mask says that it was acquired")
+
+
+def _volume(sides: Sides) -> int:
+    return int(torch.tensor(sides).prod())
+
+
+def _copy(region: Region) -> Region:
+    return replace(region, kspace=region.kspace.clone())

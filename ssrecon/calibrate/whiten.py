@@ -1,0 +1,82 @@
+"""Prewhitening: after it, the noise of every coil is independent and has E|n|^2 = 1."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Complex
+from torch import Tensor
+
+from ssrecon.errors import BadInput
+
+DEAD = 1e-8
+"""A coil whose noise variance is below this part of the median coil's is not connected."""
+SINGULAR = 1e-6
+"""Smallest over largest eigenvalue of the noise correlation below which coils are copies of one another."""
+
+
+@dataclass(frozen=True)
+class Whitening:
+    """k-space is multiplied by `matrix` over its coils."""
+
+    matrix: Complex[Tensor, "coils coils"]
+    notes: tuple[str, ...] = ()
+    """What had to be done to make it possible."""
+
+
+def noise_covariance(
+    noise: Complex[Tensor, "readouts coils samples"], bandwidth_ratio: float = 1.0, where: object = "noise scan"
+) -> Complex[Tensor, "coils coils"]:
+    r"""The covariance of one k-space sample's noise, :math:`\Sigma = \beta\, E[n n^H]`, in complex128.
+
+    The mean runs over all samples of all readouts, which is what makes the whitened variance 1 (not 1/N); `bandwidth_ratio`
+    :math:`\beta` is the noise variance of the imaging readouts over that of the noise readouts. Raises BadInput where there are fewer than
+    ten samples a coil, where samples are not finite, or where all are zero (a box cut from zero-filled k-space is no noise measurement).
+    """
+    coils = noise.shape[1]
+    samples = noise.transpose(0, 1).flatten(1).to(torch.complex128)
+    if samples.shape[1] < 10 * coils:
+        raise BadInput(where, f"{samples.shape[1]} noise samples for {coils} coils", f"at least {10 * coils}: a longer noise scan")
+    if not bool(torch.isfinite(torch.view_as_real(samples)).all()):
+        raise BadInput(where, "noise samples that are not finite", "finite receiver noise")
+    if not bool((samples != 0).any()):
+        raise BadInput(where, "noise samples that are all zero", "receiver noise: readouts without signal, not zero-filled k-space")
+    if not (bandwidth_ratio > 0 and bandwidth_ratio < float("inf")):
+        raise BadInput(where, f"a noise bandwidth ratio of {bandwidth_ratio}", "a positive number")
+    return samples @ samples.mH * (bandwidth_ratio / samples.shape[1])
+
+
+def whitening(covariance: Complex[Tensor, "coils coils"], where: object = "noise scan") -> Whitening:
+    r""":math:`W = L^{-1}` with :math:`\Sigma = L L^H` (Cholesky), so that :math:`W \Sigma W^H = I`.
+
+    A coil without noise is not connected: it is given the median coil's variance and no correlation, and the notes say so (it carries no
+    signal either). Raises BadInput where the remaining coils are linearly dependent, which no noise scan of real receivers is.
+
+    Pruessmann et al. Advances in sensitivity encoding with arbitrary k-space trajectories. Magn Reson Med 46:638-651 (2001), appendix.
+    doi:10.1002/mrm.1241
+    """
+    covariance = covariance.to(torch.complex128)
+    variance = covariance.diagonal().real
+    live = variance > DEAD * variance.median()
+    if not bool(live.any()):
+        raise BadInput(where, "more than half of the coils without any noise", "receiver noise in every connected coil")
+    notes = tuple(f"coil {int(c)} of {len(variance)} has no noise: taken as not connected" for c in (~live).nonzero().flatten())
+    both = live[:, None] & live[None, :]
+    covariance = torch.where(both, covariance, torch.diag(torch.where(live, 0, variance[live].median())).to(covariance.dtype))
+    std = covariance.diagonal().real.sqrt()
+    values = torch.linalg.eigvalsh(covariance / (std[:, None] * std[None, :]))
+    if float(values[0]) < SINGULAR * float(values[-1]):
+        raise BadInput(
+            where,
+            f"a singular noise covariance (eigenvalues of the correlation from {float(values[0]):.1e} to {float(values[-1]):.1e})",
+            "linearly independent coils: remove copies, or compress to fewer virtual coils before writing the file",
+        )
+    factor = torch.linalg.cholesky(covariance)
+    identity = torch.eye(len(variance), dtype=covariance.dtype, device=covariance.device)
+    return Whitening(torch.linalg.solve_triangular(factor, identity, upper=False).to(torch.complex64), notes)
+
+
+def mix_coils(
+    matrix: Complex[Tensor, "out coils"], kspace: Complex[Tensor, "batch frames coils *k"]
+) -> Complex[Tensor, "batch frames out *k"]:
+    """`matrix` times k-space (or csm) over the coil axis, the third."""
+    return torch.einsum("oc,bfc...->bfo...", matrix.to(kspace.dtype), kspace)

@@ -1,0 +1,170 @@
+"""The `ssrecon` command. Each subcommand is a few lines that call a function of the library; heavy imports wait until they are needed."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+DESCRIPTION = "Train MRI reconstruction on undersampled k-space without ground truth, and compare it honestly."
+EXIT_CODES = "exit codes: 0 done, 1 some scans failed, 2 bad input, 3 bad recipe, 4 no calibration, 5 output folder in use, 6 diverged, 130 stopped"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one subcommand; its exit code."""
+    parser = _parser()
+    known, rest = parser.parse_known_args(arguments)
+    if rest and known.command != "run":
+        parser.error("unrecognised arguments: " + " ".join(rest))
+    # Only now: the help needs none of it.
+    from ssrecon.errors import SsreconError
+
+    try:
+        return int(known.function(known, rest) or 0)
+    except SsreconError as error:
+        print(f"ssrecon {known.command}: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt as error:
+        print(f"\nssrecon {known.command}: {error or 'stopped'}", file=sys.stderr)
+        return 130
+    except OSError as error:
+        print(f"ssrecon {known.command}: {error.filename or 'file system'}: {error.strerror or error}; what was written before is whole", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("ssrecon", description=DESCRIPTION, epilog=EXIT_CODES)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    simulate = commands.add_parser("simulate", help="write an archive of simulated raw scans")
+    simulate.add_argument("out", type=Path)
+    simulate.add_argument("--subjects", type=int, default=8)
+    simulate.add_argument("--slices", type=int, default=4, help="of each subject")
+    simulate.add_argument("--matrix", type=int, default=256)
+    simulate.add_argument("--coils", type=int, default=8)
+    simulate.add_argument("--seed", type=int, default=0)
+    simulate.set_defaults(function=_simulate)
+
+    prepare = commands.add_parser("prepare", help="whiten, scale and estimate coil sensitivities, once")
+    prepare.add_argument("archive", type=Path)
+    prepare.add_argument("out", type=Path)
+    prepare.add_argument("--coils", type=int, help="compress to so many virtual coils")
+    prepare.add_argument("--maps", type=int, default=1, help="sets of sensitivity maps: 2 where the object is larger than the field of view")
+    prepare.add_argument("--workers", type=int, default=1)
+    prepare.set_defaults(function=_prepare)
+
+    run = commands.add_parser(
+        "run",
+        help="run a recipe: train, compare, report",
+        epilog="Any field of the recipe: --dotted.name VALUE, such as --objective.partitioner.loss-fraction 0.3; --show prints them all.",
+    )
+    run.add_argument("recipe", type=Path)
+    run.add_argument("--out", type=Path, help="run folder (default: runs/NAME of the recipe)")
+    run.add_argument("--device", help="cpu, cuda, cuda:1 ... (default: a GPU where there is one)")
+    run.add_argument("--steps", type=int, help="updates of every arm")
+    run.add_argument("--resume", action="store_true", help="continue an interrupted run")
+    run.add_argument("--show", action="store_true", help="print the recipe with its overrides as JSON, and stop")
+    run.set_defaults(function=_run)
+
+    evaluate = commands.add_parser("evaluate", help="score fastMRI-style reconstructions against references, subject by subject")
+    evaluate.add_argument("reconstructions", type=Path, help="folder of HDF5 files with `reconstruction`")
+    evaluate.add_argument("references", type=Path, help="folder of the fully sampled files")
+    evaluate.add_argument("--out", type=Path, help="where to write metrics.csv")
+    evaluate.set_defaults(function=_evaluate)
+
+    report = commands.add_parser("report", help="write a run folder's report again")
+    report.add_argument("run", type=Path)
+    report.set_defaults(function=_report)
+
+    reconstruct = commands.add_parser("reconstruct", help="reconstruct scans with a trained network")
+    reconstruct.add_argument("checkpoint", type=Path)
+    reconstruct.add_argument("scans", type=Path, help="a file or a folder")
+    reconstruct.add_argument("out", type=Path)
+    reconstruct.add_argument("--complex", action="store_true", help="write complex images too")
+    reconstruct.add_argument("--device", help="cpu, cuda, ... (default: a GPU where there is one)")
+    reconstruct.add_argument("--trust", action="append", default=[], metavar="MODULE", help="import the checkpoint's classes from this module")
+    reconstruct.set_defaults(function=_reconstruct)
+    return parser
+
+
+def _device(chosen: str | None) -> str:
+    import torch
+
+    if chosen is None:
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    from ssrecon.errors import BadInput
+
+    if chosen.startswith("cuda") and not torch.cuda.is_available():
+        raise BadInput("--device " + chosen, found="no GPU that torch can use", expected="cpu, or a CUDA build of torch")
+    return chosen
+
+
+def _simulate(options: argparse.Namespace, rest: list[str]) -> None:
+    from ssrecon.archive.phantom import PhantomArchive
+    from ssrecon.simulate import simulate
+
+    matrix = (options.matrix, options.matrix)
+    archive = PhantomArchive(subjects=options.subjects, slices=options.slices, matrix=matrix, coils=options.coils, seed=options.seed)
+    files = simulate(options.out, archive)
+    print(f"{options.out}: {len(files)} volumes of simulated scans")
+
+
+def _prepare(options: argparse.Namespace, rest: list[str]) -> int:
+    from ssrecon.archive import open_archive
+    from ssrecon.calibrate import Calibrator
+    from ssrecon.prepare import prepare
+
+    archive = open_archive(options.archive)
+    print(archive.describe())
+    calibrator = Calibrator(maps=options.maps, coils=options.coils)
+    result = prepare(archive, options.out, calibrator, workers=options.workers)
+    print(f"{options.out}: {len(result.headers)} scans are ready to train on")
+    return 0
+
+
+def _run(options: argparse.Namespace, rest: list[str]) -> None:
+    import json
+
+    from ssrecon.distributed import process
+    from ssrecon.overrides import load_recipe, override
+    from ssrecon.study.comparison import run
+
+    steps = [] if options.steps is None else ["--training.steps", str(options.steps)]
+    experiment = override(load_recipe(options.recipe), [*steps, *rest])
+    if options.show:
+        print(json.dumps(experiment.description, indent=2))
+        return
+    out = options.out or Path("runs") / options.recipe.stem
+    with process(_device(options.device)) as this:
+        report = run(experiment, out, this, resume=options.resume, say=lambda text: print(text, flush=True))
+        if this.first:
+            print(f"\nreport: {report}")
+
+
+def _evaluate(options: argparse.Namespace, rest: list[str]) -> None:
+    from ssrecon.evaluate import evaluate_folder
+
+    print(evaluate_folder(options.reconstructions, options.references, options.out))
+
+
+def _report(options: argparse.Namespace, rest: list[str]) -> None:
+    from ssrecon.study.report import write_report
+
+    print(write_report(options.run))
+
+
+def _reconstruct(options: argparse.Namespace, rest: list[str]) -> int:
+    from ssrecon.reconstruct import reconstruct
+    from ssrecon.train import load_checkpoint
+
+    device = _device(options.device)
+    trained = load_checkpoint(options.checkpoint, device, options.trust)
+    results = reconstruct(trained, options.scans, options.out, complex_images=options.complex, device=device)
+    failed = [result for result in results if result.error is not None]
+    for result in failed:
+        print(f"{result.source}: {result.error}", file=sys.stderr)
+    print(f"{options.out}: {len(results) - len(failed)} of {len(results)} volumes reconstructed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,76 @@
+"""Training on several processes, started by torchrun: what each knows of the others."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Process:
+    """One process of a training: alone by default."""
+
+    rank: int = 0
+    world: int = 1
+    device: torch.device = torch.device("cpu")
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the process that validates and writes."""
+        return self.rank == 0
+
+    def share(self, batch: Sequence[str]) -> Sequence[str]:
+        """This process's part of a global batch; empty where the batch is smaller than the number of processes."""
+        return batch[self.rank :: self.world]
+
+    def sum_(self, *tensors: Tensor) -> None:
+        """Sum in place over all processes, in one message."""
+        if self.world == 1:
+            return
+        flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
+        dist.all_reduce(flat)
+        offset = 0
+        for tensor in tensors:
+            tensor.copy_(flat[offset : offset + tensor.numel()].view_as(tensor))
+            offset += tensor.numel()
+
+    def sum_gradients(self, network: nn.Module) -> None:
+        """Sum the gradients of all processes. Each divided its losses by the size of the global batch, so that unequal shares, an empty
+        one among them, give exactly the gradient of one process with the whole batch; a wrapper that averages over processes would not.
+        """
+        if self.world == 1:
+            return
+        parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        for parameter in parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        self.sum_(*[parameter.grad for parameter in parameters if parameter.grad is not None])
+
+    def agree(self, value: bool) -> bool:
+        """The first process's answer, on all of them."""
+        if self.world == 1:
+            return value
+        answer = torch.tensor([float(value and self.first)], device=self.device)
+        self.sum_(answer)
+        return bool(answer.item())
+
+
+@contextmanager
+def process(device: str = "cpu") -> Iterator[Process]:
+    """The process that this is, from the environment torchrun sets: gloo on CPUs, NCCL on GPUs (one each)."""
+    if "WORLD_SIZE" not in os.environ or int(os.environ["WORLD_SIZE"]) == 1:
+        yield Process(device=torch.device(device))
+        return
+    rank, world = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    place = torch.device("cuda", int(os.environ.get("LOCAL_RANK", rank))) if device.startswith("cuda") else torch.device(device)
+    if place.type == "cuda":
+        torch.cuda.set_device(place)
+    dist.init_process_group("nccl" if place.type == "cuda" else "gloo")
+    try:
+        yield Process(rank, world, place)
+    finally:
+        dist.destroy_process_group()

@@ -1,0 +1,88 @@
+"""Recipes from files, and dotted overrides of their fields from the command line."""
+
+import runpy
+import sys
+from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import is_dataclass, replace
+from io import StringIO
+from pathlib import Path
+from typing import TypeVar
+
+from ssrecon.errors import BadRecipe
+from ssrecon.recipe import Comparison, Recipe
+
+Experiment = Recipe | Comparison
+R = TypeVar("R")
+
+
+def load_recipe(path: Path | str) -> Experiment:
+    """The `recipe` or `comparison` that a Python file builds. The file is run: it is the user's own code."""
+    path = Path(path)
+    if not path.is_file():
+        raise BadRecipe(path, found="no such file", expected="a Python file that builds one `recipe` or `comparison`")
+    sys.path.insert(0, str(path.resolve().parent))
+    try:
+        names = runpy.run_path(str(path), run_name="recipe")
+    finally:
+        sys.path.pop(0)
+    built = [names[name] for name in ("comparison", "recipe") if isinstance(names.get(name), (Recipe, Comparison))]
+    if not built:
+        raise BadRecipe(path, found="neither a Comparison named `comparison` nor a Recipe named `recipe`", expected="one of them")
+    return built[0]
+
+
+def override(experiment: Experiment, arguments: Sequence[str]) -> Experiment:
+    """The same experiment with fields replaced by ``--dotted.name value``. In a Comparison an override reaches every arm that has the field.
+
+    Raises BadRecipe for a field that does not exist and for a value of a wrong type.
+    """
+    arguments = list(arguments)
+    if isinstance(experiment, Recipe):
+        changed, unknown = _apply(experiment, arguments)
+        _refuse(unknown)
+        return changed
+    arms, left = {}, []
+    for name, recipe in experiment.arms.items():
+        arms[name], unknown = _apply(recipe, arguments)
+        left.append(unknown)
+    nowhere = [argument for argument in (left[0] if left else arguments) if all(argument in other for other in left)]
+    top, unknown = _typed(replace(experiment, arms={}, baselines=experiment.baselines), nowhere) if nowhere else (experiment, [])
+    _refuse(unknown)
+    return replace(top, arms=arms)
+
+
+def _apply(recipe: Recipe, arguments: list[str]) -> tuple[Recipe, list[str]]:
+    """A path in place of the archive, then the archive's own fields, then everything else."""
+    source, rest, own = recipe.data.source, [], []
+    pairs = iter(arguments)
+    for argument in pairs:
+        if argument == "--data.source":
+            source = next(pairs, "")
+        elif argument.startswith("--data.source."):
+            own.append("--" + argument.removeprefix("--data.source."))
+            own.append(next(pairs, ""))
+        else:
+            rest.append(argument)
+    unknown_own: list[str] = own
+    if own and is_dataclass(source):
+        source, unknown_own = _typed(source, own)
+    changed, unknown = _typed(replace(recipe, data=replace(recipe.data, source=source)), rest)
+    return changed, unknown + unknown_own
+
+
+def _typed(value: R, arguments: list[str]) -> tuple[R, list[str]]:
+    import tyro
+
+    said = StringIO()
+    try:
+        with redirect_stderr(said), redirect_stdout(said):
+            return tyro.cli(type(value), default=value, args=arguments, return_unknown_args=True)
+    except SystemExit as error:
+        text = " ".join(said.getvalue().replace("│", " ").replace("─", " ").split())
+        raise BadRecipe("override " + " ".join(arguments), found=text or "a value that does not fit", expected="a field's own type") from error
+
+
+def _refuse(unknown: list[str]) -> None:
+    if unknown:
+        raise BadRecipe("override " + unknown[0], found="no such field", expected="a dotted field of the recipe, as `ssrecon run RECIPE --show` prints it")

@@ -1,0 +1,11 @@
+r"""How what was acquired is divided: :math:`\Omega = \Theta \cup \Lambda` for training, :math:`\Gamma` for validation. One law a file."""
+
+from ssrecon.partition.base import Partition, Partitioner
+from ssrecon.partition.bernoulli import Bernoulli
+from ssrecon.partition.gamma import Gamma
+from ssrecon.partition.gaussian import Gaussian
+from ssrecon.partition.lines import Lines
+from ssrecon.partition.uniform import Uniform
+from ssrecon.partition.variable_density import VariableDensity
+
+__all__ = ["Bernoulli", "Gamma", "Gaussian", "Lines", "Partition", "Partitioner", "Uniform", "VariableDensity"]

@@ -1,0 +1,70 @@
+"""Independent coin flips, as the density-compensated objectives need."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from jaxtyping import Float
+
+from ssrecon.draw import Draw
+from ssrecon.errors import BadRecipe
+from ssrecon.partition.base import Partition, Partitioner
+from ssrecon.partition.selection import acquired, assemble, centre_box, check_fraction, check_protected, radius, require_lines
+from ssrecon.scan import CalibratedScan
+
+
+@dataclass(frozen=True)
+class Bernoulli(Partitioner):
+    r"""Every element falls into :math:`\Lambda` on its own, with a probability that is known exactly and does not depend on :math:`\Omega`.
+
+    With `order` = 0 that probability is `loss_fraction` everywhere. With a higher order the *kept* density falls from the centre outwards,
+
+    .. math:: P(k \in \Theta) = \min\big(1, (1 - r_k)^p + c\big)
+
+    with c such that its mean over the matrix outside the protected centre is 1 - loss_fraction (c may be negative; then P stops at 0): the
+    second mask of Noisier2Noise, of the same kind as a variable-density :math:`\Omega`. The size of :math:`\Lambda` varies.
+    Raises BadInput where :math:`\Lambda` comes out empty, and for lines where none were acquired.
+
+    Millard & Chiew. A theoretical framework for self-supervised MR image reconstruction using sub-sampling via variable density
+    Noisier2Noise. IEEE Trans Comput Imaging 9:707-720 (2023). doi:10.1109/TCI.2023.3299212
+    """
+
+    loss_fraction: float = 0.4
+    """The mean probability of falling into Lambda."""
+    order: float = 0.0
+    """The power p of the kept density, 0 or more."""
+    lines: bool = False
+    """Whole phase-encoding lines rather than points."""
+    protected: tuple[int, ...] = (4, 4)
+    """Sides of the box about DC that always stays in Theta, as ``*k``; the first side holds for further axes, and for lines."""
+
+    def __post_init__(self) -> None:
+        check_fraction(self, "loss_fraction", self.loss_fraction)
+        check_protected(self, self.protected)
+        if not 0 <= self.order < float("inf"):
+            raise BadRecipe("Bernoulli.order", found=repr(self.order), expected="0 or more")
+
+    def split(self, scan: CalibratedScan, draw: Draw) -> Partition:
+        omega = acquired(scan)
+        if self.lines:
+            require_lines(scan, omega, "a split of whole lines")
+        grid = omega.shape[2:-1] if self.lines else omega.shape[2:]
+        inclusion = _inclusion(tuple(grid), self.loss_fraction, self.order, self.protected[:1] if self.lines else self.protected)
+        flips = [draw.generator("partition", scan_id).random((omega.shape[1], *grid)) for scan_id in scan.ids]
+        chosen = np.stack(flips) < inclusion
+        return assemble(scan, omega, chosen, np.broadcast_to(inclusion, chosen.shape), self.lines)
+
+
+@lru_cache(maxsize=32)
+def _inclusion(shape: tuple[int, ...], loss_fraction: float, order: float, protected: Sequence[int]) -> Float[np.ndarray, " *k"]:
+    free = ~centre_box(shape, protected)
+    if order == 0:
+        return np.where(free, loss_fraction, 0.0)
+    falling = (1 - radius(shape)) ** order
+    low, high = -1.0, 1.0
+    for _ in range(60):  # the mean rises with c: halve the interval until it is as narrow as a double can tell
+        middle = (low + high) / 2
+        mean = np.clip(falling + middle, 0, 1)[free].mean()
+        low, high = (middle, high) if mean < 1 - loss_fraction else (low, middle)
+    return np.where(free, 1 - np.clip(falling + high, 0, 1), 0.0)

@@ -1,0 +1,156 @@
+"""Recipes: frozen descriptions of a training and of a comparison of trainings."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from ssrecon.archive import Archive
+from ssrecon.archive.splits import BySubject, Split
+from ssrecon.baselines import Baseline, CGSense, L1Wavelet, ZeroFilled
+from ssrecon.baselines.tuning import Axis
+from ssrecon.calibrate import Calibrator
+from ssrecon.description import check_types, describe, digest
+from ssrecon.errors import BadRecipe
+from ssrecon.networks import NetworkSpec, Unrolled
+from ssrecon.objectives import SSDU, Objective
+from ssrecon.partition import Gamma
+from ssrecon.undersampling import Pattern
+
+
+@dataclass(frozen=True)
+class Data:
+    """Where scans come from and what is done to them before training."""
+
+    source: str | Archive
+    """A file, a folder, a prepared store, or an archive made here (`PhantomArchive`)."""
+    pattern: Pattern | None = None
+    """Retrospective undersampling, one mask a volume; None takes the scans as they were acquired."""
+    calibrator: Calibrator = Calibrator()
+    split: Split = BySubject()
+    mask_per_slice: bool = False
+    seed: int = 0
+    """Of the masks; the arms of a comparison share it."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """How the loop runs; the same for every objective."""
+
+    steps: int = 1000
+    """Updates of the weights: what arms are compared at."""
+    batch_size: int = 1
+    """Scans an update, over all processes."""
+    learning_rate: float = 5e-4
+    """Adam's."""
+    final_learning_rate: float | None = None
+    """Reached by a cosine from `learning_rate` at the last step; None keeps it constant, as published."""
+    clip_norm: float | None = None
+    """Upper bound of the gradient's norm; None does not clip, as published."""
+    validate_every: int = 100
+    """Updates between two validations."""
+    patience: int | None = None
+    """Stop when this many validations in a row have not improved the best Gamma score; None runs all steps."""
+    validation_scans: int | None = None
+    """At most so many validation scans, evenly spread; None takes all."""
+    start: str | None = None
+    """A checkpoint to start from: fine-tuning, and transfer to one scan."""
+    workers: int = 0
+    """Processes that read ahead."""
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "validate_every"):
+            if getattr(self, name) < 1:
+                raise BadRecipe(f"training.{name}", found=str(getattr(self, name)), expected="1 or more")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One training: what on, of what, how. Its hash covers what changes a result."""
+
+    data: Data
+    network: NetworkSpec = Unrolled()
+    objective: Objective = SSDU()
+    training: Training = Training()
+    validation: Gamma = Gamma()
+    seed: int = 0
+    """Of the initial weights, the order of the scans and the partitions."""
+    title: str = ""
+
+    def __post_init__(self) -> None:
+        check_types(self, "recipe")
+
+    @cached_property
+    def hash(self) -> str:
+        return digest(self.description)
+
+    @property
+    def description(self) -> dict[str, Any]:
+        return describe(self)
+
+
+@dataclass(frozen=True)
+class BaselineArm:
+    """A baseline and the values its fields are tried at: on the validation scans, by reference where there is one, else by Gamma."""
+
+    baseline: Baseline
+    grid: Mapping[str, Axis] = field(default_factory=dict)
+
+
+def classical() -> dict[str, BaselineArm]:
+    """Zero-filling, CG-SENSE and L1-wavelet compressed sensing, the latter two tuned over what they are sensitive to."""
+    unregularised = Axis((0.0, 0.001, 0.003, 0.01, 0.03), lowest=0.0)
+    return {
+        "zero_filled": BaselineArm(ZeroFilled()),
+        "cg_sense": BaselineArm(CGSense(), {"regularisation": unregularised, "iterations": Axis((5, 10, 20, 40), lowest=1)}),
+        "l1_wavelet": BaselineArm(L1Wavelet(), {"regularisation": Axis((0.001, 0.002, 0.004, 0.008, 0.016), lowest=0.0)}),
+    }
+
+
+@dataclass(frozen=True)
+class Margins:
+    """What counts as not inferior to supervised training; written down before the run."""
+
+    psnr: float = 0.5
+    """In dB."""
+    ssim: float = 0.01
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Arms side by side on the same scans: made from one recipe by `dataclasses.replace`, so that they differ in nothing else.
+
+    Every arm is trained once a seed (the seed replaces the recipe's own). All arms share data, splits and the number of updates unless a recipe
+    says otherwise; the report shows where they differ.
+    """
+
+    title: str
+    arms: Mapping[str, Recipe]
+    baselines: Mapping[str, BaselineArm] = field(default_factory=classical)
+    seeds: tuple[int, ...] = (0,)
+    margins: Margins = Margins()
+    headline: str = "gamma"
+    """The selection rule of the headline: ``gamma`` (without truth) or ``reference``."""
+    figure_scans: int = 3
+    """Test scans whose images are kept for the figures."""
+
+    def __post_init__(self) -> None:
+        check_types(self, "comparison")
+        if not self.arms and not self.baselines:
+            raise BadRecipe("comparison.arms", found="no arm and no baseline", expected="at least one")
+        if len({digest(describe(recipe.data)) for recipe in self.arms.values()}) > 1:
+            raise BadRecipe("comparison.arms", found="arms with different data", expected="one archive, pattern, calibration and split for all")
+        if self.headline not in ("gamma", "reference"):
+            raise BadRecipe("comparison.headline", found=repr(self.headline), expected="'gamma' or 'reference'")
+
+    @property
+    def data(self) -> Data:
+        return next(iter(self.arms.values())).data
+
+    @cached_property
+    def hash(self) -> str:
+        return digest(self.description)
+
+    @property
+    def description(self) -> dict[str, Any]:
+        return describe(self)

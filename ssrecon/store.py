@@ -1,0 +1,217 @@
+"""Calibrated scans on disk: the project's own HDF5, one file a volume, from which training reads.
+
+::
+
+    FOLDER/VOLUME.h5
+      format, version              attributes: "ssrecon store", 1
+      json                         one string: {"scans": [{"header", "shape", "noise_source"}, ...], "provenance": {...}}
+      scan/0000/                   one group a scan, in the volume's order; each dataset is contiguous: a slice is one read
+        kspace  csm                complex64, axes as in `ssrecon.scan`
+        mask  padding  calibration bool
+        scale  noise_std           float32, in the scan's own units; noise_std is absent where unknown
+      reference/0000/kspace mask   the fully sampled scan, where there is one
+      truth/0000                   the noiseless coil-combined image, where there is one
+
+``reference`` and ``truth`` are groups of their own, so that they can be deleted from a file and everything self-supervised still runs.
+Files are written beside their place and moved there whole: what a reader finds was finished.
+"""
+
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import torch
+
+from ssrecon.errors import BadInput
+from ssrecon.scan import CalibratedScan, Header, Prepared
+
+FORMAT, VERSION = "ssrecon store", 1
+ARRAYS = ("kspace", "mask", "padding", "csm", "calibration", "scale", "noise_std")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where one scan lies and what is known of it without reading samples."""
+
+    file: str
+    index: int
+    header: Header
+    shape: tuple[int, ...]
+    """As `CalibratedScan.shape`: ``(frames, coils, maps, *k)``."""
+    noise_source: str
+
+
+def volume_path(folder: Path, volume_id: str) -> Path:
+    """The file of a volume: its id where that is a plain file name, else a readable part of it and a hash."""
+    plain = re.sub(r"[^A-Za-z0-9._-]", "_", volume_id).strip(".")[:80]
+    suffix = "" if plain == volume_id else "-" + blake2b(volume_id.encode(), digest_size=6).hexdigest()
+    return Path(folder) / f"{plain}{suffix}.h5"
+
+
+def write_volume(folder: Path, volume: Iterable[Prepared], provenance: Mapping[str, Any]) -> Path:
+    """One volume as one file; scans are written as they come, so that an iterator never needs the whole volume in memory.
+
+    `provenance` is JSON. Raises BadInput where the file cannot be written (a full disk, a read-only folder) and where scans of different
+    volumes are mixed; then nothing is left behind, and a file already there stays as it was.
+    """
+    folder = Path(folder)
+    partial = folder / f".{os.getpid()}.partial"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with h5py.File(partial, "w") as file:
+            path = volume_path(folder, _fill(file, volume, provenance))
+        with open(partial, "rb") as written:
+            os.fsync(written.fileno())
+        os.replace(partial, path)
+    except (OSError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "write" not in str(error).lower():
+            raise
+        reason = str(error).split("\n")[0][:300]
+        raise BadInput(
+            folder, f"a volume that could not be written ({reason})", "a folder with room for it; what was there before is whole"
+        ) from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return path
+
+
+def _fill(file: h5py.File, volume: Iterable[Prepared], provenance: Mapping[str, Any]) -> str:
+    entries: list[dict[str, Any]] = []
+    for index, prepared in enumerate(volume):
+        scan = prepared.scan
+        header = scan.headers[0]
+        if len(scan.headers) != 1 or (entries and header.volume_id != entries[0]["header"]["volume_id"]):
+            raise BadInput(header.scan_id, f"a scan of volume {header.volume_id}", "single scans of one volume")
+        group = file.create_group(f"scan/{index:04d}")
+        for name in ARRAYS:
+            if (value := getattr(scan, name)) is not None:
+                group[name] = value.detach().cpu().numpy()
+        if prepared.reference is not None:
+            group = file.create_group(f"reference/{index:04d}")
+            group["kspace"] = prepared.reference.kspace.detach().cpu().numpy()
+            group["mask"] = prepared.reference.mask.detach().cpu().numpy()
+        if prepared.truth is not None:
+            file[f"truth/{index:04d}"] = prepared.truth.detach().cpu().numpy()
+        notes = {key: str(value) for key, value in header.notes.items()}
+        described = asdict(replace(header, notes=notes))
+        entries.append({"header": described, "shape": scan.shape, "noise_source": scan.noise_source})
+    if not entries:
+        raise BadInput("volume", "no scans", "at least one")
+    file.attrs["format"], file.attrs["version"] = FORMAT, VERSION
+    file["json"] = json.dumps({"scans": entries, "provenance": dict(provenance)})
+    return str(entries[0]["header"]["volume_id"])
+
+
+def read_provenance(path: Path) -> dict[str, Any] | None:
+    """The provenance of a finished volume; None where there is no such file or it is not one that this version reads."""
+    try:
+        return dict(_describe(Path(path))["provenance"])
+    except (OSError, BadInput):
+        return None
+
+
+def _describe(path: Path) -> dict[str, Any]:
+    try:
+        with h5py.File(path, "r") as file:
+            found = (file.attrs.get("format"), file.attrs.get("version"))
+            if found != (FORMAT, VERSION):
+                raise BadInput(path, f"an HDF5 file with format {found[0]!r}, version {found[1]}", f"{FORMAT!r}, version {VERSION}")
+            return dict(json.loads(file["json"].asstr()[()]))
+    except (OSError, KeyError) as error:
+        raise BadInput(path, f"a file that cannot be read ({error})", f"a whole {FORMAT} file; prepare the archive again") from error
+
+
+class Store:
+    """The volumes of a folder. Files are opened for each read, so that a store may be forked, pickled and shared among loader workers.
+
+    Raises BadInput for a folder without volumes, a damaged file, and a scan id that occurs twice.
+    """
+
+    def __init__(self, folder: Path | str):
+        self.folder = Path(folder)
+        self._provenance: dict[str, Any] = {}
+        entries: dict[str, Entry] = {}
+        for path in sorted(self.folder.glob("*.h5")):
+            described = _describe(path)
+            self._provenance[path.name] = described["provenance"]
+            for index, item in enumerate(described["scans"]):
+                header = _header(item["header"])
+                if header.scan_id in entries:
+                    raise BadInput(path, f"scan {header.scan_id}, also in {entries[header.scan_id].file}", "scan ids that are unique")
+                entries[header.scan_id] = Entry(path.name, index, header, tuple(item["shape"]), item["noise_source"])
+        if not entries:
+            raise BadInput(self.folder, "no prepared volumes", f"{FORMAT} files: run `ssrecon prepare` first")
+        self._entries = entries
+        self.headers: tuple[Header, ...] = tuple(entry.header for entry in entries.values())
+
+    def __len__(self) -> int:
+        return len(self.headers)
+
+    def __contains__(self, scan_id: object) -> bool:
+        return scan_id in self._entries
+
+    def shape(self, scan_id: str) -> tuple[int, ...]:
+        """``(frames, coils, maps, *k)`` without reading samples: scans are batched where it agrees."""
+        return self._entry(scan_id).shape
+
+    def provenance(self, scan_id: str) -> dict[str, Any]:
+        """What was written beside the volume of a scan: how it was made, and from what."""
+        return dict(self._provenance[self._entry(scan_id).file])
+
+    def has_reference(self, scan_id: str) -> bool:
+        entry = self._entry(scan_id)
+        with h5py.File(self.folder / entry.file, "r") as file:
+            return f"reference/{entry.index:04d}" in file
+
+    def load(self, scan_id: str, reference: bool = False) -> Prepared:
+        """One scan as a batch of one; its reference and truth are read only when asked for, and None where the file has none."""
+        entry = self._entry(scan_id)
+        path, key = self.folder / entry.file, f"{entry.index:04d}"
+        try:
+            with h5py.File(path, "r") as file:
+                group = file[f"scan/{key}"]
+                arrays = {name: _tensor(group[name]) for name in ARRAYS if name in group}
+                scan = CalibratedScan(headers=(entry.header,), noise_source=entry.noise_source, **arrays)
+                if not reference:
+                    return Prepared(scan)
+                full = truth = None
+                if f"reference/{key}" in file:
+                    full = replace(scan, kspace=_tensor(file[f"reference/{key}/kspace"]), mask=_tensor(file[f"reference/{key}/mask"]))
+                if f"truth/{key}" in file:
+                    truth = _tensor(file[f"truth/{key}"])
+                return Prepared(scan, full, truth)
+        except (OSError, KeyError) as error:
+            raise BadInput(path, f"scan {scan_id} unreadable ({error})", f"a whole {FORMAT} file; prepare the archive again") from error
+
+    def fingerprint(self) -> str:
+        """A short hash of what the store holds: the ids, shapes and provenance of all scans. Cheap: no samples are read.
+
+        It does not depend on the folder's name, nor on whether references were deleted.
+        """
+        content = {
+            "scans": [[entry.header.scan_id, entry.shape, entry.noise_source] for entry in self._entries.values()],
+            "provenance": self._provenance,
+        }
+        return blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=8).hexdigest()
+
+    def _entry(self, scan_id: str) -> Entry:
+        if scan_id not in self._entries:
+            raise BadInput(self.folder, f"no scan {scan_id!r} among {len(self)}", f"one of {', '.join(list(self._entries)[:5])}, ...")
+        return self._entries[scan_id]
+
+
+def _tensor(dataset: h5py.Dataset) -> torch.Tensor:
+    return torch.from_numpy(np.asarray(dataset[()]))
+
+
+def _header(written: Mapping[str, Any]) -> Header:
+    known = {f.name for f in fields(Header)}
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in written.items() if key in known}
+    return Header(**values)

@@ -1,0 +1,211 @@
+"""From a recipe to a finished run folder: prepare, tune, train, evaluate, report."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ssrecon.archive.splits import Assignment
+from ssrecon.baselines import Baseline
+from ssrecon.baselines.tuning import HeldOutResidual, reference_nmse, tune
+from ssrecon.description import describe
+from ssrecon.distributed import Process
+from ssrecon.draw import Draw
+from ssrecon.errors import OutputInUse
+from ssrecon.evaluate import Arm, evaluate
+from ssrecon.files import whole_file
+from ssrecon.preflight import Preflight, preflight
+from ssrecon.prepare import prepare_data
+from ssrecon.provenance import provenance
+from ssrecon.recipe import Comparison, Recipe
+from ssrecon.store import Store
+from ssrecon.study.report import write_report
+from ssrecon.train import Trained, Trainer, load_checkpoint
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder while it is being filled: see ``docs/run_folder.md``."""
+
+    folder: Path
+    comparison: Comparison
+    process: Process
+    say: Say
+
+    def arm_folder(self, arm: str, seed: int) -> Path:
+        return self.folder / "arms" / arm / f"seed-{seed}"
+
+
+def run(
+    experiment: Recipe | Comparison, folder: Path, process: Process | None = None, resume: bool = False, say: Say = lambda text: None
+) -> Path:
+    """Run a recipe or a comparison into `folder` and return its report.
+
+    Raises OutputInUse where the folder holds another recipe's run, or an unfinished one of this recipe without `resume`. A finished arm is
+    never trained again. On several processes all train, the first does the rest.
+    """
+    comparison = experiment if isinstance(experiment, Comparison) else _alone(experiment)
+    this = Run(Path(folder), comparison, process or Process(), say)
+    if this.process.first:
+        _claim(this, resume)
+        prepare_data(comparison.data, this.folder / "store", say)
+    this.process.agree(True)
+    store = Store(this.folder / "store")
+    assignment = comparison.data.split.assign(store.headers)
+    about = _about(this, store)
+    trained, flights = _train_arms(this, store, assignment)
+    if this.process.first:
+        baselines = _tune_baselines(this, store, assignment)
+        about["baselines"] = {name: record for name, (_, record) in baselines.items()}
+        about["arms"] = _arm_records(this, trained, flights)
+        _write_json(this.folder / "run.json", about)
+        _evaluate(this, store, assignment, trained, {name: baseline for name, (baseline, _) in baselines.items()})
+        _write_json(this.folder / "run.json", {**about, "finished": True})
+        write_report(this.folder)
+    this.process.agree(True)
+    return this.folder / "report.html"
+
+
+def _alone(recipe: Recipe) -> Comparison:
+    name = type(recipe.objective).__name__.lower()
+    return Comparison(title=recipe.title or name, arms={name: recipe}, seeds=(recipe.seed,))
+
+
+def _claim(this: Run, resume: bool) -> None:
+    record = this.folder / "run.json"
+    if record.exists():
+        known = json.loads(record.read_text())
+        if known.get("hash") != this.comparison.hash:
+            raise OutputInUse(
+                this.folder,
+                found=f"the run of another recipe ({known.get('title', '?')}, {known.get('hash')})",
+                expected=f"an empty folder, or this recipe's ({this.comparison.hash}); choose another with --out",
+            )
+        if not resume and not known.get("finished"):
+            raise OutputInUse(this.folder, found="an unfinished run of this recipe", expected="--resume to continue it, or another --out")
+    elif this.folder.exists() and any(this.folder.iterdir()):
+        raise OutputInUse(this.folder, found="files that are not a run of ssrecon", expected="an empty folder; choose another with --out")
+    else:
+        _write_json(record, {"title": this.comparison.title, "hash": this.comparison.hash})
+
+
+def _about(this: Run, store: Store) -> dict[str, Any]:
+    comparison = this.comparison
+    return {
+        "title": comparison.title,
+        "hash": comparison.hash,
+        "recipe": comparison.description,
+        "data": {"kind": store.kind, "description": store.description, "fingerprint": store.fingerprint()},
+        "margins": describe(comparison.margins),
+        "headline_selection": comparison.headline,
+        **provenance(this.process.device),
+    }
+
+
+def _train_arms(this: Run, store: Store, assignment: Assignment) -> tuple[dict[str, dict[int, Trained]], dict[str, Preflight]]:
+    trained: dict[str, dict[int, Trained]] = {}
+    flights: dict[str, Preflight] = {}
+    for name, recipe in this.comparison.arms.items():
+        trained[name] = {}
+        for seed in this.comparison.seeds:
+            folder = this.arm_folder(name, seed)
+            trainer = Trainer(replace(recipe, seed=seed), store, assignment, folder, this.process)
+            if name not in flights:
+                flights[name] = preflight(trainer)
+                if this.process.first:
+                    this.say(f"\n{name}\n  " + "\n  ".join(flights[name].lines()))
+                trainer = Trainer(replace(recipe, seed=seed), store, assignment, folder, this.process)
+            trained[name][seed] = trainer.run(resume=True)
+            if this.process.first:
+                result = trained[name][seed]
+                this.say(f"  seed {seed}: {result.updates} updates, best Gamma score {result.best_gamma:.4g} at step {result.best_gamma_step}")
+    return trained, flights
+
+
+def _tune_baselines(this: Run, store: Store, assignment: Assignment) -> dict[str, tuple[Baseline, dict[str, Any]]]:
+    scans = [store.load(scan_id, reference=True) for scan_id in assignment.validation[:4]]
+    referenced = all(prepared.reference is not None for prepared in scans)
+    gamma = next(iter(this.comparison.arms.values())).validation if this.comparison.arms else None
+    tuned: dict[str, tuple[Baseline, dict[str, Any]]] = {}
+    for name, arm in this.comparison.baselines.items():
+        if not arm.grid:
+            tuned[name] = (arm.baseline, {"chosen": describe(arm.baseline), "tuning": []})
+            continue
+        score = reference_nmse if referenced or gamma is None else HeldOutResidual(gamma, Draw(0))
+        result = tune(arm.baseline, arm.grid, scans, score)
+        record = result.record()
+        record["tuned_by"] = "reference NMSE" if referenced else "Gamma"
+        record["tuning"] = record["grid"]
+        this.say(f"\n{name}, tuned by {record['tuned_by']} on {len(scans)} validation scans\n{result.table()}")
+        tuned[name] = (result.baseline, record)
+    return tuned
+
+
+def _arm_records(this: Run, trained: Mapping[str, Mapping[int, Trained]], flights: Mapping[str, Preflight]) -> dict[str, Any]:
+    records: dict[str, Any] = {}
+    for name, recipe in this.comparison.arms.items():
+        seeds = {
+            str(seed): {
+                "updates": result.updates,
+                "parameters": flights[name].parameters,
+                "flops_per_update": flights[name].flops_per_update,
+                "seconds": result.seconds,
+                "stopped_early": result.stopped_early,
+                "selected_step": {"gamma": result.best_gamma_step, "reference": result.best_hidden_step},
+            }
+            for seed, result in trained[name].items()
+        }
+        records[name] = {
+            "kind": "network",
+            "objective": type(recipe.objective).__name__,
+            "needs_reference": recipe.objective.needs_reference,
+            "label": name,
+            "seeds": seeds,
+        }
+    for name in this.comparison.baselines:
+        records[name] = {"kind": "baseline", "label": name, "seeds": {}}
+    return records
+
+
+def _evaluate(
+    this: Run,
+    store: Store,
+    assignment: Assignment,
+    trained: Mapping[str, Mapping[int, Trained]],
+    baselines: Mapping[str, Baseline],
+) -> None:
+    arms = [Arm(name, baseline) for name, baseline in baselines.items()]
+    for name, seeds in trained.items():
+        for seed, result in seeds.items():
+            for selection in ("gamma", "reference"):
+                path = result.checkpoint(selection)
+                if path.exists():
+                    arms.append(Arm(name, load_checkpoint(path, this.process.device, _modules(this.comparison)), seed, selection))
+    evaluate(arms, store, assignment.test, this.folder, device=this.process.device, figure_scans=this.comparison.figure_scans)
+
+
+def _modules(comparison: Comparison) -> set[str]:
+    """The user's own modules in this recipe: running it has trusted them already."""
+    found: set[str] = set()
+
+    def walk(value: Any) -> None:
+        if isinstance(value, dict):
+            if "class" in value:
+                found.add(str(value["class"]).rpartition(".")[0])
+            for item in value.values():
+                walk(item)
+        elif isinstance(value, list):
+            for item in value:
+                walk(item)
+
+    walk(comparison.description)
+    return found
+
+
+def _write_json(path: Path, value: Mapping[str, Any]) -> None:
+    with whole_file(path) as partial:
+        partial.write_text(json.dumps(value, indent=1, sort_keys=True))
+

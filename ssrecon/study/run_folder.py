@@ -1,0 +1,210 @@
+"""A finished (or half finished) run's folder, read: its parts are described in docs/run_folder.md.
+
+Only ``run.json`` must be there. Whatever else is missing is empty or None here, so that a report can be made of what there is.
+"""
+
+import csv
+import json
+import math
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ssrecon.errors import BadInput
+
+HISTORY_COLUMNS = ("step", "epoch", "loss", "gamma", "hidden_nmse", "learning_rate", "mu", "seconds")
+
+
+@dataclass(frozen=True)
+class MetricRow:
+    """One number of ``metrics.csv``; `scan` is empty for a volume's value, `seed` for a baseline's."""
+
+    arm: str
+    seed: str
+    selection: str
+    """``gamma``, ``reference``, or ``none`` for what was not trained."""
+    subject: str
+    volume: str
+    scan: str
+    metric: str
+    convention: str
+    value: float
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One method of a comparison: a network trained by an objective, or a baseline."""
+
+    name: str
+    label: str
+    kind: str
+    """``network`` or ``baseline``."""
+    objective: str
+    """The class of a network's objective; empty for a baseline."""
+    seeds: Mapping[str, Mapping[str, Any]]
+    """By seed: ``updates``, ``parameters``, ``flops_per_update``, ``seconds``, ``selected_step`` as far as they are known."""
+
+    @property
+    def is_network(self) -> bool:
+        return self.kind == "network"
+
+    @property
+    def is_supervised(self) -> bool:
+        return self.is_network and self.objective.lower().startswith("supervised")
+
+    @property
+    def is_self_supervised(self) -> bool:
+        return self.is_network and not self.is_supervised
+
+
+@dataclass(frozen=True)
+class Images:
+    """What ``images.npz`` keeps of some test scans, in each scan's own scaled units."""
+
+    scan_ids: tuple[str, ...]
+    reference: np.ndarray | None
+    """Magnitudes (n, y, x); None where there is no truth."""
+    arms: Mapping[str, np.ndarray]
+    """Magnitudes (n, y, x) by arm."""
+    mask: np.ndarray | None
+    """Acquired samples (n, ky, kx)."""
+    kspace_residual: Mapping[str, np.ndarray]
+    """Residual energy per radial band of k-space (n, bands), centre first, by arm."""
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Read with `RunFolder.open`; the larger files are read when they are asked for."""
+
+    path: Path
+    about: Mapping[str, Any]
+    """``run.json`` as it is."""
+
+    @staticmethod
+    def open(path: Path | str) -> "RunFolder":
+        """Raises BadInput where there is no folder, no ``run.json``, or something in it that is no JSON object."""
+        folder = Path(path)
+        file = folder / "run.json"
+        if not folder.is_dir():
+            raise BadInput(folder, found="no folder", expected="the folder of a run, with its run.json")
+        if not file.is_file():
+            raise BadInput(folder, found="no run.json", expected="the folder of a run, as `ssrecon run` makes it")
+        try:
+            about = json.loads(file.read_text(encoding="utf-8"))
+        except (ValueError, OSError) as error:
+            raise BadInput(file, found=f"no readable JSON ({error})", expected="the run.json of a run") from error
+        if not isinstance(about, dict):
+            raise BadInput(file, found=f"a JSON {type(about).__name__}", expected="a JSON object")
+        return RunFolder(folder, about)
+
+    def section(self, name: str) -> Mapping[str, Any]:
+        """A nested object of ``run.json``, empty where it is absent."""
+        value = self.about.get(name)
+        return value if isinstance(value, dict) else {}
+
+    @property
+    def title(self) -> str:
+        return str(self.about.get("title") or self.path.resolve().name)
+
+    @property
+    def headline_selection(self) -> str:
+        return str(self.about.get("headline_selection") or "gamma")
+
+    @cached_property
+    def arms(self) -> tuple[Arm, ...]:
+        """Baselines first, then networks, each in the recipe's order; an arm that only has metrics counts as a baseline."""
+        known = {name: _arm(str(name), about) for name, about in self.section("arms").items() if isinstance(about, dict)}
+        for name in (*self.section("baselines"), *(row.arm for row in self.metrics)):
+            known.setdefault(name, _arm(name, {"kind": "baseline"}))
+        return tuple(sorted(known.values(), key=lambda arm: arm.is_network))
+
+    @property
+    def networks(self) -> tuple[Arm, ...]:
+        return tuple(arm for arm in self.arms if arm.is_network)
+
+    def selection(self, arm: Arm) -> str:
+        """The selection rule under which an arm enters the headline."""
+        return self.headline_selection if arm.is_network else "none"
+
+    @cached_property
+    def metrics(self) -> tuple[MetricRow, ...]:
+        """``metrics.csv``; empty where it is missing. Raises BadInput naming the line where a number or a column is not there."""
+        file = self.path / "metrics.csv"
+        if not file.is_file():
+            return ()
+        rows = []
+        with open(file, newline="", encoding="utf-8") as lines:
+            for number, row in enumerate(csv.DictReader(lines), start=2):
+                try:
+                    texts = {key: row[key] or "" for key in MetricRow.__dataclass_fields__ if key != "value"}
+                    rows.append(MetricRow(**texts, value=float(row["value"])))
+                except (KeyError, TypeError, ValueError) as error:
+                    columns = ",".join(MetricRow.__dataclass_fields__)
+                    raise BadInput(f"{file}, line {number}", found=f"{error!r}", expected=f"the columns {columns}") from error
+        return tuple(rows)
+
+    @cached_property
+    def images(self) -> Images | None:
+        """``images.npz``; None where it is missing. Raises BadInput where it cannot be read."""
+        file = self.path / "images.npz"
+        if not file.is_file():
+            return None
+        try:
+            with np.load(file, allow_pickle=False) as archive:
+                arrays = {key: archive[key] for key in archive.files}
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            raise BadInput(file, found=f"no readable npz file ({error})", expected="the images of a run") from error
+        return Images(
+            scan_ids=tuple(str(i) for i in arrays.get("scan_ids", ())),
+            reference=arrays.get("reference"),
+            arms=_group(arrays, "arm/"),
+            mask=arrays.get("mask"),
+            kspace_residual=_group(arrays, "kspace_residual/"),
+        )
+
+    def history(self, arm: Arm) -> dict[str, dict[str, np.ndarray]]:
+        """By seed, the columns of ``history.csv`` as float arrays with NaN where a cell is empty; without seeds that have no file."""
+        found = {}
+        for folder in sorted((self.path / "arms" / arm.name).glob("seed-*"), key=lambda f: (len(f.name), f.name)):
+            if columns := _read_history(folder / "history.csv"):
+                found[folder.name.removeprefix("seed-")] = columns
+        return found
+
+
+def _arm(name: str, about: Mapping[str, Any]) -> Arm:
+    objective = about.get("objective") or ""
+    if isinstance(objective, dict):
+        objective = objective.get("class", "")
+    seeds = about.get("seeds")
+    return Arm(
+        name=name,
+        label=str(about.get("label") or name.replace("_", " ")),
+        kind="baseline" if about.get("kind") == "baseline" else "network",
+        objective=str(objective).rpartition(".")[2],
+        seeds={str(k): v for k, v in seeds.items() if isinstance(v, dict)} if isinstance(seeds, dict) else {},
+    )
+
+
+def _group(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    return {key.removeprefix(prefix): value for key, value in arrays.items() if key.startswith(prefix)}
+
+
+def _read_history(file: Path) -> dict[str, np.ndarray]:
+    """Empty where there is no file or no row; a last line that a kill has cut short reads as empty cells."""
+    if not file.is_file():
+        return {}
+    with open(file, newline="", encoding="utf-8") as lines:
+        rows = list(csv.DictReader(lines))
+    return {key: np.array([_number(row.get(key)) for row in rows]) for key in HISTORY_COLUMNS} if rows else {}
+
+
+def _number(text: str | None) -> float:
+    try:
+        return float(text) if text else math.nan
+    except ValueError:
+        return math.nan

@@ -1,0 +1,249 @@
+"""From the tidy rows of ``metrics.csv`` to statements about people: the subject is the unit.
+
+Slices and volumes of one subject are not independent, and seeds are not people: values are averaged within a subject (volumes, then
+seeds) before anything is compared, subjects are what is resampled, and the spread between seeds stands on its own. With fewer than
+`MINIMUM_SUBJECTS` subjects figures are descriptive: no p-values, no verdicts.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ssrecon.draw import Draw
+from ssrecon.errors import BadInput
+from ssrecon.metrics import HIGHER_IS_BETTER
+
+MINIMUM_SUBJECTS = 6
+"""With fewer, the smallest two-sided p-value of the signed-rank test, 2 / 2^n, is above .05."""
+RESAMPLES = 10_000
+Rows = Iterable[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What is compared: one metric in one convention, of the checkpoints that one rule selected."""
+
+    metric: str
+    convention: str = "fastmri"
+    selection: str = "gamma"
+    """``gamma`` or ``reference``; arms without a selection (baselines: ``none``) are taken as they are."""
+
+    @property
+    def sign(self) -> int:
+        """1 where higher is better, -1 where lower is."""
+        return 1 if HIGHER_IS_BETTER.get(self.metric, False) else -1
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A percentile bootstrap interval over subjects."""
+
+    lower: float
+    upper: float
+    level: float = 0.95
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One arm: mean over subjects of each subject's mean over seeds."""
+
+    arm: str
+    measure: Measure
+    subjects: int
+    seeds: int
+    mean: float
+    interval: Interval | None
+    """None for a single subject."""
+    subject_std: float
+    """Sample standard deviation between subjects; NaN for one."""
+    seed_std: float
+    """Sample standard deviation between seeds of the cohort's mean; NaN for one seed."""
+    descriptive: bool
+
+
+@dataclass(frozen=True)
+class PairedDifference:
+    """`arm` minus `versus` on the same subjects."""
+
+    arm: str
+    versus: str
+    measure: Measure
+    subjects: int
+    mean: float
+    interval: Interval | None
+    better: int
+    """Subjects for whom `arm` is the better one."""
+    p: float | None
+    """Wilcoxon signed-rank, two-sided; None where figures are descriptive."""
+    p_holm: float | None
+    """The same, corrected by Holm's method over the family that was tested together."""
+
+    @property
+    def descriptive(self) -> bool:
+        return self.p is None
+
+
+@dataclass(frozen=True)
+class NonInferiority:
+    r"""Whether `arm` is worse than `versus` by less than `margin`, in the metric's own unit; the margin was written down before the run."""
+
+    arm: str
+    versus: str
+    measure: Measure
+    subjects: int
+    margin: float
+    advantage: float
+    """Mean over subjects of how much better `arm` is; negative where it is worse."""
+    lower_bound: float | None
+    """One-sided 95 % bootstrap bound of `advantage`; None for a single subject."""
+    verdict: bool | None
+    """``lower_bound > -margin``; None where figures are descriptive."""
+
+    @property
+    def descriptive(self) -> bool:
+        return self.verdict is None
+
+
+def by_subject(rows: Rows, arm: str, measure: Measure) -> dict[str, dict[str, float]]:
+    """Values as ``{subject: {seed: value}}``: the mean over the subject's volumes.
+
+    A volume's own row (``scan`` empty) is its value; where there is none, the mean over its scans. Raises BadInput where the arm has no
+    row for the measure, a value is not finite, a row is there twice, or a seed lacks a subject that another seed has.
+    """
+    mine = [row for row in rows if (row["arm"], row["metric"], row["convention"]) == (arm, measure.metric, measure.convention)]
+    selected = [row for row in mine if row["selection"] == measure.selection] or [row for row in mine if row["selection"] == "none"]
+    where = f"{arm}, {measure.metric} ({measure.convention}, selected by {measure.selection})"
+    if not selected:
+        raise BadInput(where, found="no row", expected="at least one row of metrics.csv")
+    volumes: dict[tuple[str, str, str], dict[str, float]] = defaultdict(dict)
+    for row in selected:
+        value, scan = float(row["value"]), str(row["scan"] or "")
+        scans = volumes[str(row["subject"]), "" if row["seed"] is None else str(row["seed"]), str(row["volume"])]
+        if not math.isfinite(value):
+            raise BadInput(where, found=f"{value} for {row['volume']} {scan}".strip(), expected="finite values")
+        if scan in scans:
+            raise BadInput(where, found=f"two rows for {row['volume']} {scan}".strip(), expected="one value a scan and seed")
+        scans[scan] = value
+    grouped: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for (subject, seed, _), scans in sorted(volumes.items()):
+        grouped[subject][seed].append(scans[""] if "" in scans else _mean(list(scans.values())))
+    names = {seed for seeds in grouped.values() for seed in seeds}
+    for subject, seeds in grouped.items():
+        if missing := names - set(seeds):
+            raise BadInput(where, found=f"no value of {subject} for seed {min(missing)}", expected="every subject in every seed")
+    return {subject: {seed: _mean(values) for seed, values in seeds.items()} for subject, seeds in grouped.items()}
+
+
+def summarise(rows: Rows, arm: str, measure: Measure, seed: int = 0) -> Summary:
+    """Mean, bootstrap interval over subjects, and the two spreads, of one arm. Raises BadInput as `by_subject`."""
+    values = by_subject(rows, arm, measure)
+    subjects = np.array([_mean(list(seeds.values())) for seeds in values.values()])
+    per_seed: dict[str, list[float]] = defaultdict(list)
+    for seeds in values.values():
+        for name, value in seeds.items():
+            per_seed[name].append(value)
+    return Summary(
+        arm,
+        measure,
+        len(subjects),
+        len(per_seed),
+        float(subjects.mean()),
+        _interval(subjects, seed),
+        _std(subjects),
+        _std(np.array([_mean(one) for one in per_seed.values()])),
+        len(subjects) < MINIMUM_SUBJECTS,
+    )
+
+
+def paired_difference(rows: Rows, arm: str, versus: str, measure: Measure, seed: int = 0) -> PairedDifference:
+    """One comparison, with its uncorrected p-value. Raises BadInput where the two arms were not scored on the same subjects."""
+    difference = _paired(rows, arm, versus, measure)
+    enough = len(difference) >= MINIMUM_SUBJECTS
+    p = _wilcoxon(difference) if enough else None
+    better = int((measure.sign * difference > 0).sum())
+    return PairedDifference(
+        arm, versus, measure, len(difference), float(difference.mean()), _interval(difference, seed), better, p, p if enough else None
+    )
+
+
+def compare(rows: Rows, pairs: Sequence[tuple[str, str]], measures: Sequence[Measure], seed: int = 0) -> list[PairedDifference]:
+    """All pairs (arm, versus) in all measures, as one family: Holm's correction runs over everything that is tested here."""
+    rows = list(rows)
+    family = [paired_difference(rows, arm, versus, measure, seed) for measure in measures for arm, versus in pairs]
+    tested = [i for i, one in enumerate(family) if one.p is not None]
+    for i, corrected in zip(tested, holm([family[i].p or 0.0 for i in tested]), strict=True):
+        family[i] = replace(family[i], p_holm=corrected)
+    return family
+
+
+def non_inferiority(rows: Rows, arm: str, versus: str, measure: Measure, margin: float, seed: int = 0) -> NonInferiority:
+    """Is `arm` not worse than `versus` by `margin` or more, at one-sided 95 %? Both directions of a metric are handled.
+
+    The bound is a percentile of bootstrap means: a little too narrow for few subjects (for 6, about as with the normal distribution's 1.64
+    times 91 % of the standard error where Student's t asks for 2.02).
+
+    Raises BadInput for a margin that is not positive and where the two arms were not scored on the same subjects.
+    """
+    if not margin > 0:
+        raise BadInput(f"margin of {measure.metric}", found=repr(margin), expected="a positive number, written down before the run")
+    advantage = measure.sign * _paired(rows, arm, versus, measure)
+    bound = float(np.quantile(_bootstrap_means(advantage, seed), 0.05)) if len(advantage) > 1 else None
+    verdict = None if bound is None or len(advantage) < MINIMUM_SUBJECTS else bound > -margin
+    return NonInferiority(arm, versus, measure, len(advantage), margin, float(advantage.mean()), bound, verdict)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    r"""p-values corrected for the size of their family: the i-th smallest of m times m - i + 1, made to rise, at most 1.
+
+    Holm. A simple sequentially rejective multiple test procedure. Scand J Stat 6:65-70 (1979).
+    """
+    corrected, highest = [0.0] * len(p_values), 0.0
+    for rank, index in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        corrected[index] = highest
+    return corrected
+
+
+def _paired(rows: Rows, arm: str, versus: str, measure: Measure) -> np.ndarray:
+    rows = list(rows)
+    first, second = by_subject(rows, arm, measure), by_subject(rows, versus, measure)
+    if set(first) != set(second):
+        apart = ", ".join(sorted(set(first) ^ set(second))[:5])
+        raise BadInput(f"{arm} against {versus}", found=f"subjects that only one of them has ({apart})", expected="the same subjects")
+    return np.array([_mean(list(first[s].values())) - _mean(list(second[s].values())) for s in sorted(first)])
+
+
+def _wilcoxon(difference: np.ndarray) -> float:
+    from scipy.stats import wilcoxon
+
+    # Without a single difference there is nothing to rank, and nothing to tell the arms apart.
+    if not difference.any():
+        return 1.0
+    # Pratt's way keeps equal pairs in the ranking; scipy takes the exact distribution where there are no ties and the sample is small.
+    return float(wilcoxon(difference, zero_method="pratt" if (difference == 0).any() else "wilcox").pvalue)
+
+
+def _bootstrap_means(values: np.ndarray, seed: int) -> np.ndarray:
+    """Means of `RESAMPLES` resamples of the subjects with replacement; the same resamples for every comparison of as many subjects."""
+    picks = Draw(seed).generator("bootstrap").integers(0, len(values), size=(RESAMPLES, len(values)))
+    return values[picks].mean(axis=1)
+
+
+def _interval(values: np.ndarray, seed: int, level: float = 0.95) -> Interval | None:
+    if len(values) < 2:
+        return None
+    tail = (1 - level) / 2
+    lower, upper = np.quantile(_bootstrap_means(values, seed), [tail, 1 - tail])
+    return Interval(float(lower), float(upper), level)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)
+
+
+def _std(values: np.ndarray) -> float:
+    return float(values.std(ddof=1)) if len(values) > 1 else math.nan

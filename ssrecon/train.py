@@ -1,0 +1,287 @@
+"""One training loop for every method: it never asks which objective it is running."""
+
+import math
+import signal
+import time
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ssrecon.archive.splits import Assignment
+from ssrecon.checkpoint import Checkpoint, load_optimizer, optimizer_tensors, read_checkpoint, save_checkpoint
+from ssrecon.description import describe, rebuild
+from ssrecon.distributed import Process
+from ssrecon.domain import TrainingDomain
+from ssrecon.draw import Draw
+from ssrecon.errors import BadInput, TrainingDiverged
+from ssrecon.history import History
+from ssrecon.loader import Schedule, Step, collate, load
+from ssrecon.objectives.base import Objective
+from ssrecon.progress import track
+from ssrecon.recipe import Recipe
+from ssrecon.scan import Prepared
+from ssrecon.store import Store
+from ssrecon.validation import Score, validate
+
+CHECKPOINT_SECONDS = 60.0
+"""Between validations, a checkpoint is written when this much time has passed since the last."""
+
+DOMAIN_SCANS = 64
+"""The training domain is read off at most so many scans, evenly spread."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Where a training left its checkpoints, and how it ended."""
+
+    folder: Path
+    updates: int
+    seconds: float
+    stopped_early: bool
+    best_gamma: float
+    best_gamma_step: int
+    best_hidden: float | None
+    best_hidden_step: int | None
+
+    def checkpoint(self, selection: str) -> Path:
+        """The checkpoint that a selection rule chose: ``gamma``, ``reference``, or ``last``."""
+        return self.folder / "checkpoints" / f"{selection}.safetensors"
+
+
+@dataclass
+class _State:
+    """What a training has reached: goes into every checkpoint, so that a resumed run ends like an undisturbed one."""
+
+    step: int = 0
+    best_gamma: float = math.inf
+    best_gamma_step: int = -1
+    best_hidden: float = math.inf
+    best_hidden_step: int = -1
+    waited: int = 0
+
+    def take(self, score: Score) -> tuple[bool, bool]:
+        """Note a validation; whether it is the best so far by Gamma, and by reference."""
+        by_gamma = score.gamma < self.best_gamma
+        by_reference = score.hidden_nmse is not None and score.hidden_nmse < self.best_hidden
+        self.waited = 0 if by_gamma else self.waited + 1
+        if by_gamma:
+            self.best_gamma, self.best_gamma_step = score.gamma, self.step
+        if by_reference and score.hidden_nmse is not None:
+            self.best_hidden, self.best_hidden_step = score.hidden_nmse, self.step
+        return by_gamma, by_reference
+
+
+class Trainer:
+    """A training of one recipe: construct it, then `run`."""
+
+    def __init__(self, recipe: Recipe, store: Store, assignment: Assignment, folder: Path, process: Process | None = None):
+        self.recipe, self.store, self.assignment, self.folder = recipe, store, assignment, Path(folder)
+        self.process = process or Process()
+        self.network = recipe.network.build(recipe.seed).to(self.process.device)
+        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=recipe.training.learning_rate)
+        self.state = _State()
+        self.draw = Draw(recipe.seed)
+        self.schedule = Schedule.of(store, assignment.train, recipe.training.batch_size, recipe.seed)
+        every = -(-len(assignment.train) // DOMAIN_SCANS)
+        self.domain = TrainingDomain.of(store.load(scan_id).scan for scan_id in assignment.train[::every])
+        if recipe.training.start is not None:
+            read_checkpoint(recipe.training.start).load_into(self.network)
+
+    # -- the loop ---------------------------------------------------------------------------------------------------------------------
+
+    def run(self, resume: bool = False) -> Trained:
+        """Train to the last step, the stop by Gamma, or an interrupt, after which `resume` continues to the same end."""
+        training, last = self.recipe.training, self.folder / "checkpoints" / "last.safetensors"
+        if resume and last.exists():
+            self._restore(read_checkpoint(last))
+        history = History.resume(self.folder / "history.csv", self.state.step) if self.process.first else None
+        validation = self._validation_scans() if self.process.first else []
+        started = time.monotonic() - (history.seconds if history else 0.0)
+        saved = time.monotonic()
+        losses: list[float] = []
+        steps = list(self.schedule.steps(self.state.step, training.steps))
+        bar = track(None, self.folder.parent.name or "training", total=training.steps, initial=self.state.step, unit="step")
+        with bar, _stop_on_signals() as stop:
+            if history is not None and self.state.step == 0:
+                self._validate(validation, history, losses, 0, started)
+            for step, scans in load(self.store, steps, self.process, self.recipe.objective.needs_reference, training.workers):
+                if self.process.agree(self._is_done(stop)):
+                    break
+                losses.append(self.update(step, self.without_gamma(scans)))
+                self.state.step = step.number + 1
+                bar.update()
+                if self.state.step % training.validate_every == 0 or self.state.step == training.steps:
+                    if history is not None:
+                        self._validate(validation, history, losses, step.epoch, started)
+                        saved = time.monotonic()
+                    losses = []
+                elif self.process.first and time.monotonic() - saved > CHECKPOINT_SECONDS:
+                    self._save("last")
+                    saved = time.monotonic()
+        if stop:
+            if self.process.first:
+                self._save("last")
+            raise KeyboardInterrupt(f"stopped at step {self.state.step}; a checkpoint was written, --resume continues")
+        return self._result(time.monotonic() - started)
+
+    def update(self, step: Step, scans: Sequence[Prepared]) -> float:
+        """One update of the weights from this process's share of a global batch; its mean loss over the whole batch.
+
+        Raises TrainingDiverged, before the weights are touched, where a loss or the gradient is not finite.
+        """
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._learning_rate(step.number)
+        self.network.train()
+        self.optimizer.zero_grad(set_to_none=True)
+        total = torch.zeros((), device=self.process.device)
+        if scans:
+            batch, reference = collate(scans)
+            batch = batch.to(self.process.device)
+            reference = reference.to(self.process.device) if reference is not None else None
+            loss = self.recipe.objective.loss(self.network, batch, reference, self.draw.at(step.epoch))
+            _check_finite(step, batch.ids, {"loss": loss.per_scan, **loss.terms})
+            total = loss.per_scan.sum() / len(step.ids)
+            total.backward()
+        self.process.sum_gradients(self.network)
+        total = total.detach().clone()
+        self.process.sum_(total)
+        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.training.clip_norm or math.inf)
+        if not torch.isfinite(norm):
+            raise TrainingDiverged(f"step {step.number}, scans {', '.join(step.ids)}: the gradient is not finite; the last checkpoint is good")
+        self.optimizer.step()
+        return float(total)
+
+    # -- its parts --------------------------------------------------------------------------------------------------------------------
+
+    def _is_done(self, stop: list[int]) -> bool:
+        patience = self.recipe.training.patience
+        return bool(stop) or (patience is not None and self.state.waited >= patience)
+
+    def _learning_rate(self, step: int) -> float:
+        training = self.recipe.training
+        if training.final_learning_rate is None:
+            return training.learning_rate
+        fraction = 0.5 * (1 + math.cos(math.pi * step / training.steps))
+        return training.final_learning_rate + fraction * (training.learning_rate - training.final_learning_rate)
+
+    def _validation_scans(self) -> list[Prepared]:
+        ids = list(self.assignment.validation)
+        limit = self.recipe.training.validation_scans
+        if limit is not None and limit < len(ids):
+            ids = [ids[i * len(ids) // limit] for i in range(limit)]
+        return [self.store.load(scan_id, reference=True) for scan_id in ids]
+
+    def without_gamma(self, scans: Sequence[Prepared]) -> list[Prepared]:
+        """A scan that is validated on as well (scan-specific training) gives its Gamma up, so that nothing of it is ever trained on."""
+        both = set(self.assignment.validation)
+        kept = []
+        for prepared in scans:
+            if both.intersection(prepared.scan.ids):
+                gamma = self.recipe.validation.hold_out(prepared.scan, self.draw.at(0))
+                prepared = replace(prepared, scan=prepared.scan.on(~gamma))
+            kept.append(prepared)
+        return kept
+
+    def _validate(self, scans: Sequence[Prepared], history: History, losses: list[float], epoch: int, started: float) -> None:
+        self.network.eval()
+        score = validate(self.network, self.recipe.objective, scans, self.recipe.validation, self.draw, self.process.device)
+        if not math.isfinite(score.gamma):
+            raise TrainingDiverged(f"step {self.state.step}: the Gamma score is not finite; the last checkpoint is good")
+        by_gamma, by_reference = self.state.take(score)
+        if by_gamma:
+            self._save("gamma", weights_only=True)
+        if by_reference:
+            self._save("reference", weights_only=True)
+        mu = getattr(self.network, "mu", None)
+        history.append(
+            {
+                "step": self.state.step,
+                "epoch": epoch,
+                "loss": sum(losses) / len(losses) if losses else None,
+                "gamma": score.gamma,
+                "hidden_nmse": score.hidden_nmse,
+                "learning_rate": self._learning_rate(max(self.state.step - 1, 0)),
+                "mu": mu.item() if isinstance(mu, Tensor) else None,
+                "seconds": time.monotonic() - started,
+            }
+        )
+        self._save("last")
+
+    def _save(self, name: str, weights_only: bool = False) -> None:
+        tensors = {f"network/{key}": value for key, value in self.network.state_dict().items()}
+        if not weights_only:
+            tensors |= optimizer_tensors(self.network, self.optimizer)
+        about: dict[str, Any] = {"recipe": self.recipe.description, "hash": self.recipe.hash, "domain": describe(self.domain)}
+        state = {key: value for key, value in asdict(self.state).items() if not (isinstance(value, float) and math.isinf(value))}
+        save_checkpoint(self.folder / "checkpoints" / f"{name}.safetensors", tensors, {**about, "state": state})
+
+    def _restore(self, checkpoint: Checkpoint) -> None:
+        if checkpoint.about.get("hash") != self.recipe.hash:
+            raise BadInput(checkpoint.path, found="a checkpoint of another recipe", expected="this recipe's, or another output folder")
+        checkpoint.load_into(self.network)
+        load_optimizer(checkpoint, self.network, self.optimizer)
+        self.state = _State(**checkpoint.about["state"])
+
+    def _result(self, seconds: float) -> Trained:
+        state = self.state
+        hidden = None if math.isinf(state.best_hidden) else state.best_hidden
+        early = state.step < self.recipe.training.steps
+        hidden_step = None if hidden is None else state.best_hidden_step
+        return Trained(self.folder, state.step, seconds, early, state.best_gamma, state.best_gamma_step, hidden, hidden_step)
+
+
+def _check_finite(step: Step, ids: Sequence[str], terms: dict[str, Tensor]) -> None:
+    for name, values in terms.items():
+        finite = torch.isfinite(values)
+        if not finite.all():
+            scan = ids[int((~finite).nonzero()[0, 0])]
+            raise TrainingDiverged(f"step {step.number}, scan {scan}: the term {name!r} is not finite; the last checkpoint is good")
+
+
+@contextmanager
+def _stop_on_signals() -> Iterator[list[int]]:
+    """Ctrl-C and SIGTERM let the step in hand finish, so that the checkpoint is one of a whole step."""
+    caught: list[int] = []
+    try:
+        previous = {number: signal.signal(number, lambda number, _: caught.append(number)) for number in (signal.SIGINT, signal.SIGTERM)}
+    except ValueError:  # not in the main thread: signals are the caller's affair
+        previous = {}
+    try:
+        yield caught
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+@dataclass(frozen=True)
+class LoadedNetwork:
+    """A trained network and the objective whose rule it reconstructs by."""
+
+    network: nn.Module
+    objective: Objective
+    recipe: Recipe
+    domain: TrainingDomain
+    draw: Draw
+
+    def __call__(self, scan: Any) -> Any:
+        return self.objective.reconstruct(self.network, scan, self.draw)
+
+
+def load_checkpoint(path: Path | str, device: str | torch.device = "cpu", trust: Collection[str] = ()) -> LoadedNetwork:
+    """A trained network, ready to reconstruct: rebuilt from its recipe's names, its weights put in, in evaluation mode.
+
+    Raises BadInput where the file is no checkpoint of ours, BadRecipe where it needs classes from outside ssrecon that `trust` does not name.
+    """
+    checkpoint = read_checkpoint(path)
+    recipe = checkpoint.recipe(trust)
+    if not isinstance(recipe, Recipe):
+        raise BadInput(path, found=f"a checkpoint of a {type(recipe).__name__}", expected="one of a Recipe")
+    network = recipe.network.build(recipe.seed)
+    checkpoint.load_into(network)
+    domain = rebuild(checkpoint.about["domain"], str(path))
+    return LoadedNetwork(network.to(device).eval(), recipe.objective, recipe, domain, Draw(recipe.seed))

@@ -1,0 +1,144 @@
+"""Finding the format, folders, and the first verdict."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from ssrecon.archive import open_archive
+from ssrecon.archive.base import Folder
+from ssrecon.archive.fastmri import FastMRI, write_fastmri
+from ssrecon.archive.ismrmrd import ISMRMRD
+from ssrecon.archive.verdict import calibration_extent, verdict
+from ssrecon.errors import BadInput
+from ssrecon.scan import Calibration, Header, Scan
+from tests.archive import test_fastmri, test_ismrmrd
+from tests.archive.mrd import complex_noise
+
+
+def test_format_is_found_by_content_not_by_name(tmp_path):
+    test_fastmri.example(tmp_path).rename(tmp_path / "one.mrd")
+    test_ismrmrd.example(tmp_path).rename(tmp_path / "two.fastmri")
+    assert isinstance(open_archive(tmp_path / "one.mrd"), FastMRI)
+    assert isinstance(open_archive(str(tmp_path / "two.fastmri")), ISMRMRD)
+
+
+def test_folder_of_several_formats(tmp_path):
+    (tmp_path / "train").mkdir()
+    (tmp_path / "val").mkdir()
+    write_fastmri(tmp_path / "train" / "same.h5", complex_noise(2, 3, 16, 16), subject="someone")
+    write_fastmri(tmp_path / "val" / "same.h5", complex_noise(1, 5, 20, 16))
+    test_ismrmrd.example(tmp_path)
+    (tmp_path / "README.md").write_text("beside the data")
+    (tmp_path / ".hidden.h5").write_text("left by an interrupted writer")
+    archive = open_archive(tmp_path)
+    assert isinstance(archive, Folder)
+    assert [header.scan_id for header in archive.headers] == [
+        "a/slice-000", "a/slice-001", "train/same/slice-000", "train/same/slice-001", "val/same/slice-000",
+    ]  # fmt: skip
+    # A subject with a name is one person wherever their files lie; one that is only a volume's name is not.
+    assert [header.subject for header in archive.headers] == ["a", "a", "someone", "someone", "val/same"]
+    scan = archive.read("val/same/slice-000")
+    assert scan.scan_id == "val/same/slice-000" and scan.kspace.shape[2] == 5
+    assert archive.skipped == {}
+
+
+def test_one_bad_file_does_not_stop_a_folder(tmp_path):
+    write_fastmri(tmp_path / "good.h5", complex_noise(1, 3, 16, 16))
+    (tmp_path / "bad.h5").write_text("no")
+    archive = open_archive(tmp_path)
+    assert len(archive) == 1
+    assert "not an HDF5 file" in archive.skipped["bad.h5"]
+    assert "not read: bad.h5" in archive.describe()
+
+
+def test_flat_folder_and_single_file_agree_on_ids(tmp_path):
+    path = test_fastmri.example(tmp_path)
+    assert open_archive(path).headers == open_archive(tmp_path).headers
+
+
+def test_describe_joins_like_scans_and_separates_unlike_ones(tmp_path):
+    path = write_fastmri(tmp_path / "v.h5", complex_noise(3, 4, 32, 32))
+    text = open_archive(path).describe()
+    assert "v (3 scans): 32x32, 4 coils, full, R=1.00" in text and len(text.splitlines()) == 2
+    kspace = torch.from_numpy(complex_noise(3, 4, 32, 32))
+    kspace[1, :, ::2] = 0
+    lines = open_archive(write_fastmri(tmp_path / "w.h5", kspace)).describe().splitlines()
+    assert len(lines) == 3 and "may not train" in lines[2] and "v" not in lines[0].split(":")[0][-5:]
+
+
+def test_describe_says_which_scan_cannot_be_read(tmp_path):
+    kspace = torch.from_numpy(complex_noise(2, 4, 32, 32))
+    kspace[1, 0, 3, 3] = float("nan")
+    text = open_archive(write_fastmri(tmp_path / "v.h5", kspace)).describe()
+    assert "v/slice-001: cannot be read: found 1 acquired samples" in text
+
+
+def make(mask: torch.Tensor, readout: bool = True, **parts) -> Scan:
+    """A scan of noise with this (ky, kx) mask."""
+    mask = mask[None, None, None]
+    kspace = torch.where(mask, torch.from_numpy(complex_noise(1, 1, 4, *mask.shape[3:])), 0)
+    header = Header("v/slice-000", "v", "v", readout=readout)
+    return Scan(header, kspace, mask, parts.pop("padding", torch.zeros_like(mask)), **parts)
+
+
+def columns(places: list[int], n: int = 64) -> torch.Tensor:
+    mask = torch.zeros(n, 48, dtype=torch.bool)
+    mask[places] = True
+    return mask
+
+
+def test_verdict_of_a_lattice_with_calibration_lines():
+    found = verdict(make(columns([*range(1, 64, 4), *range(26, 38)])))
+    assert found.may_train and found.reasons == ()
+    assert found.pattern == "equispaced, every 4"
+    assert found.calibration == (13, 48)  # lines 26 to 37, and 25, which is of the lattice
+    assert found.acceleration == pytest.approx(61 / 25)  # of lines 1 to 61, the encoded support
+    assert found.noise == "can be estimated"
+
+
+def test_verdict_of_random_columns_and_points():
+    places = sorted({1, 4, 5, 9, 16, 18, 22, 41, 43, 50, 55, 56, 63, *range(24, 40)})
+    assert verdict(make(columns(places))).pattern == "random columns"
+    points = torch.rand(64, 48, generator=torch.Generator().manual_seed(0)) < 0.3
+    points[24:40, 16:32] = True
+    found = verdict(make(points, readout=False))
+    assert found.pattern == "2-D" and found.may_train
+    assert found.calibration == (16, 16)
+
+
+def test_columns_of_a_hybrid_slice_are_columns():
+    found = verdict(make(columns(sorted({1, 5, 8, 15, 20, *range(24, 40), 47, 58, 63})), readout=False))
+    assert found.pattern == "random columns"
+
+
+def test_padding_does_not_count_as_acceleration():
+    full = columns(list(range(8, 56)))
+    found = verdict(make(full, padding=~full[None, None, None]))
+    assert found.pattern == "full" and found.acceleration == 1
+
+
+def test_without_calibration_it_may_not_train():
+    bare = make(columns(list(range(0, 64, 4))))
+    found = verdict(bare)
+    assert not found.may_train and "no calibration region" in str(found)
+    assert found.noise == "unknown"
+    apart = Calibration(bare.kspace, columns(list(range(20, 44)))[None, None, None])
+    assert verdict(replace(bare, calibration=apart)).may_train
+    assert verdict(replace(bare, calibration=apart)).calibration == (24, 48)
+    assert verdict(replace(bare, csm=torch.ones(1, 1, 4, 64, 48, dtype=torch.complex64))).may_train
+    assert verdict(replace(bare, noise=torch.ones(1, 4, 8, dtype=torch.complex64))).noise == "noise scan"
+
+
+def test_calibration_extent():
+    mask = torch.zeros(10, 12, dtype=torch.bool)
+    assert calibration_extent(mask) == (0, 0)
+    mask[3:8, 5:9] = True
+    assert calibration_extent(mask) == (5, 4)
+    mask[0] = True
+    assert calibration_extent(mask) == (5, 4)
+
+
+def test_nothing_there(tmp_path):
+    with pytest.raises(BadInput, match="no such file"):
+        open_archive(tmp_path / "missing")

@@ -1,0 +1,105 @@
+"""What every archive format owes its callers. A new format is found by walking the package; its files come from the function
+`example(folder) -> path` of its own test file (`tests/archive/test_FORMAT.py`)."""
+
+import importlib
+import inspect
+import pickle
+
+import h5py
+import pytest
+import torch
+
+from ssrecon.archive import Archive, open_archive
+from ssrecon.archive.base import Folder
+from ssrecon.errors import BadInput
+from tests.contracts.classes import subclasses
+
+FORMATS = [kind for kind in subclasses("ssrecon.archive", Archive) if kind.layout]
+MADE = [kind for kind in subclasses("ssrecon.archive", Archive) if not kind.layout and kind is not Folder]
+"""Archives that are made and not read."""
+
+
+@pytest.fixture(params=[*FORMATS, *MADE, Folder], ids=lambda kind: kind.__name__)
+def archive(request, tmp_path):
+    kind = request.param
+    if kind is Folder:
+        (tmp_path / "inner").mkdir()
+        for place, name in ((tmp_path, "fastmri"), (tmp_path / "inner", "ismrmrd")):
+            importlib.import_module(f"tests.archive.test_{name}").example(place)
+        return open_archive(tmp_path)
+    if kind in MADE:
+        small = {"subjects": 1, "slices": 2, "matrix": (48, 40), "coils": 3}
+        return kind(**{name: value for name, value in small.items() if name in inspect.signature(kind).parameters})
+    module = importlib.import_module(f"tests.archive.test_{kind.__module__.rpartition('.')[2]}")
+    if not hasattr(module, "example"):
+        pytest.fail(f"{module.__name__} has no example(folder) -> path, an archive of {kind.__name__} to test")
+    path = module.example(tmp_path)
+    opened = open_archive(path)
+    assert type(opened) is kind
+    return opened
+
+
+def test_listing(archive):
+    ids = [header.scan_id for header in archive.headers]
+    assert len(ids) == len(set(ids)) == len(archive) > 0
+    assert [scan_id for members in archive.volumes().values() for scan_id in members] == ids
+    assert all(header.subject and header.volume_id for header in archive.headers)
+
+
+def test_scans_follow_the_conventions(archive):
+    scans = list(archive)
+    assert [scan.header for scan in scans] == list(archive.headers)
+    for scan in scans:
+        frames, coils, *shape = scan.kspace.shape[1:]
+        assert scan.kspace.shape[0] == 1 and scan.kspace.dtype == torch.complex64 and scan.kspace.is_contiguous()
+        for mask in (scan.mask, scan.padding):
+            assert mask.shape == (1, frames, 1, *shape) and mask.dtype == torch.bool
+        assert scan.mask.any() and not (scan.mask & scan.padding).any()
+        assert not torch.where(scan.mask, 0, scan.kspace).any()
+        assert torch.isfinite(torch.view_as_real(scan.kspace)).all()
+        assert scan.header.encoded_matrix == tuple(shape)
+        assert scan.noise is None or (scan.noise.ndim == 3 and scan.noise.shape[1] == coils)
+        assert scan.noise_bandwidth_ratio > 0
+        if scan.calibration is not None:
+            assert scan.calibration.kspace.shape == (1, 1, coils, *shape) and scan.calibration.mask.shape == (1, 1, 1, *shape)
+
+
+def test_reading_is_repeatable_and_survives_another_process(archive):
+    scan_id = archive.headers[-1].scan_id
+    copy = pickle.loads(pickle.dumps(archive))
+    assert torch.equal(archive.read(scan_id).kspace, copy.read(scan_id).kspace)
+    assert torch.equal(archive.read(scan_id).kspace, archive.read(scan_id).kspace)
+
+
+def test_unknown_scan_is_an_error_that_says_which_there_are(archive):
+    with pytest.raises(BadInput, match="nowhere") as error:
+        archive.read("nowhere/slice-000")
+    assert archive.headers[0].scan_id in str(error.value)
+
+
+def test_description_names_every_volume_with_a_verdict(archive):
+    text = archive.describe()
+    for volume_id in archive.volumes():
+        assert volume_id in text
+    assert "train" in text
+
+
+@pytest.mark.parametrize("kind", [*FORMATS, *MADE, Folder], ids=lambda kind: kind.__name__)
+def test_recognising_never_raises(kind, tmp_path):
+    (tmp_path / "empty").touch()
+    (tmp_path / "text.h5").write_text("not HDF5 at all")
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["something"] = [1, 2, 3]
+    (tmp_path / "cut.h5").write_bytes((tmp_path / "other.h5").read_bytes()[:600])
+    (tmp_path / "folder").mkdir()
+    for name in ("empty", "text.h5", "other.h5", "cut.h5", "folder", "missing"):
+        assert kind.recognises(tmp_path / name) is False
+
+
+@pytest.mark.parametrize("kind", FORMATS, ids=lambda kind: kind.__name__)
+def test_only_its_own_format_is_recognised(kind, tmp_path):
+    for other in FORMATS:
+        module = importlib.import_module(f"tests.archive.test_{other.__module__.rpartition('.')[2]}")
+        folder = tmp_path / other.__name__
+        folder.mkdir()
+        assert kind.recognises(module.example(folder)) is (kind is other)

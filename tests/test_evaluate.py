@@ -1,0 +1,185 @@
+import csv
+from dataclasses import dataclass, replace
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from ssrecon.baselines import CGSense, ZeroFilled
+from ssrecon.errors import BadInput
+from ssrecon.evaluate import BANDS, COLUMNS, Arm, evaluate, evaluate_folder, radial_residual
+from ssrecon.partition import Gamma
+from ssrecon.scan import Estimate, Prepared
+from ssrecon.store import Store, write_volume
+from tests.scans import full_kspace, make_reference, make_scan, smooth_image
+
+
+def prepared(volume, index, shape=(32, 32), reference=True, truth=True, noise_std=0.02):
+    scan = make_scan(shape, seed=index, scan_id=f"{volume}/slice-{index:03d}", noise_std=noise_std)
+    scan = replace(scan, headers=(replace(scan.headers[0], slice=index, subject=f"subject of {volume}"),))
+    full = make_reference(scan, full_kspace(shape, 4, 1, 1, noise_std, index))
+    return Prepared(scan, full if reference else None, smooth_image(shape, seed=index) if truth else None)
+
+
+@pytest.fixture
+def store(tmp_path):
+    write_volume(tmp_path / "store", [prepared("a", 0), prepared("a", 1)], {})
+    write_volume(tmp_path / "store", [prepared("b", 0, (24, 30))], {})
+    return Store(tmp_path / "store")
+
+
+def ids(store):
+    return [header.scan_id for header in store.headers]
+
+
+@pytest.fixture
+def arms():
+    return [Arm("zero_filled", ZeroFilled()), Arm("net", CGSense(0.01, 10), 3, "gamma"), Arm("net", CGSense(0.1, 2), 3, "reference")]
+
+
+def read(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_table_is_tidy_and_has_every_slice_and_volume(store, arms, tmp_path):
+    rows = evaluate(arms, store, ids(store), tmp_path / "run")
+    table = read(tmp_path / "run" / "metrics.csv")
+    assert list(table[0]) == list(COLUMNS) and len(table) == len(rows)
+    assert all(np.isfinite(float(row["value"])) for row in table)
+    assert {(row["arm"], row["seed"], row["selection"]) for row in table} == {
+        ("zero_filled", "", "none"),
+        ("net", "3", "gamma"),
+        ("net", "3", "reference"),
+    }
+    nmse = [row for row in table if row["metric"] == "nmse" and row["convention"] == "fastmri" and row["arm"] == "zero_filled"]
+    assert {row["scan"] for row in nmse} == {"", *ids(store)}
+    assert {(row["volume"], row["subject"]) for row in nmse} == {("a", "subject of a"), ("b", "subject of b")}
+    keys = [tuple(row[column] for column in COLUMNS[:-1]) for row in table]
+    assert len(set(keys)) == len(keys)
+
+
+def test_a_score_is_that_of_the_coil_combined_reference(store, tmp_path):
+    rows = evaluate([Arm("zf", ZeroFilled())], store, ["b/slice-000"], tmp_path)
+    item = store.load("b/slice-000", reference=True)
+    ours, measured = ZeroFilled()(item.scan).magnitude, ZeroFilled()(item.reference).magnitude
+    for name, image in (("fastmri", measured), ("fastmri, reference=noiseless", torch.linalg.vector_norm(item.truth, dim=2))):
+        expected = float((ours - image).square().sum() / image.square().sum())
+        found = [r["value"] for r in rows if r["metric"] == "nmse" and r["convention"] == name and not r["scan"]]
+        assert found and all(value == pytest.approx(expected, rel=1e-4) for value in found)
+
+
+def test_without_references_only_residuals_are_left(tmp_path, arms):
+    write_volume(tmp_path / "store", [prepared("a", 0, reference=False, truth=False)], {})
+    rows = evaluate(arms, Store(tmp_path / "store"), ["a/slice-000"], tmp_path, gamma=Gamma())
+    assert {row["metric"] for row in rows} == {"residual"}
+    assert {row["convention"] for row in rows} == {"acquired, noise units", "gamma, noise units"}
+    assert "reference" not in np.load(tmp_path / "images.npz").files
+
+
+def test_the_withheld_residual_of_the_truth_is_one(store, tmp_path):
+    """Perfect images leave the noise alone: the mean of |n|^2 / noise_std^2 is 1."""
+    truth = Arm("truth", lambda scan: Estimate(smooth_image(tuple(scan.kspace.shape[3:]), seed=scan.headers[0].slice)))
+    rows = evaluate([truth], store, ids(store), tmp_path, gamma=Gamma())
+    found = {row["convention"]: row["value"] for row in rows if row["metric"] == "residual"}
+    assert set(found) == {"acquired, noise units", "withheld, noise units", "gamma, noise units"}
+    assert found["withheld, noise units"] == pytest.approx(1, abs=0.05)
+
+
+def test_gamma_is_not_given_to_the_arm_that_is_judged_on_it(store, tmp_path):
+    seen = []
+
+    @dataclass(frozen=True)
+    class Spy:
+        def __call__(self, scan):
+            seen.append(int(scan.mask.sum()))
+            return ZeroFilled()(scan)
+
+    evaluate([Arm("spy", Spy())], store, ["a/slice-000"], tmp_path, gamma=Gamma())
+    assert len(seen) == 2 and seen[1] < seen[0]
+
+
+def test_images_of_different_sizes_share_a_frame(store, arms, tmp_path):
+    evaluate(arms, store, ids(store), tmp_path, figure_scans=3)
+    with np.load(tmp_path / "images.npz") as images:
+        assert set(images.files) == {
+            "scan_ids",
+            "reference",
+            "mask",
+            "arm/zero_filled",
+            "arm/net",
+            "kspace_residual/zero_filled",
+            "kspace_residual/net",
+        }
+        assert list(images["scan_ids"]) == ids(store)
+        assert images["arm/net"].shape == images["reference"].shape == images["mask"].shape == (3, 32, 32)
+        assert images["mask"].dtype == bool and images["reference"].dtype == np.float32
+        assert images["kspace_residual/net"].shape == (3, BANDS)
+        border = images["reference"][2].copy()
+        border[4:28, 1:31] = 0
+        assert not border.any() and images["reference"][2].any()
+
+
+def test_figure_scans_limits_the_images_and_the_first_arm_of_a_name_is_kept(store, arms, tmp_path):
+    evaluate(arms, store, ids(store), tmp_path, figure_scans=1)
+    with np.load(tmp_path / "images.npz") as images:
+        assert list(images["scan_ids"]) == ["a/slice-001"]
+        expected = CGSense(0.01, 10)(store.load("a/slice-001").scan).magnitude[0, 0].numpy()
+        np.testing.assert_allclose(images["arm/net"][0], expected, atol=1e-6)
+
+
+def test_radial_residual_is_one_for_nothing_and_nan_where_nothing_was_withheld():
+    item = prepared("a", 0)
+    nothing = Estimate(torch.zeros(1, 1, 1, 32, 32, dtype=torch.complex64))
+    bands = radial_residual(item, nothing)
+    assert np.isnan(bands[0])  # the centre was acquired
+    np.testing.assert_allclose(bands[~np.isnan(bands)], 1, rtol=1e-5)
+    assert (~np.isnan(bands)).sum() > BANDS // 2
+
+
+def test_frames_are_scored_as_slices(tmp_path):
+    scan = make_scan(frames=2, scan_id="cine/0")
+    full = make_reference(scan, full_kspace((32, 32), 4, 2, 1, 0.01, 0))
+    write_volume(tmp_path / "store", [Prepared(scan, full)], {})
+    rows = evaluate([Arm("zf", ZeroFilled())], Store(tmp_path / "store"), ["cine/0"], tmp_path)
+    assert {row["scan"] for row in rows if row["metric"] == "nmse"} == {"", "cine/0#0", "cine/0#1"}
+
+
+def test_nothing_to_evaluate_is_refused_and_files_are_left_alone(store, arms, tmp_path):
+    (tmp_path / "metrics.csv").write_text("before")
+    for bad in (lambda: evaluate([], store, ids(store), tmp_path), lambda: evaluate(arms, store, ["missing"], tmp_path)):
+        with pytest.raises(BadInput):
+            bad()
+    with pytest.raises(RuntimeError, match="broken"):
+        evaluate([Arm("broken", lambda scan: (_ for _ in ()).throw(RuntimeError("broken")))], store, ids(store), tmp_path)
+    assert (tmp_path / "metrics.csv").read_text() == "before"
+    assert not list(tmp_path.glob(".*partial"))
+
+
+@pytest.fixture
+def folders(tmp_path):
+    image = np.abs(np.random.default_rng(0).normal(size=(3, 20, 18))).astype(np.float32)
+    for name, dataset, data in (("recon", "reconstruction", 0.9 * image[:, 2:-2, 1:-1]), ("full", "reconstruction_rss", image)):
+        (tmp_path / name).mkdir()
+        with h5py.File(tmp_path / name / "vol.h5", "w") as file:
+            file[dataset] = data
+            file.attrs["patient_id"] = "p"
+    return tmp_path / "recon", tmp_path / "full"
+
+
+def test_a_folder_is_scored_against_its_references(folders, tmp_path):
+    text = evaluate_folder(*folders, tmp_path / "out")
+    assert text.startswith("1 volumes") and "nmse" in text
+    table = read(tmp_path / "out" / "metrics.csv")
+    values = [float(row["value"]) for row in table if row["metric"] == "nmse" and not row["scan"]]
+    assert values and all(value == pytest.approx(0.01, rel=1e-3) for value in values)
+    assert {row["subject"] for row in table} == {"p"}
+
+
+def test_a_missing_counterpart_is_named(folders, tmp_path):
+    (folders[1] / "vol.h5").unlink()
+    with pytest.raises(BadInput, match=r"full.*vol\.h5"):
+        evaluate_folder(*folders)
+    with pytest.raises(BadInput, match="no .h5 file"):
+        evaluate_folder(tmp_path / "nowhere", folders[1])
