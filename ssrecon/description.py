@@ -12,7 +12,7 @@ from typing import Any
 
 from ssrecon.errors import BadRecipe
 
-HASH_LEFT_OUT = ("source",)
+HASH_LEFT_OUT = ("source", "path")
 """Fields whose text value says where something lies and not what it is: a path does not change a result, the data's own fingerprint does."""
 
 

@@ -17,11 +17,12 @@ Files are written beside their place and moved there whole: what a reader finds 
 """
 
 import json
-import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from functools import cached_property
 from hashlib import blake2b
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +30,19 @@ import h5py
 import numpy as np
 import torch
 
-from ssrecon.errors import BadInput
+from ssrecon.errors import BadInput, SsreconError
+from ssrecon.files import whole_file
 from ssrecon.scan import CalibratedScan, Header, Prepared
 
+SKIPPED = "skipped.json"
+"""Beside the volumes: those that could not be prepared, each with the reason."""
+SIMULATED = {"ssrecon phantom": "simulated", "simulated coils": "semi-synthetic"}
 FORMAT, VERSION = "ssrecon store", 1
 ARRAYS = ("kspace", "mask", "padding", "csm", "calibration", "scale", "noise_std")
+
+
+class CannotWrite(BadInput):
+    """A folder that takes no more: a full disk, or no permission."""
 
 
 @dataclass(frozen=True)
@@ -58,31 +67,48 @@ def volume_path(folder: Path, volume_id: str) -> Path:
 def write_volume(folder: Path, volume: Iterable[Prepared], provenance: Mapping[str, Any]) -> Path:
     """One volume as one file; scans are written as they come, so that an iterator never needs the whole volume in memory.
 
-    `provenance` is JSON. Raises BadInput where the file cannot be written (a full disk, a read-only folder) and where scans of different
-    volumes are mixed; then nothing is left behind, and a file already there stays as it was.
+    `provenance` is JSON. Raises CannotWrite (a full disk, a read-only folder), and BadInput where scans of different volumes are
+    mixed; then nothing is left behind, and a file already there stays as it was.
     """
     folder = Path(folder)
-    partial = folder / f".{os.getpid()}.partial"
+    volume = iter(volume)
+    first = next(volume, None)
+    if first is None:
+        raise BadInput(folder, "a volume without scans", "at least one")
+    path = volume_path(folder, first.scan.headers[0].volume_id)
+    # What the iterator itself raises is not ours to rename.
+    source = _Guarded(chain([first], volume))
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with h5py.File(partial, "w") as file:
-            path = volume_path(folder, _fill(file, volume, provenance))
-        with open(partial, "rb") as written:
-            os.fsync(written.fileno())
-        os.replace(partial, path)
+        with whole_file(path) as partial, h5py.File(partial, "w") as file:
+            _fill(file, source, provenance)
     except (OSError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and "write" not in str(error).lower():
+        if source.failed or isinstance(error, SsreconError):
             raise
-        reason = str(error).split("\n")[0][:300]
-        raise BadInput(
-            folder, f"a volume that could not be written ({reason})", "a folder with room for it; what was there before is whole"
-        ) from error
-    finally:
-        partial.unlink(missing_ok=True)
+        reason = str(error).splitlines()[0][:300]
+        raise CannotWrite(path, f"that it could not be written ({reason})", "room on the disk; volumes written before are whole") from error
     return path
 
 
-def _fill(file: h5py.File, volume: Iterable[Prepared], provenance: Mapping[str, Any]) -> str:
+class _Guarded:
+    """An iterator that remembers whether it was the one that failed."""
+
+    def __init__(self, items: Iterable[Prepared]):
+        self.items, self.failed = iter(items), False
+
+    def __iter__(self) -> Iterator[Prepared]:
+        return self
+
+    def __next__(self) -> Prepared:
+        try:
+            return next(self.items)
+        except StopIteration:
+            raise
+        except BaseException:
+            self.failed = True
+            raise
+
+
+def _fill(file: h5py.File, volume: Iterable[Prepared], provenance: Mapping[str, Any]) -> None:
     entries: list[dict[str, Any]] = []
     for index, prepared in enumerate(volume):
         scan = prepared.scan
@@ -102,11 +128,13 @@ def _fill(file: h5py.File, volume: Iterable[Prepared], provenance: Mapping[str, 
         notes = {key: str(value) for key, value in header.notes.items()}
         described = asdict(replace(header, notes=notes))
         entries.append({"header": described, "shape": scan.shape, "noise_source": scan.noise_source})
-    if not entries:
-        raise BadInput("volume", "no scans", "at least one")
     file.attrs["format"], file.attrs["version"] = FORMAT, VERSION
     file["json"] = json.dumps({"scans": entries, "provenance": dict(provenance)})
-    return str(entries[0]["header"]["volume_id"])
+
+
+def is_store(folder: Path) -> bool:
+    """Whether a folder holds prepared volumes."""
+    return folder.is_dir() and any(read_provenance(path) is not None for path in sorted(folder.glob("*.h5"))[:1])
 
 
 def read_provenance(path: Path) -> dict[str, Any] | None:
@@ -150,6 +178,30 @@ class Store:
             raise BadInput(self.folder, "no prepared volumes", f"{FORMAT} files: run `ssrecon prepare` first")
         self._entries = entries
         self.headers: tuple[Header, ...] = tuple(entry.header for entry in entries.values())
+
+    @property
+    def kind(self) -> str:
+        """``measured``, ``simulated``, ``semi-synthetic``, or ``mixed``; the maker of simulated scans is named in their headers."""
+        kinds = {SIMULATED.get(header.vendor, "measured") for header in self.headers}
+        return kinds.pop() if len(kinds) == 1 else "mixed"
+
+    @property
+    def description(self) -> str:
+        """One line for a report: how many scans of what."""
+        subjects, volumes = {h.subject for h in self.headers}, {h.volume_id for h in self.headers}
+        shapes = sorted({entry.shape for entry in self._entries.values()})
+        sizes = ", ".join(
+            f"{coils} coils {'x'.join(map(str, k))}" + f" x {frames} frames" * (frames > 1) for frames, coils, _, *k in shapes[:3]
+        )
+        noise = ", ".join(sorted({entry.noise_source for entry in self._entries.values()}))
+        counted = f"{len(self)} scans, {len(volumes)} volumes, {len(subjects)} subjects"
+        return f"{counted} ({self.kind}); {sizes}{' ...' if len(shapes) > 3 else ''}; noise level: {noise}"
+
+    @cached_property
+    def skipped(self) -> dict[str, str]:
+        """Volumes that could not be prepared, each with the reason."""
+        path = self.folder / SKIPPED
+        return dict(json.loads(path.read_text())) if path.exists() else {}
 
     def __len__(self) -> int:
         return len(self.headers)

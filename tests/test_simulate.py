@@ -12,7 +12,8 @@ from ssrecon.archive.phantom import PhantomArchive, T1Weighted, T2Weighted
 from ssrecon.errors import BadInput, OutputInUse
 from ssrecon.operators import Fourier
 from ssrecon.scan import Header
-from ssrecon.simulate import simulate, simulate_coils
+from ssrecon.archive.complex_images import simulate_coils
+from ssrecon.simulate import simulate
 from tests.scans import smooth_image
 
 ARCHIVE = PhantomArchive(subjects=2, slices=2, matrix=(48, 32), coils=3, contrasts=(T1Weighted(), T2Weighted()), noise_bandwidth_ratio=1.5)

@@ -101,7 +101,7 @@ def _about(this: Run, store: Store) -> dict[str, Any]:
         "data": {"kind": store.kind, "description": store.description, "fingerprint": store.fingerprint()},
         "margins": describe(comparison.margins),
         "headline_selection": comparison.headline,
-        **provenance(this.process.device),
+        **provenance(this.process.device, comparison.seeds, store.fingerprint()),
     }
 
 

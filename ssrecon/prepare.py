@@ -1,0 +1,204 @@
+"""From an archive to a store: undersample where asked, calibrate, write. Volume by volume, and only those not yet written."""
+
+import json
+import os
+import shutil
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass, is_dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ssrecon.archive import Archive, open_archive
+from ssrecon.calibrate import Calibrator
+from ssrecon.description import describe, digest
+from ssrecon.draw import Draw
+from ssrecon.errors import BadInput, BadRecipe, OutputInUse, SsreconError
+from ssrecon.files import whole_file
+from ssrecon.progress import track
+from ssrecon.provenance import data_fingerprint
+from ssrecon.recipe import Data
+from ssrecon.scan import Scan
+from ssrecon.store import SKIPPED, CannotWrite, Store, is_store, read_provenance, volume_path, write_volume
+from ssrecon.undersampling import Pattern, undersample
+
+
+class LeftOut(UserWarning):
+    """A volume that could not be prepared; the others were."""
+
+
+def prepare(
+    archive: Archive,
+    out: Path | str,
+    calibrator: Calibrator,
+    pattern: Pattern | None = None,
+    draw: Draw | None = None,
+    workers: int = 1,
+    per_slice: bool = False,
+) -> Store:
+    """Calibrate every volume of an archive, after undersampling it by `pattern` where one is given, and return the store.
+
+    A slice is in memory at a time, not a volume. A volume already there whole, made from the same data in the same way, is kept: an
+    interrupted call is continued by the same call. A volume that cannot be prepared (no calibration region, values that are not finite, a
+    damaged file ...) is left out with a `LeftOut` warning and listed in `Store.skipped`; where it is the only one, its error is raised.
+    `draw` fixes the patterns (``Draw(0)`` by default). Several `workers` are processes.
+
+    Raises OutputInUse where `out` holds anything that was made from other data or in another way, and CannotWrite for a full disk.
+    """
+    out, draw = Path(out), draw or Draw(0)
+    jobs = [_Job(archive, name, ids, out, calibrator, pattern, draw, per_slice) for name, ids in archive.volumes().items()]
+    todo = _claim(out, jobs)
+    skipped = {str(name): reason for name, reason in archive.skipped.items()}
+    errors: list[SsreconError] = []
+    with _results(todo, workers) as results:
+        for job, error in track(results, "Preparing", total=len(todo)):
+            if isinstance(error, CannotWrite):
+                raise error
+            if error is not None:
+                errors.append(error)
+                skipped[job.volume_id] = str(error)
+    if len(errors) == len(jobs):
+        raise errors[0]
+    for name, reason in skipped.items():
+        warnings.warn(f"{name} is left out: {reason}", LeftOut, stacklevel=2)
+    with whole_file(out / SKIPPED) as partial:
+        partial.write_text(json.dumps(skipped, indent=1) + "\n")
+    return Store(out)
+
+
+def prepare_data(data: Data, out: Path | str, say: Callable[[str], None] = lambda text: None) -> Store:
+    """What a recipe trains on, as a store in `out`. A source that is a store already is linked (copied where links are impossible).
+
+    Raises BadRecipe where a store is to be undersampled once more, and what `open_archive` and `prepare` raise.
+    """
+    out = Path(out)
+    if isinstance(data.source, str) and is_store(Path(data.source)):
+        if data.pattern is not None:
+            raise BadRecipe("data.pattern", found=f"{data.pattern} for a prepared store", expected="None, or the archive it was made from")
+        _link(Path(data.source), out)
+        store = Store(out)
+    else:
+        archive = open_archive(data.source) if isinstance(data.source, str) else data.source
+        store = prepare(archive, out, data.calibrator, data.pattern, Draw(data.seed), per_slice=data.mask_per_slice)
+    say(f"data: {store.description}" + "".join(f"\n  left out: {name}: {reason}" for name, reason in store.skipped.items()))
+    return store
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One volume; a process may be sent it."""
+
+    archive: Archive
+    volume_id: str
+    scan_ids: tuple[str, ...]
+    out: Path
+    calibrator: Calibrator
+    pattern: Pattern | None
+    draw: Draw
+    per_slice: bool
+
+    @property
+    def path(self) -> Path:
+        return volume_path(self.out, self.volume_id)
+
+    def provenance(self) -> dict[str, Any]:
+        """What the volume is made from and how; equal provenance means equal samples."""
+        how = {
+            "archive": _settings(self.archive),
+            "volume": self.volume_id,
+            "data": _data_fingerprint(self.archive, self.volume_id),
+            "calibrator": describe(self.calibrator),
+            "pattern": describe(self.pattern),
+            "draw": describe(self.draw) if self.pattern is not None else None,
+            "per_slice": self.per_slice,
+        }
+        return {**how, "fingerprint": digest(how)}
+
+    def run(self) -> None:
+        fitted = self.calibrator.fit(map(self._read, self.scan_ids))
+        write_volume(self.out, (fitted.apply(self._read(scan_id)) for scan_id in self.scan_ids), self.provenance())
+
+    def _read(self, scan_id: str) -> Scan:
+        scan = self.archive.read(scan_id)
+        return scan if self.pattern is None else undersample(scan, self.pattern, self.draw, self.per_slice)
+
+
+def _claim(out: Path, jobs: list[_Job]) -> list[_Job]:
+    """The volumes that are still to be made. Nothing is ever written over."""
+    if out.exists() and not out.is_dir():
+        raise OutputInUse(out, found="a file", expected="a folder, or a path where one can be made")
+    expected = {job.path.name: job for job in jobs}
+    done = set()
+    for path in sorted(out.glob("*.h5")) if out.exists() else []:
+        known, job = read_provenance(path), expected.get(path.name)
+        if known is None:
+            raise OutputInUse(path, found="a file that is no prepared volume, or a damaged one", expected="another folder, or its removal")
+        if job is None:
+            raise OutputInUse(path, found=f"a volume of other data ({known.get('volume')})", expected="an empty folder")
+        if known.get("fingerprint") != job.provenance()["fingerprint"]:
+            raise OutputInUse(
+                path, found="a volume made from other data or with other settings", expected="an empty folder, or the same ones"
+            )
+        done.add(path.name)
+    return [job for name, job in expected.items() if name not in done]
+
+
+def _attempt(job: _Job) -> SsreconError | None:
+    try:
+        job.run()
+    except SsreconError as error:
+        return error
+    except (OSError, RuntimeError, ValueError) as error:
+        return BadInput(job.volume_id, found=f"{type(error).__name__}: {error}", expected="a volume that can be read and calibrated")
+    return None
+
+
+@contextmanager
+def _results(jobs: list[_Job], workers: int) -> Iterator[Iterator[tuple[_Job, SsreconError | None]]]:
+    """Each job with its error, if any, in the order in which they end."""
+    if workers <= 1 or len(jobs) <= 1:
+        yield ((job, _attempt(job)) for job in jobs)
+        return
+    # Spawned, not forked: a forked child of a process whose torch has started threads can wait for ever.
+    pool = ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,))
+    try:
+        futures: dict[Future[SsreconError | None], _Job] = {pool.submit(_attempt, job): job for job in jobs}
+        yield ((futures[future], future.result()) for future in as_completed(futures))
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _settings(archive: Archive) -> Any:
+    """What an archive is told besides where its files lie."""
+    if not is_dataclass(archive):
+        return type(archive).__name__
+    return {name: value for name, value in describe(archive).items() if name != "path"}
+
+
+def _data_fingerprint(archive: Archive, volume_id: str) -> str | None:
+    """Of the files that a volume may come from: those of its name, or else all; None where it is made and not read."""
+    path = Path(archive.path)
+    if path.is_file():
+        return data_fingerprint([path])
+    if not path.is_dir():
+        return None
+    files = [file for file in sorted(path.rglob("*")) if file.is_file()]
+    return data_fingerprint([file for file in files if file.stem == Path(volume_id).name] or files)
+
+
+def _link(source: Path, out: Path) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    for path in sorted(source.glob("*.h5")):
+        target = out / path.name
+        if target.exists():
+            continue
+        try:
+            os.link(path, target)
+        except OSError:
+            with whole_file(target) as partial:
+                shutil.copyfile(path, partial)

@@ -1,0 +1,47 @@
+"""Noise that was put in is found again without a noise scan."""
+
+import pytest
+import torch
+
+from ssrecon.calibrate import noise_per_coil
+from ssrecon.calibrate.region import crop
+from tests.calibrate.raw import raw_scan, white
+
+
+def calibration(coils: int, side: int, level: float, unequal: bool, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Calibration data and the std of each coil's noise."""
+    clean = raw_scan(seed, (128, 128), coils, level=0, gain=1.0).truth
+    std = torch.full((coils,), level, dtype=torch.float64)
+    if unequal:
+        std = std * torch.logspace(-0.3, 0.3, coils, dtype=torch.float64)[torch.randperm(coils, generator=torch.Generator().manual_seed(seed))]
+    noisy = crop(clean, (side, side))[0] + std[:, None, None] * white((1, coils, side, side), seed)
+    return noisy.to(torch.complex64), std
+
+
+@pytest.mark.parametrize("unequal", [False, True], ids=["equal", "unequal"])
+@pytest.mark.parametrize("level", [0.2, 0.05, 0.0125], ids=["snr 5", "snr 20", "snr 80"])
+@pytest.mark.parametrize(("coils", "side"), [(4, 24), (8, 20), (8, 24), (16, 24), (32, 20)])
+def test_within_ten_percent(coils, side, level, unequal):
+    data, std = calibration(coils, side, level, unequal, seed=coils + side)
+    found = noise_per_coil(data)
+    ratio = found.double() / std
+    assert float(ratio.square().mean().sqrt()) == pytest.approx(1, abs=0.1)
+    assert ratio.min() > 0.8 and ratio.max() < 1.25
+
+
+def test_scale_does_not_matter():
+    data, std = calibration(8, 24, 0.05, True, seed=2)
+    assert torch.allclose(noise_per_coil(data) * 1e-6, noise_per_coil(data * 1e-6), rtol=1e-4)
+
+
+def test_slices_of_a_volume_are_pooled():
+    scans = [calibration(8, 16, 0.02, False, seed) for seed in range(5)]
+    found = noise_per_coil(torch.cat([data for data, _ in scans]))
+    assert torch.allclose(found.double(), scans[0][1], rtol=0.12)
+
+
+def test_unknown_where_it_cannot_be_told():
+    data, _ = calibration(8, 24, 0.05, False, seed=0)
+    assert noise_per_coil(data[:, :1]) is None, "one coil: nothing is redundant"
+    assert noise_per_coil(data[..., :8, :8]) is None, "too small a region"
+    assert noise_per_coil(torch.zeros_like(data)) is None
