@@ -36,7 +36,7 @@ def synchronize(device: str | torch.device) -> None:
 def seconds(functions: Mapping[str, Callable[[], Any]], repeats: int = 9, device: str | torch.device = "cpu") -> dict[str, float]:
     """Median seconds of each function, run in turn, A B C A B C ..., so that a drift of the machine's speed meets all of them alike."""
     times: dict[str, list[float]] = {name: [] for name in functions}
-    for name, function in functions.items():
+    for function in functions.values():
         function()
     for _ in range(repeats):
         for name, function in functions.items():

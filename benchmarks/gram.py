@@ -1,6 +1,6 @@
 """The gram of the SENSE operator, 16 coils 320x320: against a plain-torch version on the same tensors and against its own two FFTs.
 
-    python benchmarks/gram.py [--device cuda]
+python benchmarks/gram.py [--device cuda]
 """
 
 import argparse

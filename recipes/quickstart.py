@@ -1,7 +1,7 @@
 """SSDU beside its supervised twin and classical reconstruction, on simulated heads: small enough for two CPU cores, in minutes.
 
-    make demo
-    ssrecon run recipes/quickstart.py --out runs/quickstart
+make demo
+ssrecon run recipes/quickstart.py --out runs/quickstart
 """
 
 from dataclasses import replace

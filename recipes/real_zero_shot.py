@@ -6,7 +6,7 @@ As a recipe, on one scan as it was acquired:
 
 As a script, the study of the README on a folder with the brains a (undersampled, no truth), d and f (fully sampled, undersampled here):
 
-    python recipes/real_zero_shot.py FOLDER [--out runs/real_zero_shot] [--steps 500]
+    python recipes/real_zero_shot.py FOLDER [--out runs/real_zero_shot] [--steps 400]
 
 The checkpoint and the stop are chosen by Gamma alone; baselines are tuned by reference where there is one (to their advantage).
 Yaman et al. Zero-shot self-supervised learning for MRI reconstruction. ICLR 2022. arXiv:2102.07737
@@ -29,7 +29,7 @@ zero_shot = Recipe(
     data=Data(source="brain_a_poisson.h5", split=ScanSpecific()),
     network=Unrolled(ResNet(blocks=4, channels=32, residual=True), unrolls=5, cg_iterations=6, mixed_precision=True),
     objective=MultiMaskSSDU(partitioner=Uniform(loss_fraction=0.4), masks=25),
-    training=Training(steps=500, learning_rate=2e-3, final_learning_rate=1e-5, clip_norm=1.0, validate_every=25, patience=8),
+    training=Training(steps=400, learning_rate=4e-3, final_learning_rate=1e-5, clip_norm=1.0, validate_every=25, patience=8),
 )
 comparison = Comparison(title="Zero-shot on one scan", arms={"zero_shot": zero_shot})
 
@@ -66,7 +66,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--out", type=Path, default=Path("runs/real_zero_shot"))
-    parser.add_argument("--steps", type=int, default=500)
+    parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--cases", nargs="+", choices=list(STUDY), default=list(STUDY))
     parser.add_argument("--mask-seed", type=int, default=0)
     options = parser.parse_args()

@@ -1,12 +1,12 @@
 """SSDU as published, and its supervised twin, for your own copy of fastMRI's multi-coil knees (coronal PD, no fat suppression).
 
-R=4 equispaced with 24 calibration lines on top, 10 unrolls, ResNet of 15 blocks of 64 channels, 10 CG iterations, loss fraction .4, Gaussian
-selection, one fixed split a slice, Adam 5e-4 without schedule, 100 epochs of 300 slices.
+R=4 equispaced with 24 calibration lines on top, 10 unrolls, ResNet of 15 blocks of 64 channels, 10 CG iterations, loss fraction .4,
+Gaussian selection, one fixed split a slice, Adam 5e-4 without schedule, 100 epochs of 300 slices.
 
     ssrecon run recipes/ssdu_fastmri_knee.py --data.source PATH/multicoil_train --device cuda
 
-Differences from the paper: sensitivity maps are this package's ESPIRiT, k-space is scaled by the calibration image instead of its maximum, and
-the checkpoint is chosen by Gamma instead of taken at the last epoch (the last one is kept as well).
+Differences from the paper: sensitivity maps are this package's ESPIRiT, k-space is scaled by the calibration image instead of its
+maximum, and the checkpoint is chosen by Gamma instead of taken at the last epoch (the last one is kept as well).
 
 Yaman et al. Magn Reson Med 84:3172-3191 (2020). doi:10.1002/mrm.28378
 """

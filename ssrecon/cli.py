@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 DESCRIPTION = "Train MRI reconstruction on undersampled k-space without ground truth, and compare it honestly."
-EXIT_CODES = "exit codes: 0 done, 1 some scans failed, 2 bad input, 3 bad recipe, 4 no calibration, 5 output folder in use, 6 diverged, 130 stopped"
+EXIT_CODES = (
+    "exit codes: 0 done, 1 some scans failed, 2 bad input, 3 bad recipe, 4 no calibration, 5 output folder in use, 6 diverged, 130 stopped"
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,7 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"\nssrecon {known.command}: {error or 'stopped'}", file=sys.stderr)
         return 130
     except OSError as error:
-        print(f"ssrecon {known.command}: {error.filename or 'file system'}: {error.strerror or error}; what was written before is whole", file=sys.stderr)
+        where, why = error.filename or "file system", error.strerror or error
+        print(f"ssrecon {known.command}: {where}: {why}; what was written before is whole", file=sys.stderr)
         return 2
 
 
@@ -48,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     prepare.add_argument("archive", type=Path)
     prepare.add_argument("out", type=Path)
     prepare.add_argument("--coils", type=int, help="compress to so many virtual coils")
-    prepare.add_argument("--maps", type=int, default=1, help="sets of sensitivity maps: 2 where the object is larger than the field of view")
+    prepare.add_argument("--maps", type=int, default=1, help="map sets: 2 where the object is larger than the field of view")
     prepare.add_argument("--workers", type=int, default=1)
     prepare.set_defaults(function=_prepare)
 
@@ -81,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     reconstruct.add_argument("out", type=Path)
     reconstruct.add_argument("--complex", action="store_true", help="write complex images too")
     reconstruct.add_argument("--device", help="cpu, cuda, ... (default: a GPU where there is one)")
-    reconstruct.add_argument("--trust", action="append", default=[], metavar="MODULE", help="import the checkpoint's classes from this module")
+    reconstruct.add_argument("--trust", action="append", default=[], metavar="MODULE", help="import classes of the checkpoint from it")
     reconstruct.set_defaults(function=_reconstruct)
     return parser
 

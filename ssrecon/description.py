@@ -13,7 +13,9 @@ from typing import Any
 from ssrecon.errors import BadRecipe
 
 HASH_LEFT_OUT = ("source", "path")
-"""Fields whose text value says where something lies and not what it is: a path does not change a result, the data's own fingerprint does."""
+"""Fields whose text value says where something lies and not what it is: a path does not change a result, the data's own fingerprint
+does.
+"""
 
 
 def describe(value: Any) -> Any:
@@ -47,8 +49,8 @@ def digest(description: Any) -> str:
 def rebuild(description: Any, where: str, trust: Collection[str] = ()) -> Any:
     """The object that `describe` described.
 
-    Only classes inside ``ssrecon.`` and inside the modules named in `trust` are imported; they must be dataclasses. Raises BadRecipe, naming
-    `where`, for foreign code, an unknown class or field, and a value of a wrong type.
+    Only classes inside ``ssrecon.`` and inside the modules named in `trust` are imported; they must be dataclasses. Raises BadRecipe,
+    naming `where`, for foreign code, an unknown class or field, and a value of a wrong type.
     """
     if isinstance(description, list):
         return tuple(rebuild(item, where, trust) for item in description)
@@ -58,7 +60,9 @@ def rebuild(description: Any, where: str, trust: Collection[str] = ()) -> Any:
         return {key: rebuild(item, f"{where}.{key}", trust) for key, item in description.items()}
     module_name, _, name = str(description["class"]).rpartition(".")
     if not (module_name.split(".")[0] == "ssrecon" or module_name in trust):
-        raise BadRecipe(where, found=f"the class {description['class']} from outside ssrecon", expected=f"--trust {module_name} to import it")
+        raise BadRecipe(
+            where, found=f"the class {description['class']} from outside ssrecon", expected=f"--trust {module_name} to import it"
+        )
     try:
         kind = getattr(importlib.import_module(module_name), name)
     except (ImportError, AttributeError) as error:

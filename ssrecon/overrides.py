@@ -80,9 +80,10 @@ def _typed(value: R, arguments: list[str]) -> tuple[R, list[str]]:
             return tyro.cli(type(value), default=value, args=arguments, return_unknown_args=True)
     except SystemExit as error:
         text = " ".join(said.getvalue().replace("│", " ").replace("─", " ").split())
-        raise BadRecipe("override " + " ".join(arguments), found=text or "a value that does not fit", expected="a field's own type") from error
+        where = "override " + " ".join(arguments)
+        raise BadRecipe(where, found=text or "a value that does not fit", expected="a field's own type") from error
 
 
 def _refuse(unknown: list[str]) -> None:
     if unknown:
-        raise BadRecipe("override " + unknown[0], found="no such field", expected="a dotted field of the recipe, as `ssrecon run RECIPE --show` prints it")
+        raise BadRecipe("override " + unknown[0], found="no such field", expected="a dotted field of the recipe; --show prints them all")

@@ -44,7 +44,8 @@ class Preflight:
             f"parameters  {self.parameters:,}",
             f"memory      {self.memory_bytes / 1e9:.2f} GB expected, {self.available_bytes / 1e9:.1f} GB free",
             f"time        {self.seconds_per_update:.3g} s an update, {self.seconds_per_update * self.updates_per_epoch:.3g} s an epoch of "
-            f"{self.updates_per_epoch} updates, about {self.seconds_per_update * self.steps / 60:.3g} min for {self.steps} updates without validation",
+            f"{self.updates_per_epoch} updates, about {self.seconds_per_update * self.steps / 60:.3g} min for {self.steps} updates, "
+            "validation apart",
             f"work        {self.flops_per_update / 1e9:.3g} GFLOP an update",
         ]
         if not self.fits:
@@ -97,7 +98,8 @@ def _size(trainer: Trainer, scan_id: str) -> int:
 
 def _shape_text(shape: tuple[int, ...]) -> str:
     frames, coils, maps, *matrix = shape
-    return f"{'x'.join(map(str, matrix))}, {coils} coils" + (f", {frames} frames" if frames > 1 else "") + (f", {maps} maps" if maps > 1 else "")
+    more = (f", {frames} frames" if frames > 1 else "") + (f", {maps} maps" if maps > 1 else "")
+    return f"{'x'.join(map(str, matrix))}, {coils} coils{more}"
 
 
 def _saved_bytes(trainer: Trainer, scans: list) -> int:

@@ -120,8 +120,8 @@ class Margins:
 class Comparison:
     """Arms side by side on the same scans: made from one recipe by `dataclasses.replace`, so that they differ in nothing else.
 
-    Every arm is trained once a seed (the seed replaces the recipe's own). All arms share data, splits and the number of updates unless a recipe
-    says otherwise; the report shows where they differ.
+    Every arm is trained once a seed (the seed replaces the recipe's own). All arms share data, splits and the number of updates unless a
+    recipe says otherwise; the report shows where they differ.
     """
 
     title: str
@@ -139,7 +139,9 @@ class Comparison:
         if not self.arms and not self.baselines:
             raise BadRecipe("comparison.arms", found="no arm and no baseline", expected="at least one")
         if len({digest(describe(recipe.data)) for recipe in self.arms.values()}) > 1:
-            raise BadRecipe("comparison.arms", found="arms with different data", expected="one archive, pattern, calibration and split for all")
+            raise BadRecipe(
+                "comparison.arms", found="arms with different data", expected="one archive, pattern, calibration and split for all"
+            )
         if self.headline not in ("gamma", "reference"):
             raise BadRecipe("comparison.headline", found=repr(self.headline), expected="'gamma' or 'reference'")
 

@@ -14,6 +14,7 @@ axis (`Header.readout` is False). Complex data is complex64.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Complex, Float
@@ -130,12 +131,16 @@ class CalibratedScan:
         return replace(self, mask=kept, kspace=torch.where(kept, self.kspace, 0))
 
     def to(self, device: torch.device | str) -> "CalibratedScan":
-        moved = {f.name: value.to(device, non_blocking=True) for f in fields(self) if isinstance(value := getattr(self, f.name), Tensor)}
+        moved: dict[str, Any] = {
+            f.name: value.to(device, non_blocking=True) for f in fields(self) if isinstance(value := getattr(self, f.name), Tensor)
+        }
         return replace(self, **moved)
 
     def __getitem__(self, index: int) -> "CalibratedScan":
         """One scan of the batch, as a batch of one."""
-        part = {f.name: value[index : index + 1] for f in fields(self) if isinstance(value := getattr(self, f.name), Tensor)}
+        part: dict[str, Any] = {
+            f.name: value[index : index + 1] for f in fields(self) if isinstance(value := getattr(self, f.name), Tensor)
+        }
         return replace(self, headers=self.headers[index : index + 1], **part)
 
     @staticmethod
@@ -180,6 +185,8 @@ class Prepared:
 
     scan: CalibratedScan
     reference: CalibratedScan | None = None
-    """The fully sampled k-space through the *undersampled* scan's own whitening, compression, scale and csm; its mask is what was acquired."""
+    """The fully sampled k-space through the *undersampled* scan's own whitening, compression, scale and csm; its mask is what was
+    acquired.
+    """
     truth: Complex[Tensor, "1 frames maps *x"] | None = None
     """The noiseless coil-combined image in the same units: simulations only."""

@@ -19,6 +19,7 @@ from ssrecon.distributed import Process
 from ssrecon.domain import TrainingDomain
 from ssrecon.draw import Draw
 from ssrecon.errors import BadInput, TrainingDiverged
+from ssrecon.files import discard_partial_files
 from ssrecon.history import History
 from ssrecon.loader import Schedule, Step, collate, load
 from ssrecon.objectives.base import Objective
@@ -97,8 +98,11 @@ class Trainer:
     def run(self, resume: bool = False) -> Trained:
         """Train to the last step, the stop by Gamma, or an interrupt, after which `resume` continues to the same end."""
         training, last = self.recipe.training, self.folder / "checkpoints" / "last.safetensors"
-        if resume and last.exists():
+        resumed = resume and last.exists()
+        if resumed:
             self._restore(read_checkpoint(last))
+        if self.process.first:
+            discard_partial_files(last.parent)
         history = History.resume(self.folder / "history.csv", self.state.step) if self.process.first else None
         validation = self._validation_scans() if self.process.first else []
         started = time.monotonic() - (history.seconds if history else 0.0)
@@ -107,7 +111,7 @@ class Trainer:
         steps = list(self.schedule.steps(self.state.step, training.steps))
         bar = track(None, self.folder.parent.name or "training", total=training.steps, initial=self.state.step, unit="step")
         with bar, _stop_on_signals() as stop:
-            if history is not None and self.state.step == 0:
+            if history is not None and not resumed:
                 self._validate(validation, history, losses, 0, started)
             for step, scans in load(self.store, steps, self.process, self.recipe.objective.needs_reference, training.workers):
                 if self.process.agree(self._is_done(stop)):
@@ -152,7 +156,9 @@ class Trainer:
         self.process.sum_(total)
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.training.clip_norm or math.inf)
         if not torch.isfinite(norm):
-            raise TrainingDiverged(f"step {step.number}, scans {', '.join(step.ids)}: the gradient is not finite; the last checkpoint is good")
+            raise TrainingDiverged(
+                f"step {step.number}, scans {', '.join(step.ids)}: the gradient is not finite; the last checkpoint is good"
+            )
         self.optimizer.step()
         return float(total)
 
@@ -275,7 +281,8 @@ class LoadedNetwork:
 def load_checkpoint(path: Path | str, device: str | torch.device = "cpu", trust: Collection[str] = ()) -> LoadedNetwork:
     """A trained network, ready to reconstruct: rebuilt from its recipe's names, its weights put in, in evaluation mode.
 
-    Raises BadInput where the file is no checkpoint of ours, BadRecipe where it needs classes from outside ssrecon that `trust` does not name.
+    Raises BadInput where the file is no checkpoint of ours, BadRecipe where it needs classes from outside ssrecon that `trust` does not
+    name.
     """
     checkpoint = read_checkpoint(path)
     recipe = checkpoint.recipe(trust)

@@ -21,7 +21,9 @@ class Score:
     gamma: float
     """Held-out residual in units of the noise variance (its floor is 1), or relative to the data where the noise is unknown."""
     hidden_nmse: float | None
-    """NMSE against the reference, where every validation scan has one: for reports, and for the selection rule that is allowed to see it."""
+    """NMSE against the reference, where every validation scan has one: for reports, and for the selection rule that is allowed to see
+    it.
+    """
 
 
 def gamma_score(reconstruct: Callable[[CalibratedScan], Estimate], scan: CalibratedScan, gamma: Tensor) -> tuple[Tensor, Estimate]:

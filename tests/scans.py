@@ -24,7 +24,9 @@ def smooth_csm(coils: int, shape: tuple[int, ...], maps: int = 1, dtype: torch.d
     return (torch.stack(sets)[None] / math.sqrt(maps)).to(dtype)
 
 
-def smooth_image(shape: tuple[int, ...], frames: int = 1, maps: int = 1, seed: int = 0, dtype: torch.dtype = torch.complex64) -> torch.Tensor:
+def smooth_image(
+    shape: tuple[int, ...], frames: int = 1, maps: int = 1, seed: int = 0, dtype: torch.dtype = torch.complex64
+) -> torch.Tensor:
     """A disc with a few blobs and smooth phase, about 1 where bright."""
     generator = torch.Generator().manual_seed(seed)
     grid = torch.meshgrid(*[torch.linspace(-1, 1, n, dtype=torch.float64) for n in shape], indexing="ij")

@@ -8,11 +8,11 @@ import torch
 
 import ssrecon.simulate
 from ssrecon.archive import open_archive
+from ssrecon.archive.complex_images import simulate_coils
 from ssrecon.archive.phantom import PhantomArchive, T1Weighted, T2Weighted
 from ssrecon.errors import BadInput, OutputInUse
 from ssrecon.operators import Fourier
 from ssrecon.scan import Header
-from ssrecon.archive.complex_images import simulate_coils
 from ssrecon.simulate import simulate
 from tests.scans import smooth_image
 

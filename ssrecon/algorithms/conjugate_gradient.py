@@ -12,7 +12,8 @@ Operator = Callable[[Tensor], Tensor]
 def conjugate_gradient(
     operator: Operator, rhs: Tensor, shift: Tensor | float = 0.0, iterations: int = 10, initial: Tensor | None = None, system_dims: int = 2
 ) -> Tensor:
-    r"""Solve :math:`(A + \mu I)\,x = b` for a self-adjoint, non-negative A with exactly `iterations` steps from `initial` (zero by default).
+    r"""Solve :math:`(A + \mu I)\,x = b` for a self-adjoint, non-negative A with exactly `iterations` steps from `initial` (zero by
+    default).
 
     The first `system_dims` axes of `rhs` (batch and frames) number independent systems, each with its own step lengths, so that no scan
     depends on its batch-mates. A system whose residual has fallen to eps relative to b is frozen, so that exact convergence is no 0/0.

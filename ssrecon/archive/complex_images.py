@@ -25,7 +25,8 @@ from ssrecon.scan import Header, Scan
 
 @dataclass(frozen=True)
 class ComplexImages(Archive):
-    """An HDF5 file with a complex dataset ``image`` (n, y, x): real anatomy and phase, to which coils and noise are simulated when it is read.
+    """An HDF5 file with a complex dataset ``image`` (n, y, x): real anatomy and phase, to which coils and noise are simulated when it is
+    read.
 
     Every image counts as a subject and volume of its own. Label results made from it semi-synthetic.
     """

@@ -10,8 +10,9 @@ from torch import Tensor
 BLOCK_BYTES = 1 << 19
 """On a CPU pixels are worked through in blocks whose matrices take about this much, so that a block stays in the core's own cache."""
 DEVICE_BLOCK_BYTES = 1 << 28
-COARSE = 4
-"""Spacing, in pixels, of the grid on which the eigenvectors are found from nothing; between its nodes they are only refined."""
+NODES = 7
+"""Eigenvectors are found from nothing on a coarse grid with about NODES times as many points an axis as determine G (on every pixel of a
+smaller image), and between them only refined."""
 REFINEMENTS = 3
 SQUARINGS = 5
 TINY = 1e-30
@@ -67,9 +68,12 @@ def _maps_of_one(data: Tensor, shape: tuple[int, ...], maps: int, kernel: int, t
         return data.new_zeros(maps, coils, *shape)
     data = data / magnitude  # so that no square leaves the range of floats
     nodes = _nodes(_row_space(calibration_matrix(data, kernel), threshold), coils, kernel, data.ndim - 2)
-    coarse_shape = tuple(-(-n // COARSE) for n in shape)
-    starts = torch.cat([_from_nothing(G, maps) for G in _blocks(nodes, [_dirichlet(n, kernel, COARSE, data) for n in shape])])
-    starts = _repeat(starts.reshape(*coarse_shape, coils, maps), shape).reshape(-1, coils, maps)
+    steps = [max(1, n // (NODES * (2 * kernel - 1))) for n in shape]
+    coarse_shape = tuple(-(-n // step) for n, step in zip(shape, steps, strict=True))
+    starts = torch.cat(
+        [_from_nothing(G, maps) for G in _blocks(nodes, [_dirichlet(n, kernel, step, data) for n, step in zip(shape, steps, strict=True)])]
+    )
+    starts = _repeat(starts.reshape(*coarse_shape, coils, maps), shape, steps).reshape(-1, coils, maps)
     csm = torch.empty_like(starts)
     first = 0
     for G in _blocks(nodes, [_dirichlet(n, kernel, 1, data) for n in shape]):
@@ -160,10 +164,10 @@ def _orthonormal(w: Tensor) -> Tensor:
     return torch.cat(columns, dim=2) if len(columns) > 1 else columns[0]
 
 
-def _repeat(coarse: Tensor, shape: tuple[int, ...]) -> Tensor:
+def _repeat(coarse: Tensor, shape: tuple[int, ...], steps: list[int]) -> Tensor:
     """Every pixel gets the value of the nearest node of the coarse grid."""
-    for axis, n in enumerate(shape):
-        nearest = ((torch.arange(n, device=coarse.device) + COARSE // 2) // COARSE).clamp_max(coarse.shape[axis] - 1)
+    for axis, (n, step) in enumerate(zip(shape, steps, strict=True)):
+        nearest = ((torch.arange(n, device=coarse.device) + step // 2) // step).clamp_max(coarse.shape[axis] - 1)
         coarse = coarse.index_select(axis, nearest)
     return coarse
 

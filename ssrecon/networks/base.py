@@ -18,4 +18,6 @@ class DenoiserSpec(ABC):
 
     @abstractmethod
     def build(self, maps: int) -> nn.Module:
-        """A module from `(batch, 2 maps, *x)` to the same shape: real and imaginary parts are channels. Draws from torch's own generator."""
+        """A module from `(batch, 2 maps, *x)` to the same shape: real and imaginary parts are channels. Draws from torch's own
+        generator.
+        """

@@ -1,4 +1,6 @@
-"""Regularisers: the convolutional networks inside an unrolled one. Complex images enter as pairs of real channels, here and nowhere else."""
+"""Regularisers: the convolutional networks inside an unrolled one. Complex images enter as pairs of real channels, here and nowhere
+else.
+"""
 
 from dataclasses import dataclass
 
@@ -10,12 +12,16 @@ from ssrecon.networks.base import DenoiserSpec
 
 
 def as_channels(image: Complex[Tensor, "batch frames maps *x"]) -> Float[Tensor, "folded channels *x"]:
-    """Real and imaginary parts as channels, frames folded into the batch. For one map set this is the channels-last layout, without a copy."""
+    """Real and imaginary parts as channels, frames folded into the batch. For one map set this is the channels-last layout, without a
+    copy.
+    """
     parts = torch.view_as_real(image).movedim(2, -2)
     return parts.flatten(-2).flatten(0, 1).movedim(-1, 1)
 
 
-def as_image(channels: Float[Tensor, "folded channels *x"], like: Complex[Tensor, "batch frames maps *x"]) -> Complex[Tensor, "batch frames maps *x"]:
+def as_image(
+    channels: Float[Tensor, "folded channels *x"], like: Complex[Tensor, "batch frames maps *x"]
+) -> Complex[Tensor, "batch frames maps *x"]:
     """The inverse of `as_channels`."""
     batch, frames, maps, *space = like.shape
     parts = channels.movedim(1, -1).to(like.real.dtype).reshape(batch, frames, *space, maps, 2)
@@ -24,11 +30,11 @@ def as_image(channels: Float[Tensor, "folded channels *x"], like: Complex[Tensor
 
 @dataclass(frozen=True)
 class ResNet(DenoiserSpec):
-    r"""The ResNet of SSDU: a convolution, `blocks` residual blocks (convolution, ReLU, convolution, times 0.1, plus its input), a convolution
-    with a skip over all blocks, and a convolution back to an image. 3x3 kernels, no bias, no normalisation.
+    r"""The ResNet of SSDU: a convolution, `blocks` residual blocks (convolution, ReLU, convolution, times 0.1, plus its input), a
+    convolution with a skip over all blocks, and a convolution back to an image. 3x3 kernels, no bias, no normalisation.
 
-    At 64 channels and 15 blocks: 1,145,088 weights, or 592,128 with `tied`, where the two convolutions of a block share one kernel as in the
-    authors' TensorFlow release (their PyTorch port does not). As published the output is not added to the input; `residual` adds it.
+    At 64 channels and 15 blocks: 1,145,088 weights, or 592,128 with `tied`, where the two convolutions of a block share one kernel as in
+    the authors' TensorFlow release (their PyTorch port does not). As published the output is not added to the input; `residual` adds it.
 
     Yaman et al. Self-supervised learning of physics-guided reconstruction neural networks without fully sampled reference data.
     Magn Reson Med 84:3172-3191 (2020). doi:10.1002/mrm.28378
@@ -55,23 +61,25 @@ class _ResNet(nn.Module):
             return layer
 
         self.first = conv(2 * maps, width)
-        self.blocks = nn.ModuleList(nn.ModuleList(conv(width, width) for _ in range(1 if spec.tied else 2)) for _ in range(spec.blocks))
+        # One kernel for both convolutions of a block where they are tied.
+        self.inner = nn.ModuleList(conv(width, width) for _ in range(spec.blocks))
+        self.outer = self.inner if spec.tied else nn.ModuleList(conv(width, width) for _ in range(spec.blocks))
         self.skipped = conv(width, width)
         self.last = conv(width, 2 * maps)
         self.residual = spec.residual
 
     def forward(self, x: Tensor) -> Tensor:
         first = features = self.first(x)
-        for block in self.blocks:
-            features = features + 0.1 * block[-1](torch.relu_(block[0](features)))
+        for inner, outer in zip(self.inner, self.outer, strict=True):
+            features = features + 0.1 * outer(torch.relu_(inner(features)))
         output = self.last(self.skipped(features) + first)
         return x + output if self.residual else output
 
 
 @dataclass(frozen=True)
 class CNN(DenoiserSpec):
-    r"""The CNN of MoDL: :math:`D(x) = x + N(x)` with `layers` 3x3 convolutions of `channels`, each followed by batch normalisation and, but for
-    the last, by a ReLU. No bias where there is normalisation. At the published size 113,412 weights.
+    r"""The CNN of MoDL: :math:`D(x) = x + N(x)` with `layers` 3x3 convolutions of `channels`, each followed by batch normalisation and,
+    but for the last, by a ReLU. No bias where there is normalisation. At the published size 113,412 weights.
 
     Batch normalisation ties a scan to its batch-mates: as published, train with batches of one, or set `batch_norm` to False.
 

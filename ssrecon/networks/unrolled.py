@@ -20,8 +20,8 @@ class Unrolled(NetworkSpec):
 
     .. math:: z = R_\theta(x), \qquad x = (E^H E + \mu I)^{-1} (E^H y + \mu z)
 
-    with `cg_iterations` steps of conjugate gradients and a learned scalar :math:`\mu` of unconstrained sign, as published. With ``ResNet()`` the
-    SSDU network (1,145,089 parameters; 592,129 tied), with ``CNN()`` the MoDL network (113,413).
+    with `cg_iterations` steps of conjugate gradients and a learned scalar :math:`\mu` of unconstrained sign, as published. With
+    ``ResNet()`` the SSDU network (1,145,089 parameters; 592,129 tied), with ``CNN()`` the MoDL network (113,413).
 
     Yaman et al. doi:10.1002/mrm.28378; Aggarwal et al. doi:10.1109/TMI.2018.2865356
     """
@@ -57,7 +57,7 @@ class UnrolledNetwork(nn.Module):
         super().__init__()
         self.spec = spec
         count = 1 if spec.shared else spec.unrolls
-        self.denoisers = nn.ModuleList(spec.denoiser.build(spec.maps) for _ in range(count)).to(memory_format=torch.channels_last)
+        self.denoisers = nn.ModuleList(spec.denoiser.build(spec.maps) for _ in range(count)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.mu = nn.Parameter(torch.tensor(spec.mu))
 
     def forward(self, scan: CalibratedScan) -> Estimate:

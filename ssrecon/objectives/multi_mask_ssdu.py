@@ -13,11 +13,12 @@ from ssrecon.scan import CalibratedScan
 
 @dataclass(frozen=True)
 class MultiMaskSSDU(Objective):
-    r"""SSDU with K splits of the same :math:`\Omega`: :math:`\tfrac1K \sum_k L(y_{\Lambda_k}, E_{\Lambda_k} f(y_{\Theta_k}, E_{\Theta_k}))`.
+    r"""SSDU with K splits of the same :math:`\Omega`: :math:`\tfrac1K \sum_k L(y_{\Lambda_k}, E_{\Lambda_k} f(y_{\Theta_k},
+    E_{\Theta_k}))`.
 
-    One step uses one split; successive passes over the data go through the K splits in turn, so that K passes are one epoch of the paper and
-    methods compare at equal numbers of updates. `masks` fixed splits as published (one of them is SSDU, bit for bit), or ``None``: a new
-    split at every pass. With 25 uniform splits, one scan and a stop by Gamma this is the objective of ZS-SSL.
+    One step uses one split; successive passes over the data go through the K splits in turn, so that K passes are one epoch of the paper
+    and methods compare at equal numbers of updates. `masks` fixed splits as published (one of them is SSDU, bit for bit), or ``None``: a
+    new split at every pass. With 25 uniform splits, one scan and a stop by Gamma this is the objective of ZS-SSL.
 
     Yaman et al. Multi-mask self-supervised learning for physics-guided neural networks in highly accelerated magnetic resonance imaging.
     NMR Biomed 35:e4798 (2022). doi:10.1002/nbm.4798. Yaman et al. Zero-shot self-supervised learning for MRI reconstruction. ICLR 2022.

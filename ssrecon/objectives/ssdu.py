@@ -16,8 +16,8 @@ class SSDU(Objective):
 
     .. math:: L\big(y_\Lambda,\ E_\Lambda f(y_\Theta, E_\Theta)\big)
 
-    As published, a scan's split is drawn once and kept for the whole training, and :math:`\Lambda` may lie in the calibration region except for
-    its protected centre. At test time: all of :math:`\Omega`.
+    As published, a scan's split is drawn once and kept for the whole training, and :math:`\Lambda` may lie in the calibration region
+    except for its protected centre. At test time: all of :math:`\Omega`.
 
     Yaman et al. Self-supervised learning of physics-guided reconstruction neural networks without fully sampled reference data.
     Magn Reson Med 84:3172-3191 (2020). doi:10.1002/mrm.28378

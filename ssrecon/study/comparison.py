@@ -121,7 +121,9 @@ def _train_arms(this: Run, store: Store, assignment: Assignment) -> tuple[dict[s
             trained[name][seed] = trainer.run(resume=True)
             if this.process.first:
                 result = trained[name][seed]
-                this.say(f"  seed {seed}: {result.updates} updates, best Gamma score {result.best_gamma:.4g} at step {result.best_gamma_step}")
+                this.say(
+                    f"  seed {seed}: {result.updates} updates, best Gamma score {result.best_gamma:.4g} at step {result.best_gamma_step}"
+                )
     return trained, flights
 
 
@@ -208,4 +210,3 @@ def _modules(comparison: Comparison) -> set[str]:
 def _write_json(path: Path, value: Mapping[str, Any]) -> None:
     with whole_file(path) as partial:
         partial.write_text(json.dumps(value, indent=1, sort_keys=True))
-

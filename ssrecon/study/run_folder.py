@@ -17,23 +17,8 @@ import numpy as np
 
 from ssrecon.errors import BadInput
 
+METRIC_COLUMNS = ("arm", "seed", "selection", "subject", "volume", "scan", "metric", "convention", "value")
 HISTORY_COLUMNS = ("step", "epoch", "loss", "gamma", "hidden_nmse", "learning_rate", "mu", "seconds")
-
-
-@dataclass(frozen=True)
-class MetricRow:
-    """One number of ``metrics.csv``; `scan` is empty for a volume's value, `seed` for a baseline's."""
-
-    arm: str
-    seed: str
-    selection: str
-    """``gamma``, ``reference``, or ``none`` for what was not trained."""
-    subject: str
-    volume: str
-    scan: str
-    metric: str
-    convention: str
-    value: float
 
 
 @dataclass(frozen=True)
@@ -48,6 +33,8 @@ class Arm:
     """The class of a network's objective; empty for a baseline."""
     seeds: Mapping[str, Mapping[str, Any]]
     """By seed: ``updates``, ``parameters``, ``flops_per_update``, ``seconds``, ``selected_step`` as far as they are known."""
+    needs_reference: bool = False
+    """Whether fully sampled scans were used in training."""
 
     @property
     def is_network(self) -> bool:
@@ -55,7 +42,7 @@ class Arm:
 
     @property
     def is_supervised(self) -> bool:
-        return self.is_network and self.objective.lower().startswith("supervised")
+        return self.is_network and self.needs_reference
 
     @property
     def is_self_supervised(self) -> bool:
@@ -119,8 +106,8 @@ class RunFolder:
     def arms(self) -> tuple[Arm, ...]:
         """Baselines first, then networks, each in the recipe's order; an arm that only has metrics counts as a baseline."""
         known = {name: _arm(str(name), about) for name, about in self.section("arms").items() if isinstance(about, dict)}
-        for name in (*self.section("baselines"), *(row.arm for row in self.metrics)):
-            known.setdefault(name, _arm(name, {"kind": "baseline"}))
+        for name in (*self.section("baselines"), *(row["arm"] for row in self.metrics)):
+            known.setdefault(str(name), _arm(str(name), {"kind": "baseline"}))
         return tuple(sorted(known.values(), key=lambda arm: arm.is_network))
 
     @property
@@ -132,8 +119,11 @@ class RunFolder:
         return self.headline_selection if arm.is_network else "none"
 
     @cached_property
-    def metrics(self) -> tuple[MetricRow, ...]:
-        """``metrics.csv``; empty where it is missing. Raises BadInput naming the line where a number or a column is not there."""
+    def metrics(self) -> tuple[dict[str, Any], ...]:
+        """The rows of ``metrics.csv``, `value` as a float; empty where it is missing.
+
+        Raises BadInput naming the line where a number or a column is not there.
+        """
         file = self.path / "metrics.csv"
         if not file.is_file():
             return ()
@@ -141,11 +131,10 @@ class RunFolder:
         with open(file, newline="", encoding="utf-8") as lines:
             for number, row in enumerate(csv.DictReader(lines), start=2):
                 try:
-                    texts = {key: row[key] or "" for key in MetricRow.__dataclass_fields__ if key != "value"}
-                    rows.append(MetricRow(**texts, value=float(row["value"])))
+                    rows.append({key: row[key] or "" for key in METRIC_COLUMNS} | {"value": float(row["value"])})
                 except (KeyError, TypeError, ValueError) as error:
-                    columns = ",".join(MetricRow.__dataclass_fields__)
-                    raise BadInput(f"{file}, line {number}", found=f"{error!r}", expected=f"the columns {columns}") from error
+                    where, expected = f"{file}, line {number}", f"a number, and the columns {','.join(METRIC_COLUMNS)}"
+                    raise BadInput(where, found=f"{type(error).__name__} {error}", expected=expected) from error
         return tuple(rows)
 
     @cached_property
@@ -176,17 +165,29 @@ class RunFolder:
         return found
 
 
+WORDS = {"ssdu": "SSDU", "cg": "CG", "sense": "SENSE", "l1": "L1", "zs": "ZS", "ssl": "SSL", "unet": "U-Net"}
+
+
+def readable(name: str) -> str:
+    """A label made of an arm's name: ``zero_filled`` is Zero-filled, ``cg_sense`` CG-SENSE, ``multi_mask_ssdu`` Multi-mask-SSDU."""
+    words = [WORDS.get(word, word) for word in name.replace("-", "_").split("_") if word]
+    text = "-".join(words) or name
+    return text[0].upper() + text[1:]
+
+
 def _arm(name: str, about: Mapping[str, Any]) -> Arm:
     objective = about.get("objective") or ""
     if isinstance(objective, dict):
         objective = objective.get("class", "")
-    seeds = about.get("seeds")
+    objective = str(objective).rpartition(".")[2]
+    seeds, label = about.get("seeds"), about.get("label")
     return Arm(
         name=name,
-        label=str(about.get("label") or name.replace("_", " ")),
+        label=str(label) if label and label != name else readable(name),
         kind="baseline" if about.get("kind") == "baseline" else "network",
-        objective=str(objective).rpartition(".")[2],
+        objective=objective,
         seeds={str(k): v for k, v in seeds.items() if isinstance(v, dict)} if isinstance(seeds, dict) else {},
+        needs_reference=bool(about.get("needs_reference", objective.lower().startswith("supervised"))),
     )
 
 

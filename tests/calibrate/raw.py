@@ -34,7 +34,9 @@ def raw_scan(
     mask: Tensor | None = None,
     readouts: int = 64,
 ) -> Scan:
-    """R=4 columns and `lines` calibration lines of `smooth_image` through `smooth_csm`, in a receiver of some gain, with noise of mixing(coils)."""
+    """R=4 columns and `lines` calibration lines of `smooth_image` through `smooth_csm`, in a receiver of some gain, with noise of
+    mixing(coils).
+    """
     everything = torch.ones(1, frames, 1, *shape, dtype=torch.bool)
     clean = gain * sense(everything, smooth_csm(coils, shape))(smooth_image(shape, frames, seed=index))
     factor = gain * level * mixing(coils)

@@ -93,7 +93,9 @@ def test_frames_are_more_windows_of_the_same_coils():
     kspace, truth = data((48, 48), 6, 0.3, frames=6)
     region = crop(kspace, (20, 20))
     inside = smooth_image((48, 48))[0, 0, 0].abs() > 0.1
-    many, one = (correlation(espirit(part, (48, 48), crop=0.0, threshold=0.1), truth)[0, 0][inside].mean() for part in (region, region[:, :1]))
+    many, one = (
+        correlation(espirit(part, (48, 48), crop=0.0, threshold=0.1), truth)[0, 0][inside].mean() for part in (region, region[:, :1])
+    )
     assert many > one
 
 

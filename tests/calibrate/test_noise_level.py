@@ -13,7 +13,10 @@ def calibration(coils: int, side: int, level: float, unequal: bool, seed: int) -
     clean = raw_scan(seed, (128, 128), coils, level=0, gain=1.0).truth
     std = torch.full((coils,), level, dtype=torch.float64)
     if unequal:
-        std = std * torch.logspace(-0.3, 0.3, coils, dtype=torch.float64)[torch.randperm(coils, generator=torch.Generator().manual_seed(seed))]
+        std = (
+            std
+            * torch.logspace(-0.3, 0.3, coils, dtype=torch.float64)[torch.randperm(coils, generator=torch.Generator().manual_seed(seed))]
+        )
     noisy = crop(clean, (side, side))[0] + std[:, None, None] * white((1, coils, side, side), seed)
     return noisy.to(torch.complex64), std
 

@@ -1,0 +1,198 @@
+"""The figures of a run, drawn from its folder's files: nothing here trains or runs a network.
+
+Each function takes a `RunFolder` and gives a matplotlib figure, or None where the folder holds nothing to draw it from.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ssrecon.errors import BadInput
+from ssrecon.files import whole_file
+from ssrecon.study.run_folder import Arm, RunFolder
+from ssrecon.study.style import FAINT, Look, legend, looks, new_figure, quiet_grid, styled, to_pdf, to_png, to_svg
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+WIDTH = 9.6
+"""Of a whole-width figure, in inches: the report shows it at 1:1."""
+
+CURVES = (("loss", "training loss"), ("gamma", "held-out residual on Γ"), ("hidden_nmse", "hidden error (NMSE)"))
+
+
+def training_curves(run: RunFolder) -> "Figure | None":
+    """Loss, Gamma score and, where references exist, the NMSE that training never saw, against the number of updates.
+
+    A thin line a seed; a dot where Gamma chose the checkpoint, a ring where the reference would have.
+    """
+    histories = {arm: history for arm in run.networks if (history := run.history(arm))}
+    columns = [(key, label) for key, label in CURVES if any(_has(h, key) for h in histories.values())]
+    if not columns:
+        return None
+    look = looks(run)
+    with styled():
+        figure = new_figure(WIDTH, 2.75)
+        for axes, (key, label) in zip(np.ravel(figure.subplots(1, len(columns), squeeze=False)), columns, strict=True):
+            for arm, history in histories.items():
+                for seed, columns_of in history.items():
+                    _curve(axes, columns_of, key, look[arm.name], _selected(arm, seed))
+            axes.set(title=label, xlabel="updates", yscale="log")
+            _plain_log(axes)
+            quiet_grid(axes)
+            if key == "gamma" and in_noise_units(histories.values()):
+                axes.axhline(1, color=FAINT, linewidth=0.8, linestyle=(0, (2, 2)))
+                axes.annotate(
+                    "noise floor", (1, 1), (-2, 2), ("axes fraction", "data"), "offset points", ha="right", color=FAINT, fontsize=6.5
+                )
+        legend(figure, list(histories), look, _marks())
+    return figure
+
+
+def gamma_against_hidden(run: RunFolder) -> "Figure | None":
+    """Each validation as a point: the score that needs no truth against the error that does, a panel an arm.
+
+    Spearman's rank correlation is taken in each training on its own, over the validations after the first step, and averaged over seeds.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    found = [(arm, pairs) for arm in run.networks if (pairs := validation_pairs(run, arm))]
+    if not found:
+        return None
+    look = looks(run)
+    with styled():
+        figure = new_figure(min(WIDTH, 3.2 * len(found) + 0.2), 3.0)
+        panels = np.ravel(figure.subplots(1, len(found), squeeze=False, sharey=True))
+        for axes, (arm, pairs) in zip(panels, found, strict=True):
+            for i, (gamma, hidden) in enumerate(pairs.values()):
+                progress = np.linspace(0.25, 1.0, len(gamma))
+                colour, marker = look[arm.name].colour, "osD^v"[i % 5]
+                axes.scatter(gamma, hidden, s=18, c=colour, alpha=progress, marker=marker, linewidths=0)
+            axes.set(xlabel="held-out residual on Γ", xscale="log", yscale="log")
+            axes.set_title(f"{arm.label}   ρ = {_signed(mean_rank_correlation(pairs))}", color=look[arm.name].colour)
+            _plain_log(axes, "xy")
+            axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
+            quiet_grid(axes, "both")
+        panels[0].set_ylabel("hidden error (NMSE)")
+    return figure
+
+
+def residual_bands(run: RunFolder) -> "Figure | None":
+    """Relative residual energy per radial band of k-space, centre to edge: the median over the scans shown, one line an arm."""
+    residuals = run.images.kspace_residual if run.images else {}
+    arms = [arm for arm in run.arms if arm.name in residuals and np.isfinite(residuals[arm.name]).any()]
+    if not arms:
+        return None
+    look = looks(run)
+    with styled():
+        figure = new_figure(5.4, 3.2)
+        axes = figure.subplots()
+        for arm in arms:
+            values = np.atleast_2d(residuals[arm.name]).astype(float)
+            known = np.isfinite(values).any(axis=0)
+            median = np.full(values.shape[1], np.nan)
+            median[known] = np.nanmedian(values[:, known], axis=0)
+            centres = (np.arange(len(median)) + 0.5) / len(median)
+            mine = look[arm.name]
+            axes.plot(centres, median, color=mine.colour, linestyle=mine.dashes, marker=mine.marker, markersize=3, linewidth=1.4)
+        of = "withheld" if run.images is not None and run.images.reference is not None else "acquired"
+        axes.axhline(1, color=FAINT, linewidth=0.8, linestyle=(0, (2, 2)))
+        axes.annotate(
+            "nothing predicted", (1, 1), (-2, 2), ("axes fraction", "data"), "offset points", ha="right", color=FAINT, fontsize=6.5
+        )
+        axes.set(
+            xlabel="distance from the centre of k-space / largest", ylabel=f"residual / energy of {of} samples", yscale="log", xlim=(0, 1)
+        )
+        _plain_log(axes)
+        quiet_grid(axes)
+        legend(figure, arms, look)
+    return figure
+
+
+def validation_pairs(run: RunFolder, arm: Arm) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """By seed, Gamma scores and hidden NMSE of the validations that have both, without those of the untrained network (step 0)."""
+    pairs = {}
+    for seed, columns in run.history(arm).items():
+        both = np.isfinite(columns["gamma"]) & np.isfinite(columns["hidden_nmse"]) & (columns["step"] > 0)
+        if both.sum() >= 2:
+            pairs[seed] = (columns["gamma"][both], columns["hidden_nmse"][both])
+    return pairs
+
+
+def mean_rank_correlation(pairs: dict[str, tuple[np.ndarray, np.ndarray]]) -> float:
+    """Spearman's rank correlation of each training, averaged over trainings; NaN where one of them is constant everywhere."""
+    from scipy.stats import spearmanr
+
+    values = [float(spearmanr(*pair).statistic) for pair in pairs.values() if all(np.ptp(one) > 0 for one in pair)]
+    return float(np.mean(values)) if values else float("nan")
+
+
+def in_noise_units(histories: Any) -> bool:
+    """Whether Gamma scores look like multiples of the noise variance, whose floor is 1: relative residuals of a trained network are far
+    below.
+    """
+    values = [np.nanmin(c["gamma"]) for history in histories for c in history.values() if np.isfinite(c["gamma"]).any()]
+    return bool(values) and 0.9 < min(values) < 5
+
+
+def save(figure: "Figure", path: Path) -> Path:
+    """Write a figure in the format that the suffix names: svg, png or pdf. Raises BadInput for another."""
+    writers = {".svg": lambda f: to_svg(f).encode(), ".png": to_png, ".pdf": to_pdf}
+    if path.suffix.lower() not in writers:
+        raise BadInput(path, found=f"the suffix {path.suffix!r}", expected="one of " + ", ".join(writers))
+    with whole_file(path) as partial:
+        partial.write_bytes(writers[path.suffix.lower()](figure))
+    return path
+
+
+def _has(history: dict[str, dict[str, np.ndarray]], key: str) -> bool:
+    return any(np.isfinite(columns[key]).any() for columns in history.values())
+
+
+def _curve(axes: "Axes", columns: dict[str, np.ndarray], key: str, look: Look, selected: dict[str, float]) -> None:
+    steps, values = columns["step"], columns[key]
+    # The untrained network's score would set the scale of the whole panel.
+    known = np.isfinite(steps) & np.isfinite(values) & (steps > 0) & (values > 0)
+    axes.plot(steps[known], values[known], color=look.colour, linestyle=look.dashes, linewidth=1.1, alpha=0.85)
+    if key == "loss":
+        return
+    for rule, filled in (("reference", False), ("gamma", True)):
+        at = known & (steps == selected.get(rule, -1))
+        face, size = (look.colour, 20) if filled else ("none", 46)
+        axes.scatter(steps[at], values[at], s=size, facecolors=face, edgecolors=look.colour, linewidths=1.0, zorder=3)
+
+
+def _selected(arm: Arm, seed: str) -> dict[str, float]:
+    steps = arm.seeds.get(seed, {}).get("selected_step") or {}
+    return {rule: float(step) for rule, step in steps.items() if isinstance(step, (int, float))}
+
+
+def _marks() -> Sequence[tuple[Any, str]]:
+    from matplotlib.lines import Line2D
+
+    style: dict[str, Any] = {"linestyle": "none", "color": FAINT}
+    dot = Line2D([], [], marker="o", markersize=4.5, **style)
+    ring = Line2D([], [], marker="o", markersize=7, markerfacecolor="none", **style)
+    return (dot, "chosen by Γ"), (ring, "would be chosen by the reference")
+
+
+def _plain_log(axes: "Axes", which: str = "y") -> None:
+    """Numbers, not powers of ten, on a logarithmic axis that seldom spans two decades."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    for name in which:
+        axis = axes.xaxis if name == "x" else axes.yaxis
+        low, high = sorted(axis.get_view_interval())
+        narrow = low > 0 and high / low < 12
+        axis.set_major_locator(
+            LogLocator(subs=(1, 2, 3, 5, 7) if high / max(low, 1e-300) < 4 else (1, 2, 5) if narrow else (1,), numticks=8)
+        )
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
+        axis.set_minor_formatter(NullFormatter())
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.2f}".replace("-", "−") if np.isfinite(value) else "—"

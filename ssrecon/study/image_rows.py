@@ -1,0 +1,196 @@
+"""Images side by side: reference, every method, a zoom, and the error maps, on scales common to all scans that are shown."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ssrecon.study.run_folder import Arm, Images, RunFolder
+from ssrecon.study.style import INK, looks, new_figure, styled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+WIDTH = 11.0
+PERCENTILE = 99.5
+"""The brightest shown: this percentile of all references (without any: of the first network's images) is white."""
+MAGNIFIED = 5
+"""Error maps show this many times the absolute error in the images' own window."""
+ZOOM = 0.3
+"""The side of the zoom box, of the image's."""
+BOX = "#ffb000"
+GAP = 0.05
+HEAD, FOOT = 0.24, 0.2
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """What the rows of images are drawn from, and the scales they share."""
+
+    images: Images
+    arms: tuple[Arm, ...]
+    white: float
+    """The magnitude that is shown white."""
+
+    @staticmethod
+    def of(run: RunFolder) -> "Gallery | None":
+        """None where the folder has no images."""
+        images = run.images
+        if images is None or not images.arms or not images.scan_ids:
+            return None
+        arms = tuple(arm for arm in run.arms if arm.name in images.arms)
+        shown = images.reference if images.reference is not None else images.arms[arms[-1].name]
+        # Over the object only: a large dark background would otherwise decide what counts as bright.
+        inside = shown[shown > 0.02 * shown.max()] if np.any(shown > 0) else shown
+        return Gallery(images, arms, float(np.percentile(inside, PERCENTILE)) or 1.0)
+
+    def __len__(self) -> int:
+        return len(self.images.scan_ids)
+
+    @property
+    def has_reference(self) -> bool:
+        return self.images.reference is not None
+
+    @property
+    def columns(self) -> int:
+        return len(self.arms) + 1
+
+    def box(self, scan: int) -> tuple[slice, slice]:
+        """The zoom: where the reference has most detail in the middle of the image (where there is none, the last arm's image)."""
+        shown = self.images.reference if self.images.reference is not None else self.images.arms[self.arms[-1].name]
+        return busiest(shown[scan])
+
+    def caption(self) -> str:
+        """What a reader must know to read the images."""
+        window = (
+            f"Grey window 0 to {self.white:.3g}, the {PERCENTILE} % point of the {'reference' if self.has_reference else 'image'}s inside"
+        )
+        text = f"{window} the object, the same in all panels; images are in each scan's own scaled units and are not fitted to one another."
+        if self.has_reference:
+            text += f" Error maps show {MAGNIFIED} × |image − reference| in the same window: saturated at an error of {self.white / MAGNIFIED:.3g}."
+        return text + " The zoom box lies where the reference has most detail within the middle of the image; it is not chosen by hand."
+
+
+def image_rows(run: RunFolder, scan: int = 0) -> "Figure | None":
+    """One scan: a column for the reference (with the sampling mask) and for each method; rows: image, zoom, error map."""
+    gallery = Gallery.of(run)
+    if gallery is None or scan >= len(gallery):
+        return None
+    with styled():
+        return _Sheet(gallery, run, (scan,)).figure
+
+
+def all_image_rows(run: RunFolder) -> "Figure | None":
+    """All scans below each other."""
+    gallery = Gallery.of(run)
+    if gallery is None:
+        return None
+    with styled():
+        return _Sheet(gallery, run, range(len(gallery))).figure
+
+
+def busiest(image: np.ndarray, fraction: float = ZOOM) -> tuple[slice, slice]:
+    """The window of `fraction` of each side with the largest gradient energy, within the middle two thirds of the image ``(y, x)``."""
+    size = [max(4, round(n * fraction)) for n in image.shape]
+    dy, dx = np.gradient(image.astype(np.float64))
+    total = np.pad(np.cumsum(np.cumsum(dy**2 + dx**2, axis=0), axis=1), ((1, 0), (1, 0)))
+    (h, w), (ny, nx) = size, image.shape
+    energy = total[h:, w:] - total[:-h, w:] - total[h:, :-w] + total[:-h, :-w]
+    y0, x0 = ny // 6, nx // 6
+    middle = energy[y0 : max(y0 + 1, ny - ny // 6 - h), x0 : max(x0 + 1, nx - nx // 6 - w)]
+    y, x = np.unravel_index(int(middle.argmax()), middle.shape)
+    return slice(int(y0 + y), int(y0 + y + h)), slice(int(x0 + x), int(x0 + x + w))
+
+
+class _Sheet:
+    """The panels of some scans, placed by hand: constrained layouts leave gaps between images."""
+
+    def __init__(self, gallery: Gallery, run: RunFolder, scans: Sequence[int]):
+        self.gallery, self.run, self.look = gallery, run, looks(run)
+        ny, nx = next(iter(gallery.images.arms.values())).shape[1:]
+        self.cell = (WIDTH - (gallery.columns - 1) * GAP) / gallery.columns
+        self.tall = self.cell * ny / nx
+        self.rows = 3 if gallery.has_reference else 2
+        block = HEAD + self.rows * (self.tall + GAP) + FOOT
+        self.height = block * len(scans)
+        self.figure = new_figure(WIDTH, self.height)
+        self.figure.set_layout_engine("none")
+        for i, scan in enumerate(scans):
+            self._scan(scan, top=self.height - i * block)
+
+    def _scan(self, scan: int, top: float) -> None:
+        gallery, box = self.gallery, self.gallery.box(scan)
+        y = [top - HEAD - (row + 1) * self.tall - row * GAP for row in range(self.rows)]
+        reference = gallery.images.reference[scan] if gallery.images.reference is not None else None
+        mask = gallery.images.mask[scan] if gallery.images.mask is not None else None
+        if reference is not None:
+            self._head(0, top, "Reference", INK)
+            self._image(0, y[0], reference, box)
+            self._image(0, y[1], reference[box])
+            if mask is not None:
+                self._mask(self._axes(0, y[2]), mask)
+                self._foot(0, y[2], f"sampled {mask.mean():.0%}")
+        elif mask is not None:
+            self._head(0, top, "Sampling", INK)
+            self._mask(self._axes(0, y[0]), mask)
+        for column, arm in enumerate(gallery.arms, start=1):
+            image = gallery.images.arms[arm.name][scan]
+            self._head(column, top, arm.label, self.look[arm.name].colour)
+            self._image(column, y[0], image, box)
+            self._image(column, y[1], image[box])
+            if reference is not None:
+                self._error(column, y[2], np.abs(image - reference))
+                self._foot(column, y[2], scan_scores(self.run, arm, gallery.images.scan_ids[scan]))
+
+    def _axes(self, column: int, y: float) -> "Axes":
+        x = column * (self.cell + GAP)
+        axes = self.figure.add_axes((x / WIDTH, y / self.height, self.cell / WIDTH, self.tall / self.height))
+        axes.set_axis_off()
+        return axes
+
+    def _image(self, column: int, y: float, image: np.ndarray, box: tuple[slice, slice] | None = None) -> None:
+        axes = self._axes(column, y)
+        axes.imshow(image, cmap="gray", vmin=0, vmax=self.gallery.white, interpolation="none", aspect="auto")
+        if box is not None:
+            _outline(axes, box)
+
+    def _error(self, column: int, y: float, error: np.ndarray) -> None:
+        options: dict[str, Any] = {"vmin": 0, "vmax": self.gallery.white, "interpolation": "none", "aspect": "auto"}
+        self._axes(column, y).imshow(MAGNIFIED * error, cmap="inferno", **options)
+
+    def _mask(self, axes: "Axes", mask: np.ndarray) -> None:
+        axes.imshow(mask, cmap="gray", vmin=0, vmax=1, interpolation="none", aspect="auto")
+
+    def _head(self, column: int, top: float, text: str, colour: str) -> None:
+        self._text(column, top - HEAD + 0.06, text, colour, size=8.5, weight="bold")
+
+    def _foot(self, column: int, y: float, text: str) -> None:
+        self._text(column, y - 0.135, text, INK, size=7, weight="normal")
+
+    def _text(self, column: int, y: float, text: str, colour: str, size: float, weight: str) -> None:
+        # Labels shrink rather than run into the next column: about .6 em a letter.
+        size = min(size, 72 * self.cell / (0.64 * max(len(text), 1)))
+        x = column * (self.cell + GAP)
+        self.figure.text(x / WIDTH, y / self.height, text, color=colour, fontsize=size, fontweight=weight, va="bottom")
+
+
+def scan_scores(run: RunFolder, arm: Arm, scan_id: str) -> str:
+    """PSNR and SSIM of one scan, in the convention that takes each slice on its own where there is one; the first seed's."""
+    selection, parts = run.selection(arm), []
+    for metric, form in (("psnr", "{:.1f} dB"), ("ssim", "SSIM {:.3f}")):
+        mine = [r for r in run.metrics if (r["arm"], r["scan"], r["metric"]) == (arm.name, scan_id, metric)]
+        mine = [r for r in mine if r["selection"] == selection] or mine
+        best = [r for r in mine if r["convention"] == "slice"] or mine
+        if best:
+            parts.append(form.format(best[0]["value"]))
+    return "  ".join(parts)
+
+
+def _outline(axes: "Axes", box: tuple[slice, slice]) -> None:
+    from matplotlib.patches import Rectangle
+
+    y, x = box
+    corner = (x.start - 0.5, y.start - 0.5)
+    axes.add_patch(Rectangle(corner, x.stop - x.start, y.stop - y.start, fill=False, edgecolor=BOX, linewidth=0.9))

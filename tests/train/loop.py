@@ -1,0 +1,39 @@
+"""A training in a process of its own, for the tests that kill it or run it twice at once.
+
+python -m tests.train.loop STORE OUT STEPS
+"""
+
+import sys
+from pathlib import Path
+
+import torch
+
+from ssrecon.distributed import process
+from ssrecon.store import Store
+from ssrecon.train import Trainer
+from tests.train.small import assign, recipe
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    store, out, steps = Store(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+    slow = len(sys.argv) > 4
+    if slow:
+        # Long writes, so that a kill can fall inside one.
+        import time
+
+        import safetensors.torch
+
+        original = safetensors.torch.save_file
+
+        def save_slowly(tensors, path, metadata):
+            original(tensors, path, metadata)
+            whole = Path(path).read_bytes()
+            Path(path).write_bytes(whole[: len(whole) // 2])
+            (out / "writing").touch()
+            time.sleep(0.1)
+            (out / "writing").unlink(missing_ok=True)
+            Path(path).write_bytes(whole)
+
+        safetensors.torch.save_file = save_slowly
+    with process() as this:
+        Trainer(recipe(steps=steps, validate_every=1, batch_size=3), store, assign(store), out, this).run(resume=True)

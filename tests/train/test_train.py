@@ -1,0 +1,167 @@
+from dataclasses import replace
+
+import h5py
+import pytest
+import torch
+
+from ssrecon.checkpoint import read_checkpoint
+from ssrecon.errors import BadInput, BadRecipe, TrainingDiverged
+from ssrecon.networks import CNN, Unrolled
+from ssrecon.objectives import MultiMaskSSDU, Supervised
+from ssrecon.scan import CalibratedScan
+from ssrecon.store import Store
+from ssrecon.train import Trainer, load_checkpoint
+from tests.scans import make_scan
+from tests.train.small import RECIPE, assign, make_store, recipe
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return make_store(tmp_path_factory.mktemp("store"))
+
+
+def run(this, store, folder, **options):
+    return Trainer(this, store, assign(store), folder).run(**options)
+
+
+def test_losses_fall_and_the_best_by_gamma_is_kept(store, tmp_path):
+    result = run(recipe(steps=60, validate_every=20), store, tmp_path)
+    rows = [line.split(",") for line in (tmp_path / "history.csv").read_text().splitlines()[1:]]
+    gammas = [float(row[3]) for row in rows]
+    assert [int(row[0]) for row in rows] == [0, 20, 40, 60]
+    assert gammas[-1] < gammas[0]
+    assert result.best_gamma == pytest.approx(min(gammas)) and result.updates == 60 and not result.stopped_early
+    assert {path.stem for path in (tmp_path / "checkpoints").iterdir()} == {"gamma", "last", "reference"}
+
+
+def test_two_runs_end_with_the_same_bytes(store, tmp_path):
+    for name in "ab":
+        run(RECIPE, store, tmp_path / name)
+    assert (tmp_path / "a/checkpoints/last.safetensors").read_bytes() == (tmp_path / "b/checkpoints/last.safetensors").read_bytes()
+
+
+def test_a_self_supervised_run_needs_no_reference_anywhere(store, tmp_path):
+    """Every reference is deleted from the files: the same checkpoints, byte for byte."""
+    run(RECIPE, store, tmp_path / "with")
+    bare = make_store(tmp_path / "bare")
+    for path in bare.folder.glob("*.h5"):
+        with h5py.File(path, "r+") as file:
+            del file["reference"]
+    run(RECIPE, Store(bare.folder), tmp_path / "without")
+    for name in ("gamma", "last"):
+        checkpoints = [read_checkpoint(tmp_path / arm / f"checkpoints/{name}.safetensors").tensors for arm in ("with", "without")]
+        assert checkpoints[0].keys() == checkpoints[1].keys()
+        assert all(torch.equal(value, checkpoints[1][key]) for key, value in checkpoints[0].items())
+    assert not (tmp_path / "without/checkpoints/reference.safetensors").exists()
+
+
+def test_references_are_handed_over_only_where_needed(store, tmp_path, monkeypatch):
+    given = []
+    for objective in (MultiMaskSSDU(), Supervised()):
+        original = type(objective).loss
+        monkeypatch.setattr(
+            type(objective), "loss", lambda self, n, s, r, d, original=original: given.append(r) or original(self, n, s, r, d)
+        )
+        run(replace(recipe(steps=1), objective=objective), store, tmp_path / type(objective).__name__)
+    assert given[0] is None and given[1] is not None
+
+
+def test_patience_stops(store, tmp_path):
+    result = run(recipe(steps=400, learning_rate=0.0, validate_every=1, patience=3), store, tmp_path)
+    assert result.stopped_early and result.updates == 3 and result.best_gamma_step == 0
+
+
+def test_the_validation_score_of_an_unchanged_network_is_bit_identical(store, tmp_path):
+    run(recipe(steps=5, learning_rate=0.0, validate_every=1), store, tmp_path)
+    gammas = {line.split(",")[3] for line in (tmp_path / "history.csv").read_text().splitlines()[1:]}
+    assert len(gammas) == 1
+
+
+def test_nan_stops_naming_step_scan_and_term_and_keeps_the_last_checkpoint(store, tmp_path, monkeypatch):
+    trainer = Trainer(recipe(steps=12, validate_every=2, batch_size=1), store, assign(store), tmp_path)
+    original = trainer.update
+
+    def poisoned(step, scans):
+        if step.number == 5:
+            with torch.no_grad():
+                trainer.network.mu.fill_(torch.nan)
+        return original(step, scans)
+
+    monkeypatch.setattr(trainer, "update", poisoned)
+    with pytest.raises(TrainingDiverged, match=r"step 5, scan subject\d/slice-000: the term 'loss' is not finite"):
+        trainer.run()
+    last = read_checkpoint(tmp_path / "checkpoints/last.safetensors")
+    assert last.about["state"]["step"] == 4 and torch.isfinite(last.tensors["network/mu"])
+
+
+def test_fine_tuning_starts_from_a_checkpoint(store, tmp_path):
+    run(RECIPE, store, tmp_path / "first")
+    start = str(tmp_path / "first/checkpoints/last.safetensors")
+    trainer = Trainer(recipe(start=start), store, assign(store), tmp_path / "second")
+    assert torch.equal(trainer.network.state_dict()["mu"], read_checkpoint(start).tensors["network/mu"])
+
+
+def test_scan_specific_training_never_sees_its_gamma(store, tmp_path):
+    one = assign(store).train[:1]
+    same = replace(assign(store), train=one, validation=one, test=one)
+    trainer = Trainer(recipe(batch_size=1), store, same, tmp_path)
+    prepared = store.load(one[0])
+    gamma = RECIPE.validation.hold_out(prepared.scan, trainer.draw)
+    (kept,) = trainer.without_gamma([prepared])
+    assert gamma.any() and not (kept.scan.mask & gamma).any() and (kept.scan.mask | gamma).equal(prepared.scan.mask)
+    assert not torch.where(gamma, kept.scan.kspace, 0).any()
+    assert trainer.run().updates == 12
+
+
+def test_a_checkpoint_rebuilds_its_network(store, tmp_path):
+    trainer = Trainer(RECIPE, store, assign(store), tmp_path)
+    trainer.run()
+    loaded = load_checkpoint(tmp_path / "checkpoints/last.safetensors", trust=["tests.train.small"])
+    scan = make_scan((24, 24))
+    trainer.network.eval()
+    with torch.no_grad():
+        assert torch.equal(loaded(scan).image, trainer.network(scan).image)
+    assert loaded.recipe == RECIPE and loaded.domain.coils == (4,)
+
+
+def test_foreign_code_is_refused(store, tmp_path):
+    run(recipe(steps=1), store, tmp_path)
+    with pytest.raises(
+        BadRecipe, match="found the class tests.train.small.Nothing from outside ssrecon; expected --trust tests.train.small"
+    ):
+        load_checkpoint(tmp_path / "checkpoints/last.safetensors")
+
+
+def test_another_networks_checkpoint_is_refused(store, tmp_path):
+    run(recipe(steps=1), store, tmp_path / "a")
+    start = str(tmp_path / "a/checkpoints/last.safetensors")
+    other = replace(recipe(start=start), network=Unrolled(CNN(layers=2, channels=4, batch_norm=False), unrolls=2))
+    with pytest.raises(BadInput, match="last.safetensors: found weights without .*: another network's checkpoint; expected the"):
+        Trainer(other, store, assign(store), tmp_path / "b")
+
+
+def test_resuming_with_another_recipe_is_refused(store, tmp_path):
+    run(recipe(steps=1), store, tmp_path)
+    with pytest.raises(BadInput, match="found a checkpoint of another recipe"):
+        run(recipe(steps=2), store, tmp_path, resume=True)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x10\0\0\0\0\0\0\0{}", b"not a checkpoint at all"])
+def test_a_damaged_checkpoint_is_named(tmp_path, content):
+    path = tmp_path / "bad.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(BadInput, match="bad.safetensors: found .*; expected a checkpoint"):
+        load_checkpoint(path)
+
+
+def test_batches_never_mix_shapes_and_cover_every_scan_once(store):
+    trainer_ids = assign(store).train
+    from ssrecon.loader import Schedule, collate
+
+    schedule = Schedule.of(store, trainer_ids, 2, seed=3)
+    for epoch in range(4):
+        batches = schedule.epoch(epoch)
+        assert sorted(scan_id for batch in batches for scan_id in batch) == sorted(trainer_ids)
+        for batch in batches:
+            assert isinstance(collate([store.load(scan_id) for scan_id in batch])[0], CalibratedScan)
+    assert schedule.epoch(0) != schedule.epoch(1) or schedule.epoch(0) != schedule.epoch(2)
