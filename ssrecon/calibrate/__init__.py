@@ -3,7 +3,7 @@
 from ssrecon.calibrate.calibrator import Calibrator, VolumeCalibration
 from ssrecon.calibrate.compress import compression_matrix
 from ssrecon.calibrate.espirit import espirit
-from ssrecon.calibrate.noise_level import noise_per_coil
+from ssrecon.calibrate.noise_level import estimated_covariance
 from ssrecon.calibrate.whiten import Whitening, mix_coils, noise_covariance, whitening
 
 __all__ = [
@@ -14,6 +14,6 @@ __all__ = [
     "espirit",
     "mix_coils",
     "noise_covariance",
-    "noise_per_coil",
+    "estimated_covariance",
     "whitening",
 ]

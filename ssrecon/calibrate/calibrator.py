@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ssrecon.calibrate.compress import compression_matrix
 from ssrecon.calibrate.espirit import espirit
-from ssrecon.calibrate.noise_level import noise_per_coil
+from ssrecon.calibrate.noise_level import estimated_covariance
 from ssrecon.calibrate.region import Sides, centred_region, crop, frames_region, region_mask, require
 from ssrecon.calibrate.scale import low_resolution_image, volume_scale
 from ssrecon.calibrate.whiten import mix_coils, noise_covariance, whitening
@@ -50,7 +50,9 @@ class Calibrator:
     """Shortest side that is accepted."""
     kernel: int = 6
     threshold: float = 0.02
-    crop: float = 0.95
+    """Smallest singular value of the kernels kept, relative to the largest; where the noise level is known, noise alone is dropped too."""
+    crop: float = 0.8
+    """Smallest eigenvalue. Below `espirit`'s own default, because without kernels of noise the eigenvalues inside an object are lower too."""
 
     def volume(self, scans: Sequence[Scan]) -> list[Prepared]:
         """All the slices of one volume, fitted and applied."""
@@ -92,7 +94,8 @@ class Calibrator:
         for region, csm, shape in zip(regions, csms, shapes, strict=True):
             mixed = mix_coils(matrix, region.kspace)
             grid = tuple(min(n, 2 * side) for n, side in zip(shape, region.kspace.shape[3:], strict=True))
-            maps = _own(csm, matrix) if csm is not None else self.sensitivities(mixed, grid)
+            level = 1.0 if region.sides and source != "unknown" else None
+            maps = _own(csm, matrix) if csm is not None else self.sensitivities(mixed, grid, level)
             images.append(low_resolution_image(mixed, maps, shape))
         scale = volume_scale(images)
         if not scale > 0:
@@ -121,8 +124,10 @@ class Calibrator:
             data = torch.where(mask, data, 0).sum(dim=1, keepdim=True) / mask.sum(dim=1, keepdim=True)
         return Region(data, own)
 
-    def sensitivities(self, calibration: Complex[Tensor, "1 frames coils *c"], shape: Sides) -> Complex[Tensor, "1 maps coils *x"]:
-        return espirit(calibration, shape, self.maps, self.kernel, self.threshold, self.crop)
+    def sensitivities(
+        self, calibration: Complex[Tensor, "1 frames coils *c"], shape: Sides, noise_std: float | None = None
+    ) -> Complex[Tensor, "1 maps coils *x"]:
+        return espirit(calibration, shape, self.maps, self.kernel, self.threshold, self.crop, noise_std)
 
 
 @dataclass(frozen=True)
@@ -144,7 +149,8 @@ class VolumeCalibration:
         if scan.csm is not None:
             csm = _own(scan.csm, self.matrix)
         else:
-            csm = self.calibrator.sensitivities(mix_coils(self.matrix, region.kspace), shape)
+            level = 1.0 if region.sides and self.noise_source != "unknown" else None
+            csm = self.calibrator.sensitivities(mix_coils(self.matrix, region.kspace), shape, level)
         inside = region_mask(shape, region.sides) if region.sides else torch.zeros(1, 1, 1, *shape, dtype=torch.bool)
         device, mask = scan.kspace.device, scan.mask & ~scan.padding
         known = self.noise_source != "unknown"
@@ -186,7 +192,7 @@ def _whiten(noise: Scan | None, regions: list[Region]) -> tuple[Tensor, str, tup
     data = regions[0].kspace
     scans = [frame for region in regions for frame in region.kspace[0] if frame.shape == data.shape[2:]]
     scans = scans[:: -(-len(scans) // MOST_SCANS)]
-    std = noise_per_coil(torch.stack(scans))
+    std = estimated_covariance(torch.stack(scans))
     if std is not None:
         return torch.diag(1 / std).to(data.dtype), "calibration matrix", ()
     return torch.eye(data.shape[2], dtype=data.dtype, device=data.device), "unknown", ()

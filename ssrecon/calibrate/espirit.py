@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from functools import lru_cache
 
 import torch
 from jaxtyping import Complex, Float
@@ -25,11 +26,13 @@ def espirit(
     kernel: int = 6,
     threshold: float = 0.02,
     crop: float = 0.95,
+    noise_std: float | None = None,
 ) -> Complex[Tensor, "batch maps coils *x"]:
     r"""Sensitivity maps on a grid of `shape` from fully sampled k-space about DC (``c // 2`` along each axis of ``*c``).
 
     Every window of `kernel` samples a side is a row of the calibration matrix A (frames give more rows). With V the right singular vectors
-    whose singular value exceeds `threshold` times the largest, the sensitivities at a position x are the eigenvectors of eigenvalue 1 of
+    whose singular value exceeds `threshold` times the largest (and, where `noise_std` = sqrt(E|n|^2) of the samples is known, exceeds what
+    noise of that level has alone: kernels of noise blur the eigenvalue 1), the sensitivities at a position x are the eigenvectors of eigenvalue 1 of
 
     .. math:: G(x)_{cd} = K^{-D} \sum_{rs} (V^T \bar V)_{cr,ds}\, e^{2\pi i (r - s) x / N}.
 
@@ -48,7 +51,7 @@ def espirit(
     coils = calibration_kspace.shape[2]
     if min(calibration_kspace.shape[3:]) < kernel or not 1 <= maps <= coils:
         raise ValueError(f"{maps} map sets by kernels of {kernel} do not fit calibration data of shape {tuple(calibration_kspace.shape)}")
-    return torch.stack([_maps_of_one(data, shape, maps, kernel, threshold, crop) for data in calibration_kspace])
+    return torch.stack([_maps_of_one(data, shape, maps, kernel, threshold, crop, noise_std or 0.0) for data in calibration_kspace])
 
 
 def calibration_matrix(data: Complex[Tensor, "frames coils *c"], kernel: int) -> Complex[Tensor, "windows coils*kernel"]:
@@ -61,13 +64,16 @@ def calibration_matrix(data: Complex[Tensor, "frames coils *c"], kernel: int) ->
     return windows.permute(order).reshape(-1, data.shape[1] * kernel**dims)
 
 
-def _maps_of_one(data: Tensor, shape: tuple[int, ...], maps: int, kernel: int, threshold: float, crop: float) -> Tensor:
+def _maps_of_one(
+    data: Tensor, shape: tuple[int, ...], maps: int, kernel: int, threshold: float, crop: float, noise_std: float
+) -> Complex[Tensor, "maps coils *x"]:
     coils = data.shape[1]
     magnitude = data.abs().amax()
     if not bool(magnitude > 0):
         return data.new_zeros(maps, coils, *shape)
     data = data / magnitude  # so that no square leaves the range of floats
-    nodes = _nodes(_row_space(calibration_matrix(data, kernel), threshold), coils, kernel, data.ndim - 2)
+    floor = noise_edge(tuple(data.shape), kernel) * noise_std / float(magnitude) if noise_std else 0.0
+    nodes = _nodes(_row_space(calibration_matrix(data, kernel), threshold, floor), coils, kernel, data.ndim - 2)
     steps = [max(1, n // (NODES * (2 * kernel - 1))) for n in shape]
     coarse_shape = tuple(-(-n // step) for n, step in zip(shape, steps, strict=True))
     starts = torch.cat(
@@ -83,14 +89,21 @@ def _maps_of_one(data: Tensor, shape: tuple[int, ...], maps: int, kernel: int, t
     return csm.permute(2, 1, 0).reshape(maps, coils, *shape)
 
 
-def _row_space(A: Tensor, threshold: float) -> Complex[Tensor, "kernels coils*kernel"]:
+@lru_cache(maxsize=64)
+def noise_edge(shape: tuple[int, ...], kernel: int) -> float:
+    """The largest singular value of the calibration matrix of white noise with E|n|^2 = 1 in data of this shape (one fixed drawing)."""
+    noise = torch.randn(shape, dtype=torch.complex64, generator=torch.Generator().manual_seed(0))
+    A = calibration_matrix(noise, kernel)
+    return float(torch.linalg.eigvalsh(A.mH @ A if A.shape[0] >= A.shape[1] else A @ A.mH)[-1].sqrt())
+
+
+def _row_space(A: Tensor, threshold: float, floor: float) -> Complex[Tensor, "kernels coils*kernel"]:
     """Orthonormal rows spanning the right singular space of A above the threshold, from the smaller of its two Gram matrices."""
-    if A.shape[0] >= A.shape[1]:
-        squares, V = torch.linalg.eigh(A.mH @ A)
-        return V[:, squares > threshold**2 * squares[-1]].mH
-    squares, U = torch.linalg.eigh(A @ A.mH)
-    kept = squares > threshold**2 * squares[-1]
-    return (U[:, kept] / squares[kept].sqrt()).mH @ A
+    wide = A.shape[0] < A.shape[1]
+    squares, vectors = torch.linalg.eigh(A @ A.mH if wide else A.mH @ A)
+    kept = squares > max(threshold**2 * float(squares[-1]), floor**2)
+    kept[-1] = True
+    return (vectors[:, kept] / squares[kept].sqrt()).mH @ A if wide else vectors[:, kept].mH
 
 
 def _nodes(rows: Tensor, coils: int, kernel: int, dims: int) -> Float[Tensor, "*nodes coils*coils*2"]:

@@ -1,7 +1,9 @@
 """The noise level of a scan that came without a noise measurement, from the smallest singular values of its calibration matrix."""
 
+import math
+
 import torch
-from jaxtyping import Complex, Float
+from jaxtyping import Complex
 from torch import Tensor
 
 from ssrecon.calibrate.espirit import calibration_matrix
@@ -13,30 +15,35 @@ TRAILING = 0.3
 """Of the noise singular vectors these, the smallest, are measured: weak signal hides among the larger ones."""
 SHORTEST = 16
 """Side of the smallest region that is judged: below it few samples are left and signal passes for noise."""
+NEAR = 0.25
+FLOOR = 1e-4
 MOST_SIGNAL = 0.7
 """Where signal fills more of the calibration matrix's columns than this, too little is left to measure noise in."""
 
 
-def noise_per_coil(calibration: Complex[Tensor, "scans coils *c"], seed: int = 0) -> Float[Tensor, " coils"] | None:
-    r"""sqrt(E|n|^2) of one complex k-space sample of each coil, from fully sampled k-space about DC; None where it cannot be told.
+def estimated_covariance(calibration: Complex[Tensor, "scans coils *c"], seed: int = 0) -> Complex[Tensor, "coils coils"] | None:
+    r"""The noise covariance :math:`\Sigma = E[n n^H]` of one k-space sample, from fully sampled k-space about DC; None where it cannot be told.
 
-    The calibration matrix A (one window of all coils a row, m rows) of noiseless data has low rank, because sensitivities are smooth. With
-    independent noise of variance :math:`d_c` its trailing right singular vectors, which span a space with projector Q, hold
-    :math:`\|A Q\|^2 = m\, \mathrm{tr}(Q D Q)`: one linear equation a coil for D. Unequal coils tilt the singular vectors, so this is
-    repeated on data divided by the last one. Where signal ends is found by comparison with a simulated matrix of noise alone of the
-    same shape; what is lost because the signal's singular vectors fit some noise too is measured on a simulated scan (the signal found
-    here and known noise) and divided out. Both simulations are drawn from `seed`.
+    The calibration matrix A (one window of all coils a row, m rows) of noiseless data has low rank, because sensitivities are smooth. Its
+    trailing right singular vectors, which span a space with projector Q, hold noise alone: :math:`Q A^H A Q = m\, Q (\Sigma \otimes I) Q`
+    on average, whose sums over the window are as many linear equations as :math:`\Sigma` has entries. Correlated and unequal coils tilt the
+    singular vectors, so this is repeated on data whitened by the last estimate. Where signal ends is found by comparison with a simulated
+    matrix of noise alone of the same shape; what is lost because the signal's singular vectors fit some noise too is measured on a
+    simulated scan (the signal found here and known noise) and divided out. Both simulations are drawn from `seed`.
 
-    `scans` are slices or frames of one volume, which share their noise: the median over them is returned.
+    `scans` are slices or frames of one volume, which share their noise: those near the median level are averaged.
 
     The level read from the trailing spectrum against random matrices: Veraart et al. Denoising of diffusion MRI using random matrix theory.
     NeuroImage 142:394-406 (2016). doi:10.1016/j.neuroimage.2016.08.016. Here the matrices have the calibration matrix's own structure, and
     the correction is a parametric bootstrap.
     """
-    estimates = [std for scan in calibration if (std := _one(scan.to(torch.complex128), seed)) is not None]
-    if 2 * len(estimates) < max(2, len(calibration)):
+    found = [covariance for scan in calibration if (covariance := _one(scan.to(torch.complex128), seed)) is not None]
+    if 2 * len(found) < max(2, len(calibration)):
         return None
-    return torch.stack(estimates).median(dim=0).values.to(torch.float32)
+    estimates = torch.stack(found)
+    level = estimates.diagonal(dim1=1, dim2=2).real.sum(dim=1)
+    near = (level / level.median() - 1).abs() < NEAR
+    return estimates[near].mean(dim=0)
 
 
 def _one(data: Tensor, seed: int) -> Tensor | None:
@@ -45,21 +52,25 @@ def _one(data: Tensor, seed: int) -> Tensor | None:
         return None
     data = data / magnitude
     for kernel in KERNELS:
-        rows = torch.tensor([n - kernel + 1 for n in data.shape[1:]]).clamp_min(0).prod()
-        columns = data.shape[0] * kernel ** (data.ndim - 1)
-        if rows < 1.2 * columns:
+        rows = math.prod(n - kernel + 1 for n in data.shape[1:])
+        if rows < 1.2 * data.shape[0] * kernel ** (data.ndim - 1):
             continue
-        noise = _white(data, seed)
-        edge = torch.linalg.eigvalsh(_gram(noise, kernel))  # of noise of variance 1: where pure noise ends
-        found = _variances(data, kernel, edge)
+        edge = torch.linalg.eigvalsh(_gram(_white(data, seed), kernel))  # of noise of variance 1: where pure noise ends
+        found = _covariance(data, kernel, edge)
         if found is None:
             continue
-        variance, signal = found
-        again = _variances(signal + variance.sqrt().reshape(-1, *(1,) * (data.ndim - 1)) * _white(data, seed + 1), kernel, edge)
+        covariance, signal = found
+        factor = torch.linalg.cholesky(covariance)
+        again = _covariance(signal + _mix(factor, _white(data, seed + 1)), kernel, edge)
         if again is None:
             return None
-        return magnitude * variance / again[0].sqrt()
+        lost = torch.linalg.solve(covariance, again[0]).diagonal().real.mean()
+        return magnitude**2 * covariance / lost
     return None
+
+
+def _mix(matrix: Tensor, data: Tensor) -> Tensor:
+    return torch.tensordot(matrix, data, dims=([1], [0]))
 
 
 def _white(like: Tensor, seed: int) -> Tensor:
@@ -72,31 +83,40 @@ def _gram(data: Tensor, kernel: int) -> Tensor:
     return A.mH @ A / len(A)
 
 
-def _variances(data: Tensor, kernel: int, edge: Tensor) -> tuple[Tensor, Tensor] | None:
-    """Noise variance of each coil, before the correction of `_one`, and the data's low-rank part."""
+def _covariance(data: Tensor, kernel: int, edge: Tensor) -> tuple[Tensor, Tensor] | None:
+    """The noise covariance, before the correction of `_one`, and the data's low-rank part."""
     coils, window = data.shape[0], kernel ** (data.ndim - 1)
-    variance = torch.ones(coils, dtype=torch.float64, device=data.device)
-    shape = (-1, *(1,) * (data.ndim - 1))
+    factor = torch.eye(coils, dtype=data.dtype, device=data.device)
     for _ in range(WHITENINGS):
-        whitened = data / variance.sqrt().reshape(shape)
+        whitened = _mix(torch.linalg.inv(factor), data)
         values, vectors = torch.linalg.eigh(_gram(whitened, kernel))
         noise = _noise_dimension(values, edge)
         if noise is None:
             return None
-        noise_space = vectors[:, :noise]
-        Q = noise_space @ noise_space.mH
-        residual = (noise_space.abs().square() @ values[:noise]).reshape(coils, window).sum(dim=1)
-        shared = Q.abs().square().reshape(coils, window, coils, window).sum(dim=(1, 3))
-        step = torch.linalg.solve(shared, residual)
-        if not bool((step > 0).all()):
-            step = residual / shared.sum(dim=1)
-        if not bool((step > 0).all()):
+        # eigh of A^H A gives conj(data) x data; the conjugate is E[n n^H].
+        space = vectors[:, :noise].conj()
+        held = (space * values[:noise]) @ space.mH
+        step = _unmix(space @ space.mH, held, coils, window)
+        eigenvalues, axes = torch.linalg.eigh(step)
+        if not bool(eigenvalues[-1] > 0):
             return None
-        variance = variance * step
+        step = (axes * eigenvalues.clamp_min(FLOOR * float(eigenvalues[-1]))) @ axes.mH
+        factor, last = torch.linalg.cholesky(factor @ step @ factor.mH), factor
     # The coils are equal now, and their common level can be read where there is least signal.
     trailing = max(1, round(TRAILING * noise))
-    signal = _low_rank(whitened, kernel, vectors[:, noise:]) * (variance / step).sqrt().reshape(shape)
-    return variance / step * values[:trailing].sum() / edge[:trailing].sum(), signal
+    level = values[:trailing].sum() / edge[:trailing].sum()
+    return level * last @ last.mH, _mix(last, _low_rank(whitened, kernel, vectors[:, noise:]))
+
+
+def _unmix(Q: Tensor, held: Tensor, coils: int, window: int) -> Complex[Tensor, "coils coils"]:
+    r"""Solve :math:`\sum_i [Q (\Sigma \otimes I) Q]_{ci,di} = \sum_i [held]_{ci,di}` for :math:`\Sigma`, i running over the window."""
+    blocks = Q.reshape(coils, window, coils, window)
+    rows = blocks.permute(0, 2, 1, 3).reshape(coils**2, window**2)
+    # M[c, e, d, f] = sum_ij Q[ci, ej] conj(Q[di, fj]): what Sigma[e, f] adds to block (c, d).
+    M = (rows @ rows.mH).reshape(coils, coils, coils, coils).permute(0, 2, 1, 3).reshape(coils**2, coils**2)
+    seen = held.reshape(coils, window, coils, window).diagonal(dim1=1, dim2=3).sum(dim=-1)
+    solved = torch.linalg.solve(M, seen.reshape(-1)).reshape(coils, coils)
+    return (solved + solved.mH) / 2
 
 
 def _noise_dimension(values: Tensor, edge: Tensor) -> int | None:

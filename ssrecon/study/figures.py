@@ -41,7 +41,7 @@ def training_curves(run: RunFolder) -> "Figure | None":
                 for seed, columns_of in history.items():
                     _curve(axes, columns_of, key, look[arm.name], _selected(arm, seed))
             axes.set(title=label, xlabel="updates", yscale="log")
-            _plain_log(axes)
+            plain_log(axes)
             quiet_grid(axes)
             if key == "gamma" and in_noise_units(histories.values()):
                 axes.axhline(1, color=FAINT, linewidth=0.8, linestyle=(0, (2, 2)))
@@ -65,7 +65,7 @@ def gamma_against_hidden(run: RunFolder) -> "Figure | None":
     look = looks(run)
     with styled():
         figure = new_figure(min(WIDTH, 3.2 * len(found) + 0.2), 3.0)
-        panels = np.ravel(figure.subplots(1, len(found), squeeze=False, sharey=True))
+        panels = np.ravel(figure.subplots(1, len(found), squeeze=False, sharex=True, sharey=True))
         for axes, (arm, pairs) in zip(panels, found, strict=True):
             for i, (gamma, hidden) in enumerate(pairs.values()):
                 progress = np.linspace(0.25, 1.0, len(gamma))
@@ -73,7 +73,7 @@ def gamma_against_hidden(run: RunFolder) -> "Figure | None":
                 axes.scatter(gamma, hidden, s=18, c=colour, alpha=progress, marker=marker, linewidths=0)
             axes.set(xlabel="held-out residual on Γ", xscale="log", yscale="log")
             axes.set_title(f"{arm.label}   ρ = {_signed(mean_rank_correlation(pairs))}", color=look[arm.name].colour)
-            _plain_log(axes, "xy")
+            plain_log(axes, "xy")
             axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
             quiet_grid(axes, "both")
         panels[0].set_ylabel("hidden error (NMSE)")
@@ -106,7 +106,7 @@ def residual_bands(run: RunFolder) -> "Figure | None":
         axes.set(
             xlabel="distance from the centre of k-space / largest", ylabel=f"residual / energy of {of} samples", yscale="log", xlim=(0, 1)
         )
-        _plain_log(axes)
+        plain_log(axes)
         quiet_grid(axes)
         legend(figure, arms, look)
     return figure
@@ -179,7 +179,7 @@ def _marks() -> Sequence[tuple[Any, str]]:
     return (dot, "chosen by Γ"), (ring, "would be chosen by the reference")
 
 
-def _plain_log(axes: "Axes", which: str = "y") -> None:
+def plain_log(axes: "Axes", which: str = "y") -> None:
     """Numbers, not powers of ten, on a logarithmic axis that seldom spans two decades."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 

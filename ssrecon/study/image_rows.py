@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -57,10 +58,19 @@ class Gallery:
     def columns(self) -> int:
         return len(self.arms) + 1
 
+    @property
+    def _shown(self) -> np.ndarray:
+        return self.images.reference if self.images.reference is not None else self.images.arms[self.arms[-1].name]
+
+    @cached_property
+    def crop(self) -> tuple[slice, slice]:
+        """The smallest window, the same for all scans, that holds the object and a margin."""
+        object_ = (self._shown > 0.1 * self.white).any(axis=0)
+        return _extent(object_.any(axis=1)), _extent(object_.any(axis=0))
+
     def box(self, scan: int) -> tuple[slice, slice]:
-        """The zoom: where the reference has most detail in the middle of the image (where there is none, the last arm's image)."""
-        shown = self.images.reference if self.images.reference is not None else self.images.arms[self.arms[-1].name]
-        return busiest(shown[scan])
+        """The zoom, inside the crop: where the reference has most detail (where there is none, the last arm's image)."""
+        return busiest(np.minimum(self._shown[scan], self.white)[self.crop])
 
     def caption(self) -> str:
         """What a reader must know to read the images."""
@@ -70,7 +80,12 @@ class Gallery:
         text = f"{window} the object, the same in all panels; images are in each scan's own scaled units and are not fitted to one another."
         if self.has_reference:
             text += f" Error maps show {MAGNIFIED} × |image − reference| in the same window: saturated at an error of {self.white / MAGNIFIED:.3g}."
-        return text + " The zoom box lies where the reference has most detail within the middle of the image; it is not chosen by hand."
+        return (
+            text
+            + " Images are cropped to the object; the zoom box lies where the {} has most detail in the middle of it, not chosen by hand.".format(
+                "reference" if self.has_reference else "last method's image"
+            )
+        )
 
 
 def image_rows(run: RunFolder, scan: int = 0) -> "Figure | None":
@@ -92,10 +107,10 @@ def all_image_rows(run: RunFolder) -> "Figure | None":
 
 
 def busiest(image: np.ndarray, fraction: float = ZOOM) -> tuple[slice, slice]:
-    """The window of `fraction` of each side with the largest gradient energy, within the middle two thirds of the image ``(y, x)``."""
+    """The window of `fraction` of each side with the largest sum of gradient magnitudes, within the middle two thirds of ``(y, x)``."""
     size = [max(4, round(n * fraction)) for n in image.shape]
     dy, dx = np.gradient(image.astype(np.float64))
-    total = np.pad(np.cumsum(np.cumsum(dy**2 + dx**2, axis=0), axis=1), ((1, 0), (1, 0)))
+    total = np.pad(np.cumsum(np.cumsum(np.hypot(dy, dx), axis=0), axis=1), ((1, 0), (1, 0)))
     (h, w), (ny, nx) = size, image.shape
     energy = total[h:, w:] - total[:-h, w:] - total[h:, :-w] + total[:-h, :-w]
     y0, x0 = ny // 6, nx // 6
@@ -104,12 +119,22 @@ def busiest(image: np.ndarray, fraction: float = ZOOM) -> tuple[slice, slice]:
     return slice(int(y0 + y), int(y0 + y + h)), slice(int(x0 + x), int(x0 + x + w))
 
 
+def _extent(inside: np.ndarray) -> slice:
+    """From the first to the last True, with a margin of 3 % of the whole."""
+    places = np.flatnonzero(inside)
+    if len(places) == 0:
+        return slice(0, len(inside))
+    margin = max(1, round(0.03 * len(inside)))
+    return slice(max(0, int(places[0]) - margin), min(len(inside), int(places[-1]) + 1 + margin))
+
+
 class _Sheet:
     """The panels of some scans, placed by hand: constrained layouts leave gaps between images."""
 
     def __init__(self, gallery: Gallery, run: RunFolder, scans: Sequence[int]):
         self.gallery, self.run, self.look = gallery, run, looks(run)
-        ny, nx = next(iter(gallery.images.arms.values())).shape[1:]
+        y, x = gallery.crop
+        ny, nx = y.stop - y.start, x.stop - x.start
         self.cell = (WIDTH - (gallery.columns - 1) * GAP) / gallery.columns
         self.tall = self.cell * ny / nx
         self.rows = 3 if gallery.has_reference else 2
@@ -121,9 +146,9 @@ class _Sheet:
             self._scan(scan, top=self.height - i * block)
 
     def _scan(self, scan: int, top: float) -> None:
-        gallery, box = self.gallery, self.gallery.box(scan)
+        gallery, box, crop = self.gallery, self.gallery.box(scan), self.gallery.crop
         y = [top - HEAD - (row + 1) * self.tall - row * GAP for row in range(self.rows)]
-        reference = gallery.images.reference[scan] if gallery.images.reference is not None else None
+        reference = gallery.images.reference[scan][crop] if gallery.images.reference is not None else None
         mask = gallery.images.mask[scan] if gallery.images.mask is not None else None
         if reference is not None:
             self._head(0, top, "Reference", INK)
@@ -136,7 +161,7 @@ class _Sheet:
             self._head(0, top, "Sampling", INK)
             self._mask(self._axes(0, y[0]), mask)
         for column, arm in enumerate(gallery.arms, start=1):
-            image = gallery.images.arms[arm.name][scan]
+            image = gallery.images.arms[arm.name][scan][crop]
             self._head(column, top, arm.label, self.look[arm.name].colour)
             self._image(column, y[0], image, box)
             self._image(column, y[1], image[box])

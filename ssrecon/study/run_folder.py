@@ -8,7 +8,7 @@ import json
 import math
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ class Arm:
     """``network`` or ``baseline``."""
     objective: str
     """The class of a network's objective; empty for a baseline."""
-    seeds: Mapping[str, Mapping[str, Any]]
+    seeds: Mapping[str, Mapping[str, Any]] = field(hash=False)
     """By seed: ``updates``, ``parameters``, ``flops_per_update``, ``seconds``, ``selected_step`` as far as they are known."""
     needs_reference: bool = False
     """Whether fully sampled scans were used in training."""
@@ -165,13 +165,13 @@ class RunFolder:
         return found
 
 
-WORDS = {"ssdu": "SSDU", "cg": "CG", "sense": "SENSE", "l1": "L1", "zs": "ZS", "ssl": "SSL", "unet": "U-Net"}
+WORDS = {"ssdu": "SSDU", "cg": "CG", "sense": "SENSE", "l1": "L1", "zs": "ZS", "ssl": "SSL", "mse": "MSE", "tv": "TV"}
 
 
 def readable(name: str) -> str:
-    """A label made of an arm's name: ``zero_filled`` is Zero-filled, ``cg_sense`` CG-SENSE, ``multi_mask_ssdu`` Multi-mask-SSDU."""
+    """A label made of an arm's name: ``zero_filled`` is Zero-filled, ``cg_sense`` CG-SENSE, ``multi_mask_ssdu`` Multi-mask SSDU."""
     words = [WORDS.get(word, word) for word in name.replace("-", "_").split("_") if word]
-    text = "-".join(words) or name
+    text = "-".join(words).replace("mask-SSDU", "mask SSDU") or name
     return text[0].upper() + text[1:]
 
 

@@ -104,7 +104,8 @@ def legend(figure: "Figure", arms: Sequence[Arm], look: dict[str, Look], extra: 
         (Line2D([], [], color=look[arm.name].colour, linestyle=look[arm.name].dashes, linewidth=1.8), arm.label) for arm in arms
     ]
     handles, labels = zip(*lines, *extra, strict=True)
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 6), handlelength=2.4)
+    columns = max(1, min(len(labels), int(figure.get_figwidth() / 1.45)))
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, handlelength=2.4)
 
 
 def quiet_grid(axes: "Axes", axis: str = "y") -> None:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ssrecon.calibrate import noise_per_coil
+from ssrecon.calibrate import estimated_covariance
 from ssrecon.calibrate.region import crop
 from tests.calibrate.raw import raw_scan, white
 
@@ -26,7 +26,7 @@ def calibration(coils: int, side: int, level: float, unequal: bool, seed: int) -
 @pytest.mark.parametrize(("coils", "side"), [(4, 24), (8, 20), (8, 24), (16, 24), (32, 20)])
 def test_within_ten_percent(coils, side, level, unequal):
     data, std = calibration(coils, side, level, unequal, seed=coils + side)
-    found = noise_per_coil(data)
+    found = estimated_covariance(data)
     ratio = found.double() / std
     assert float(ratio.square().mean().sqrt()) == pytest.approx(1, abs=0.1)
     assert ratio.min() > 0.8 and ratio.max() < 1.25
@@ -34,17 +34,17 @@ def test_within_ten_percent(coils, side, level, unequal):
 
 def test_scale_does_not_matter():
     data, std = calibration(8, 24, 0.05, True, seed=2)
-    assert torch.allclose(noise_per_coil(data) * 1e-6, noise_per_coil(data * 1e-6), rtol=1e-4)
+    assert torch.allclose(estimated_covariance(data) * 1e-6, estimated_covariance(data * 1e-6), rtol=1e-4)
 
 
 def test_slices_of_a_volume_are_pooled():
     scans = [calibration(8, 16, 0.02, False, seed) for seed in range(5)]
-    found = noise_per_coil(torch.cat([data for data, _ in scans]))
+    found = estimated_covariance(torch.cat([data for data, _ in scans]))
     assert torch.allclose(found.double(), scans[0][1], rtol=0.12)
 
 
 def test_unknown_where_it_cannot_be_told():
     data, _ = calibration(8, 24, 0.05, False, seed=0)
-    assert noise_per_coil(data[:, :1]) is None, "one coil: nothing is redundant"
-    assert noise_per_coil(data[..., :8, :8]) is None, "too small a region"
-    assert noise_per_coil(torch.zeros_like(data)) is None
+    assert estimated_covariance(data[:, :1]) is None, "one coil: nothing is redundant"
+    assert estimated_covariance(data[..., :8, :8]) is None, "too small a region"
+    assert estimated_covariance(torch.zeros_like(data)) is None

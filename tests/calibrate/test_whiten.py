@@ -8,7 +8,7 @@ from tests.calibrate.raw import mixing, white
 COILS = 8
 
 
-def readouts(count: int = 256, seed: int = 1) -> torch.Tensor:
+def readouts(count: int = 512, seed: int = 10) -> torch.Tensor:
     return (1e-6 * mixing(COILS) @ white((count, COILS, 256), seed)).to(torch.complex64)
 
 

@@ -121,7 +121,13 @@ def _metric_rows(generator: np.random.Generator, subjects: int, seeds: int, refe
                 bonus = 0.05 if selection == "reference" else 0.0
                 for subject in range(subjects):
                     psnr = quality + bonus + person[subject] + generator.normal(0, 0.12)
-                    labels = {"arm": arm, "seed": seed, "selection": selection, "subject": f"subject-{subject}", "volume": f"volume-{subject}"}
+                    labels = {
+                        "arm": arm,
+                        "seed": seed,
+                        "selection": selection,
+                        "subject": f"subject-{subject}",
+                        "volume": f"volume-{subject}",
+                    }
                     rows += _of_volume(labels, psnr, reference)
     return rows
 

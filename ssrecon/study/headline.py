@@ -1,0 +1,125 @@
+"""What a run says in one sentence, computed from its numbers, and the few numbers that stand beside it."""
+
+from dataclasses import dataclass
+from html import escape
+
+from ssrecon.study.figures import mean_rank_correlation, validation_pairs
+from ssrecon.study.run_folder import Arm
+from ssrecon.study.scores import Scores
+from ssrecon.study.statistics import MINIMUM_SUBJECTS, Measure
+from ssrecon.study.tables import interval_text, number, signed
+
+
+@dataclass(frozen=True)
+class KeyNumber:
+    """One number with what it is; both are HTML."""
+
+    value: str
+    caption: str
+
+
+def headline(scores: Scores) -> str:
+    """HTML of one or two sentences. The arm is the recipe's first self-supervised one, not the one that came out best."""
+    arm = _leading(scores)
+    if arm is None or not scores.measures:
+        return "This run has no scores yet: what it holds so far is shown below."
+    psnr = scores.lead("psnr")
+    if psnr is None or scores.summary(arm, psnr) is None:
+        return _without_reference(scores, arm)
+    parts = [_reached(scores, arm, psnr)]
+    if scores.supervised is not None and arm is not scores.supervised:
+        parts.append(_against_supervised(scores, arm, scores.supervised, psnr))
+    if (baseline := scores.best_baseline(psnr)) is not None and baseline is not arm:
+        parts.append(_against_baseline(scores, arm, baseline, psnr))
+    return "; ".join(parts) + "." + _verdict(scores, arm)
+
+
+def key_numbers(scores: Scores) -> list[KeyNumber]:
+    """At most four: quality, distance to supervised training, gain over the best baseline, and how well Gamma ranks checkpoints."""
+    arm, psnr, found = _leading(scores), scores.lead("psnr"), []
+    if arm is not None and psnr is not None and (mine := scores.summary(arm, psnr)) is not None:
+        found.append(KeyNumber(f"{mine.mean:.1f}<small> dB</small>", f"PSNR of {escape(arm.label)}"))
+        for other in (scores.supervised, scores.best_baseline(psnr)):
+            if other is not None and other is not arm and (gap := scores.difference(arm, other, psnr)) is not None:
+                found.append(KeyNumber(f"{signed(gap.mean, 'psnr')}<small> dB</small>", f"against {escape(_name(other))}"))
+    elif arm is not None and scores.measures and (own := scores.summary(arm, scores.measures[0])) is not None:
+        measure = scores.measures[0]
+        found.append(KeyNumber(number(own.mean, "residual"), f"residual of {escape(arm.label)} ({escape(measure.convention)})"))
+    if arm is not None and (pairs := validation_pairs(scores.run, arm)):
+        correlation = mean_rank_correlation(pairs)
+        if correlation == correlation:
+            found.append(KeyNumber(f"{correlation:.2f}".replace("-", "−"), "rank correlation of the Γ score with the hidden error"))
+    return found
+
+
+def _leading(scores: Scores) -> Arm | None:
+    arms = scores.self_supervised or tuple(arm for arm in (scores.supervised,) if arm is not None) or scores.scored[:1]
+    return arms[0] if arms else None
+
+
+def _reached(scores: Scores, arm: Arm, psnr: Measure) -> str:
+    mine, ssim = scores.summary(arm, psnr), scores.lead("ssim")
+    similarity = scores.summary(arm, ssim) if ssim is not None else None
+    how = (
+        "Trained without a single fully sampled scan, "
+        if arm.is_self_supervised
+        else "Trained on fully sampled scans, "
+        if arm.is_network
+        else ""
+    )
+    quality = f"{number(mine.mean, 'psnr')} dB PSNR" if mine is not None else ""
+    quality += f" and {number(similarity.mean, 'ssim')} SSIM" if similarity is not None else ""
+    people = f"{scores.subjects} test subject{'s' if scores.subjects != 1 else ''}"
+    return f"{how}<b>{escape(arm.label)}</b> reaches {quality} on {people}"
+
+
+def _against_supervised(scores: Scores, arm: Arm, twin: Arm, psnr: Measure) -> str:
+    gap = scores.difference(arm, twin, psnr)
+    if gap is None:
+        return "it could not be compared with supervised training"
+    interval = f" (95 % interval {interval_text(gap.interval, 'psnr')})" if gap.interval is not None else ""
+    side = "below" if gap.mean < 0 else "above"
+    return f"that is {number(abs(gap.mean), 'psnr')} dB {side} {escape(_name(twin))}{interval}"
+
+
+def _against_baseline(scores: Scores, arm: Arm, baseline: Arm, psnr: Measure) -> str:
+    mine, theirs = scores.summary(arm, psnr), scores.summary(baseline, psnr)
+    gap = mine.mean - theirs.mean if mine is not None and theirs is not None else 0.0
+    several = len([one for one in scores.scored if not one.is_network]) > 1
+    best = ", the best classical method here" if several else ""
+    return f"{number(abs(gap), 'psnr')} dB {'below' if gap < 0 else 'above'} {escape(baseline.label)}{best}"
+
+
+def _verdict(scores: Scores, arm: Arm) -> str:
+    if scores.subjects < MINIMUM_SUBJECTS:
+        return f" With {scores.subjects} subject{'s' if scores.subjects != 1 else ''} these figures are descriptive: nothing was tested."
+    mine = [n for n in scores.non_inferiorities if n.arm == arm.name and n.measure.selection == scores.run.headline_selection]
+    tested = [n for n in mine if n.verdict is not None]
+    if not tested:
+        return ""
+    margins = " and ".join(f"{n.margin:g}{' dB PSNR' if n.measure.metric == 'psnr' else ' ' + n.measure.metric.upper()}" for n in tested)
+    if all(n.verdict for n in tested):
+        return f" It is not inferior to supervised training by the margins of {margins} that were written down before the run."
+    failed = " and ".join(n.measure.metric.upper() for n in tested if not n.verdict)
+    return f" Non-inferiority to supervised training is not shown in {failed}, for the margins of {margins} written down before the run."
+
+
+def _without_reference(scores: Scores, arm: Arm) -> str:
+    measure = scores.measures[0]
+    mine = scores.summary(arm, measure)
+    text = "There is no truth for these measurements: methods are judged by how well their images predict measured samples."
+    if mine is None:
+        return text
+    found = f" <b>{escape(arm.label)}</b> has a residual of {number(mine.mean, 'residual')} ({escape(measure.convention)})"
+    if (baseline := scores.best_baseline(measure)) is not None and (theirs := scores.summary(baseline, measure)) is not None:
+        found += f", {escape(baseline.label)} {number(theirs.mean, 'residual')}"
+    warning = (
+        " On samples that the method was given, a small residual is over-fitting as much as it is quality."
+        if "acquired" in measure.convention
+        else ""
+    )
+    return text + found + "." + warning
+
+
+def _name(arm: Arm) -> str:
+    return "its supervised twin" if arm.is_supervised else arm.label

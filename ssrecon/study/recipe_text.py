@@ -1,0 +1,69 @@
+"""A recipe's JSON as a reader wants it: what all arms share, and what they differ in."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ssrecon.study.run_folder import RunFolder
+
+IGNORED = ("title", "seed")
+"""Of an arm's recipe: the seed is the comparison's, the title says nothing."""
+
+
+def flat(description: Any, path: str = "") -> dict[str, str]:
+    """Dotted paths to texts; an object's own path holds its class's short name."""
+    if isinstance(description, Mapping):
+        found = {}
+        if "class" in description:
+            found[path] = str(description["class"]).rpartition(".")[2]
+        for key, value in description.items():
+            if key != "class":
+                found |= flat(value, f"{path}.{key}" if path else str(key))
+        return found
+    if isinstance(description, (list, tuple)) and any(isinstance(item, Mapping) for item in description):
+        return {key: text for i, item in enumerate(description) for key, text in flat(item, f"{path}.{i}").items()}
+    return {path: _text(description)}
+
+
+def shared_and_different(run: RunFolder) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
+    """Fields that all arms have in common; and, by field, the value in each arm (empty where an arm has no such field)."""
+    recipe = run.section("recipe")
+    arms = recipe.get("arms") if isinstance(recipe.get("arms"), Mapping) else {"": recipe}
+    flats = {str(name): {k: v for k, v in flat(one).items() if k and k not in IGNORED} for name, one in arms.items()}
+    paths = list(dict.fromkeys(path for one in flats.values() for path in one))
+    shared, different = {}, {}
+    for path in paths:
+        values = {name: one.get(path, "") for name, one in flats.items()}
+        if len(set(values.values())) == 1:
+            shared[path] = next(iter(values.values()))
+        else:
+            different[path] = values
+    return shared, different
+
+
+def summary(run: RunFolder) -> str:
+    """Network, sampling and updates in a line; empty for a run that says none of these."""
+    shared, _ = shared_and_different(run)
+    parts = []
+    if pattern := shared.get("data.pattern"):
+        acceleration = shared.get("data.pattern.acceleration")
+        parts.append(f"{pattern}, R = {acceleration}" if acceleration else pattern if pattern != "—" else "sampled as acquired")
+    if network := shared.get("network"):
+        unrolls, denoiser = shared.get("network.unrolls"), shared.get("network.denoiser")
+        parts.append(f"{network} network" + (f", {unrolls} unrolls" if unrolls else "") + (f" of {denoiser}" if denoiser else ""))
+    if steps := shared.get("training.steps"):
+        parts.append(f"{steps} updates for every network")
+    if rate := shared.get("training.learning_rate"):
+        parts.append(f"Adam at {rate}")
+    return "; ".join(parts)
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "—"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, (list, tuple)):
+        return "(" + ", ".join(_text(item) for item in value) + ")"
+    return str(value)

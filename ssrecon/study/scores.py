@@ -1,0 +1,153 @@
+"""A run's numbers as its report needs them: which measures there are, which one leads, and statistics that may be missing."""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeVar
+
+from ssrecon.errors import BadInput
+from ssrecon.study.run_folder import Arm, RunFolder
+from ssrecon.study.statistics import Measure, NonInferiority, PairedDifference, Summary, by_subject, compare, non_inferiority, summarise
+
+T = TypeVar("T")
+METRICS = ("nmse", "nrmse", "psnr", "ssim", "hfen")
+"""The order of columns."""
+DIGITS = {"psnr": 2, "ssim": 4, "nmse": 4, "nrmse": 4, "hfen": 3, "residual": 3}
+TITLES = {"psnr": "PSNR", "ssim": "SSIM", "nmse": "NMSE", "nrmse": "NRMSE", "hfen": "HFEN", "residual": "residual"}
+TESTED = ("psnr", "ssim", "nmse")
+"""The metrics whose paired differences are tested; one family of hypotheses."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Statistics over subjects of one run. What cannot be computed is None, and the reason is kept in `left_out`."""
+
+    run: RunFolder
+
+    @cached_property
+    def left_out(self) -> list[str]:
+        return []
+
+    @cached_property
+    def _rows(self) -> Mapping[tuple[str, str], list[dict[str, Any]]]:
+        """By metric and convention: statistics go through all rows that they are given, over and over."""
+        found: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+        for row in self.run.metrics:
+            found[row["metric"], row["convention"]].append(row)
+        return dict(found)
+
+    @cached_property
+    def conventions(self) -> tuple[str, ...]:
+        """Of the metrics that need a reference, the leading one first: fastMRI's where it is there."""
+        names = list(dict.fromkeys(convention for metric, convention in self._rows if metric in METRICS))
+        return tuple(sorted(names, key=lambda name: name != "fastmri"))
+
+    def metrics(self, convention: str) -> tuple[str, ...]:
+        return tuple(metric for metric in METRICS if (metric, convention) in self._rows)
+
+    @cached_property
+    def residuals(self) -> tuple[str, ...]:
+        """Conventions of the residual, which needs no reference image: held-out samples first."""
+        rank = {"gamma": 0, "withheld": 1, "acquired": 2}
+        names = [convention for metric, convention in self._rows if metric == "residual"]
+        return tuple(sorted(names, key=lambda name: rank.get(name.split(",")[0], 3)))
+
+    @cached_property
+    def measures(self) -> tuple[Measure, ...]:
+        """The columns of the main table: the leading convention's metrics, or residuals where there is no reference. Headline selection."""
+        selection = self.run.headline_selection
+        if self.conventions:
+            leading = self.conventions[0]
+            return tuple(Measure(metric, leading, selection) for metric in self.metrics(leading))
+        return tuple(Measure("residual", name, selection) for name in self.residuals)
+
+    def lead(self, metric: str) -> Measure | None:
+        """One metric of the main table."""
+        return next((measure for measure in self.measures if measure.metric == metric), None)
+
+    def selections(self, arm: Arm) -> tuple[str, ...]:
+        """The selection rules an arm has values for, the headline's first."""
+        found = {row["selection"] for row in self.run.metrics if row["arm"] == arm.name}
+        return tuple(sorted(found, key=lambda rule: (rule != self.run.headline_selection, rule)))
+
+    @cached_property
+    def scored(self) -> tuple[Arm, ...]:
+        """The arms that have any value."""
+        names = {row["arm"] for row in self.run.metrics}
+        return tuple(arm for arm in self.run.arms if arm.name in names)
+
+    @cached_property
+    def subjects(self) -> int:
+        return len({row["subject"] for row in self.run.metrics})
+
+    @cached_property
+    def supervised(self) -> Arm | None:
+        return next((arm for arm in self.scored if arm.is_supervised), None)
+
+    @cached_property
+    def self_supervised(self) -> tuple[Arm, ...]:
+        return tuple(arm for arm in self.scored if arm.is_self_supervised)
+
+    def best_baseline(self, measure: Measure) -> Arm | None:
+        """The strongest: what a claim of improvement has to beat."""
+        baselines = [arm for arm in self.scored if not arm.is_network]
+        summaries = [(arm, found) for arm in baselines if (found := self.summary(arm, measure)) is not None]
+        return max(summaries, key=lambda pair: measure.sign * pair[1].mean)[0] if summaries else None
+
+    def summary(self, arm: Arm, measure: Measure) -> Summary | None:
+        return self._tried(lambda: summarise(self._of(measure), arm.name, measure))
+
+    def subject_values(self, arm: Arm, measure: Measure) -> dict[str, float]:
+        """By subject, the mean over seeds; empty where there are none."""
+        values = self._tried(lambda: by_subject(self._of(measure), arm.name, measure)) or {}
+        return {subject: sum(seeds.values()) / len(seeds) for subject, seeds in values.items()}
+
+    @cached_property
+    def differences(self) -> tuple[PairedDifference, ...]:
+        """Every self-supervised arm (without any: the supervised) against all others, in all tested metrics: one family for Holm's correction.
+
+        A pair or metric that cannot be compared is left out before the family is formed.
+        """
+        ours = self.self_supervised or tuple(arm for arm in (self.supervised,) if arm is not None)
+        others = [arm for arm in reversed(self.scored) if arm not in ours]
+        measures = [measure for metric in TESTED if (measure := self.lead(metric)) is not None] or list(self.measures[:1])
+        rows = [row for measure in measures for row in self._of(measure)]
+        pairs = [(arm.name, other.name) for other in others for arm in ours]
+        sound = [pair for pair in pairs if self._tried(lambda pair=pair: compare(rows, [pair], measures)) is not None]
+        return tuple(self._tried(lambda: compare(rows, sound, measures)) or ()) if sound else ()
+
+    def difference(self, arm: Arm, versus: Arm, measure: Measure) -> PairedDifference | None:
+        return next((d for d in self.differences if (d.arm, d.versus, d.measure) == (arm.name, versus.name, measure)), None)
+
+    @cached_property
+    def non_inferiorities(self) -> tuple[NonInferiority, ...]:
+        """Of every self-supervised arm to the supervised one, for each metric with a margin, under each selection rule, the headline's first."""
+        if self.supervised is None:
+            return ()
+        twin, found = self.supervised, []
+        rules = [rule for rule in self.selections(twin) if rule in ("gamma", "reference")]
+        for arm in self.self_supervised:
+            for metric, margin in self.margins.items():
+                lead = self.lead(metric)
+                for rule in rules if lead is not None else ():
+                    measure = Measure(metric, lead.convention, rule) if lead is not None else None
+                    one = measure and self._tried(lambda a=arm, m=measure, x=margin: non_inferiority(self._of(m), a.name, twin.name, m, x))
+                    found += [one] if one else []
+        return tuple(found)
+
+    @property
+    def margins(self) -> dict[str, float]:
+        """As written down before the run, by metric."""
+        return {k: float(v) for k, v in self.run.section("margins").items() if isinstance(v, (int, float)) and v > 0}
+
+    def _of(self, measure: Measure) -> list[dict[str, Any]]:
+        return self._rows.get((measure.metric, measure.convention), [])
+
+    def _tried(self, function: Callable[[], T]) -> T | None:
+        try:
+            return function()
+        except BadInput as error:
+            if str(error) not in self.left_out:
+                self.left_out.append(str(error))
+            return None

@@ -1,0 +1,145 @@
+"""Every recipe loads and describes itself; the knee recipe runs two steps of its own modules on a stand-in archive in the same layout."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ssrecon.archive.phantom import PhantomArchive, T1Weighted
+from ssrecon.archive.splits import BySubject
+from ssrecon.description import describe, rebuild
+from ssrecon.errors import BadRecipe, OutputInUse
+from ssrecon.objectives import SSDU, MultiMaskSSDU
+from ssrecon.overrides import load_recipe, override
+from ssrecon.recipe import Comparison, Recipe
+from ssrecon.simulate import simulate
+from ssrecon.study.comparison import run
+
+RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.py"))
+QUICKSTART = next(path for path in RECIPES if path.stem == "quickstart")
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_loads_and_survives_json(path):
+    experiment = load_recipe(path)
+    assert isinstance(experiment, (Recipe, Comparison))
+    again = rebuild(json.loads(json.dumps(experiment.description)), "recipe")
+    assert again.hash == experiment.hash
+
+
+def test_arms_differ_in_nothing_but_the_objective():
+    arms = load_recipe(QUICKSTART).arms
+    assert replace(arms["supervised"], objective=arms["ssdu"].objective) == arms["ssdu"]
+
+
+def test_overrides_reach_every_arm_that_has_the_field():
+    changed = override(
+        load_recipe(QUICKSTART),
+        ["--training.steps", "3", "--objective.partitioner.loss-fraction", "0.3", "--data.source.subjects", "9", "--network.unrolls", "2"],
+    )
+    assert {arm.training.steps for arm in changed.arms.values()} == {3}
+    assert {arm.network.unrolls for arm in changed.arms.values()} == {2}
+    assert {arm.data.source.subjects for arm in changed.arms.values()} == {9}
+    assert changed.arms["ssdu"].objective.partitioner.loss_fraction == 0.3
+    assert changed.hash != load_recipe(QUICKSTART).hash
+
+
+def test_a_path_takes_the_place_of_the_archive():
+    changed = override(load_recipe(QUICKSTART), ["--data.source", "scans", "--seeds", "1", "2"])
+    assert changed.data.source == "scans" and changed.seeds == (1, 2)
+
+
+def test_where_data_lie_is_not_part_of_the_hash():
+    recipe = load_recipe(next(path for path in RECIPES if path.stem == "own_archive"))
+    assert override(recipe, ["--data.source", "elsewhere"]).hash == recipe.hash
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--objective.rho", "0.3"], "override --objective.rho: found no such field; expected a dotted field"),
+        (["--training.steps", "many"], "override .*steps many.*: found .*invalid"),
+        (["--training.steps", "0"], "training.steps: found 0; expected 1 or more"),
+        (["--objective.partitioner.loss-fraction", "1.5"], "loss_fraction"),
+        (["--data.source.subject", "3"], "override --subject: found no such field"),
+    ],
+)
+def test_bad_overrides_are_named(arguments, message):
+    with pytest.raises(BadRecipe, match=message):
+        override(load_recipe(QUICKSTART), arguments)
+
+
+def test_a_field_of_a_wrong_type_is_named():
+    recipe = load_recipe(QUICKSTART).arms["ssdu"]
+    with pytest.raises(BadRecipe, match=r"recipe.seed: found 'one' \(str\); expected int"):
+        replace(recipe, seed="one")
+
+
+@pytest.mark.parametrize("text", ["", "recipe = 3\n"])
+def test_a_file_without_a_recipe_is_named(tmp_path, text):
+    path = tmp_path / "mine.py"
+    path.write_text(text)
+    with pytest.raises(BadRecipe, match="mine.py: found neither a Comparison named `comparison` nor a Recipe"):
+        load_recipe(path)
+
+
+def test_rebuilding_refuses_unknown_fields():
+    description = {**describe(SSDU()), "rho": 0.4}
+    with pytest.raises(BadRecipe, match="here: found unknown field 'rho' of SSDU; expected one of distance, partitioner"):
+        rebuild(description, "here")
+
+
+def test_rebuilding_refuses_a_name_that_is_no_description():
+    with pytest.raises(BadRecipe, match="which is no dataclass"):
+        rebuild({"class": "ssrecon.train.Trainer"}, "here")
+
+
+@pytest.fixture(scope="module")
+def small():
+    """The quickstart, as small as it goes."""
+    arguments = ["--data.source.subjects", "3", "--data.source.slices", "1", "--data.source.matrix", "48", "48", "--training.steps", "2"]
+    shrunk = override(load_recipe(QUICKSTART), [*arguments, "--network.denoiser.channels", "4", "--network.unrolls", "2"])
+    data = replace(shrunk.data, split=BySubject(1, 1), pattern=replace(shrunk.data.pattern, acceleration=2))
+    return replace(shrunk, arms={name: replace(arm, data=data) for name, arm in shrunk.arms.items()})
+
+
+def test_a_whole_run_and_its_folder(small, tmp_path):
+    said = []
+    report = run(small, tmp_path / "run", say=said.append)
+    names = {path.name for path in report.parent.iterdir()}
+    assert {"run.json", "metrics.csv", "images.npz", "report.html", "arms", "store"} <= names
+    about = json.loads((tmp_path / "run/run.json").read_text())
+    assert about["finished"] and about["data"]["kind"] == "simulated" and set(about["arms"]) >= {"ssdu", "supervised", "cg_sense"}
+    assert any("parameters" in text for text in said) and any("tuned by reference NMSE" in text for text in said)
+    assert {"none", "gamma", "reference"} == {line.split(",")[2] for line in (tmp_path / "run/metrics.csv").read_text().splitlines()[1:]}
+    before = report.stat().st_mtime_ns
+    run(small, tmp_path / "run", resume=True)
+    assert report.stat().st_mtime_ns >= before
+    with pytest.raises(OutputInUse, match="found the run of another recipe"):
+        run(replace(small, title="another"), tmp_path / "run")
+
+
+def test_a_folder_with_other_things_is_left_alone(small, tmp_path):
+    (tmp_path / "thesis.tex").write_text("precious")
+    with pytest.raises(OutputInUse, match="found files that are not a run of ssrecon; expected an empty folder"):
+        run(small, tmp_path)
+    assert (tmp_path / "thesis.tex").read_text() == "precious"
+
+
+def test_an_unfinished_run_wants_resume(small, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/run.json").write_text(json.dumps({"title": small.title, "hash": small.hash}))
+    with pytest.raises(OutputInUse, match="found an unfinished run of this recipe; expected --resume"):
+        run(small, tmp_path / "run")
+
+
+def test_the_knee_recipe_on_a_stand_in_archive_in_fastmris_layout(tmp_path):
+    simulate(tmp_path / "multicoil_train", PhantomArchive(subjects=3, slices=1, matrix=(64, 64), coils=4, contrasts=(T1Weighted(),)))
+    knee = load_recipe(next(path for path in RECIPES if path.stem == "ssdu_fastmri_knee"))
+    changes = ["--data.source", str(tmp_path / "multicoil_train"), "--training.steps", "2", "--network.denoiser.blocks", "2"]
+    knee = override(knee, [*changes, "--network.denoiser.channels", "8", "--network.unrolls", "2"])
+    data = replace(knee.data, split=BySubject(1, 1))
+    assert knee.arms["ssdu"].network.cg_iterations == 10 and not isinstance(knee.arms["ssdu"].objective, MultiMaskSSDU)
+    arms = {name: replace(arm, data=data) for name, arm in knee.arms.items()}
+    assert run(replace(knee, arms=arms, baselines={}), tmp_path / "out").exists()
