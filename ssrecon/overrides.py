@@ -1,5 +1,6 @@
 """Recipes from files, and dotted overrides of their fields from the command line."""
 
+import re
 import runpy
 import sys
 from collections.abc import Sequence
@@ -55,15 +56,15 @@ def override(experiment: Experiment, arguments: Sequence[str]) -> Experiment:
 def _apply(recipe: Recipe, arguments: list[str]) -> tuple[Recipe, list[str]]:
     """A path in place of the archive, then the archive's own fields, then everything else."""
     source, rest, own = recipe.data.source, [], []
-    pairs = iter(arguments)
-    for argument in pairs:
-        if argument == "--data.source":
-            source = next(pairs, "")
-        elif argument.startswith("--data.source."):
-            own.append("--" + argument.removeprefix("--data.source."))
-            own.append(next(pairs, ""))
-        else:
-            rest.append(argument)
+    target = rest
+    for argument in arguments:
+        if argument.startswith("--"):
+            target = own if argument.startswith("--data.source") else rest
+        target.append("--" + argument.removeprefix("--data.source.") if argument.startswith("--data.source.") else argument)
+    if "--data.source" in own:
+        place = own.index("--data.source")
+        source = own[place + 1] if len(own) > place + 1 else ""
+        del own[place : place + 2]
     unknown_own: list[str] = own
     if own and is_dataclass(source):
         source, unknown_own = _typed(source, own)
@@ -79,7 +80,7 @@ def _typed(value: R, arguments: list[str]) -> tuple[R, list[str]]:
         with redirect_stderr(said), redirect_stdout(said):
             return tyro.cli(type(value), default=value, args=arguments, return_unknown_args=True)
     except SystemExit as error:
-        text = " ".join(said.getvalue().replace("│", " ").replace("─", " ").split())
+        text = " ".join(re.sub(r"[\u2500-\u257f]|-{3,}", " ", said.getvalue()).split()).split(" For full helptext")[0]
         where = "override " + " ".join(arguments)
         raise BadRecipe(where, found=text or "a value that does not fit", expected="a field's own type") from error
 

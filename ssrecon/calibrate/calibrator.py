@@ -192,9 +192,10 @@ def _whiten(noise: Scan | None, regions: list[Region]) -> tuple[Tensor, str, tup
     data = regions[0].kspace
     scans = [frame for region in regions for frame in region.kspace[0] if frame.shape == data.shape[2:]]
     scans = scans[:: -(-len(scans) // MOST_SCANS)]
-    std = estimated_covariance(torch.stack(scans))
-    if std is not None:
-        return torch.diag(1 / std).to(data.dtype), "calibration matrix", ()
+    covariance = estimated_covariance(torch.stack(scans))
+    if covariance is not None:
+        found = whitening(covariance, "calibration matrix")
+        return found.matrix.to(data.device), "calibration matrix", found.notes
     return torch.eye(data.shape[2], dtype=data.dtype, device=data.device), "unknown", ()
 
 

@@ -9,25 +9,26 @@ from torch import Tensor
 from ssrecon.calibrate.espirit import calibration_matrix
 
 KERNELS = (6, 5, 4, 3, 2)
-WHITENINGS = 6
+WHITENINGS = 8
 ROUNDS = 20
 TRAILING = 0.3
 """Of the noise singular vectors these, the smallest, are measured: weak signal hides among the larger ones."""
 SHORTEST = 16
 """Side of the smallest region that is judged: below it few samples are left and signal passes for noise."""
 NEAR = 0.25
-FLOOR = 1e-4
+"""Slices whose level is farther from the median one's, relatively, are left out."""
 MOST_SIGNAL = 0.7
 """Where signal fills more of the calibration matrix's columns than this, too little is left to measure noise in."""
 
 
 def estimated_covariance(calibration: Complex[Tensor, "scans coils *c"], seed: int = 0) -> Complex[Tensor, "coils coils"] | None:
-    r"""The noise covariance :math:`\Sigma = E[n n^H]` of one k-space sample, from fully sampled k-space about DC; None where it cannot be told.
+    r"""The noise covariance :math:`\Sigma = E[n n^H]` of one k-space sample, from fully sampled k-space about DC; None
+    where it cannot be told.
 
     The calibration matrix A (one window of all coils a row, m rows) of noiseless data has low rank, because sensitivities are smooth. Its
     trailing right singular vectors, which span a space with projector Q, hold noise alone: :math:`Q A^H A Q = m\, Q (\Sigma \otimes I) Q`
-    on average, whose sums over the window are as many linear equations as :math:`\Sigma` has entries. Correlated and unequal coils tilt the
-    singular vectors, so this is repeated on data whitened by the last estimate. Where signal ends is found by comparison with a simulated
+    on average. Correlated and unequal coils tilt the singular vectors, so :math:`\Sigma` is found by whitening again and again, until the
+    sum of that over the window's places is what it is for white noise, that of Q. Where signal ends is found by comparison with a simulated
     matrix of noise alone of the same shape; what is lost because the signal's singular vectors fit some noise too is measured on a
     simulated scan (the signal found here and known noise) and divided out. Both simulations are drawn from `seed`.
 
@@ -85,7 +86,7 @@ def _gram(data: Tensor, kernel: int) -> Tensor:
 
 def _covariance(data: Tensor, kernel: int, edge: Tensor) -> tuple[Tensor, Tensor] | None:
     """The noise covariance, before the correction of `_one`, and the data's low-rank part."""
-    coils, window = data.shape[0], kernel ** (data.ndim - 1)
+    coils = data.shape[0]
     factor = torch.eye(coils, dtype=data.dtype, device=data.device)
     for _ in range(WHITENINGS):
         whitened = _mix(torch.linalg.inv(factor), data)
@@ -95,12 +96,11 @@ def _covariance(data: Tensor, kernel: int, edge: Tensor) -> tuple[Tensor, Tensor
             return None
         # eigh of A^H A gives conj(data) x data; the conjugate is E[n n^H].
         space = vectors[:, :noise].conj()
-        held = (space * values[:noise]) @ space.mH
-        step = _unmix(space @ space.mH, held, coils, window)
-        eigenvalues, axes = torch.linalg.eigh(step)
-        if not bool(eigenvalues[-1] > 0):
-            return None
-        step = (axes * eigenvalues.clamp_min(FLOOR * float(eigenvalues[-1]))) @ axes.mH
+        held = _over_window((space * values[:noise]) @ space.mH, coils)
+        # For noise that is white by now the same sum is that of the projector itself.
+        white = torch.linalg.cholesky(_over_window(space @ space.mH, coils))
+        step = torch.linalg.solve_triangular(white, torch.linalg.solve_triangular(white, held, upper=False).mH, upper=False)
+        step = (step + step.mH) / 2
         factor, last = torch.linalg.cholesky(factor @ step @ factor.mH), factor
     # The coils are equal now, and their common level can be read where there is least signal.
     trailing = max(1, round(TRAILING * noise))
@@ -108,15 +108,10 @@ def _covariance(data: Tensor, kernel: int, edge: Tensor) -> tuple[Tensor, Tensor
     return level * last @ last.mH, _mix(last, _low_rank(whitened, kernel, vectors[:, noise:]))
 
 
-def _unmix(Q: Tensor, held: Tensor, coils: int, window: int) -> Complex[Tensor, "coils coils"]:
-    r"""Solve :math:`\sum_i [Q (\Sigma \otimes I) Q]_{ci,di} = \sum_i [held]_{ci,di}` for :math:`\Sigma`, i running over the window."""
-    blocks = Q.reshape(coils, window, coils, window)
-    rows = blocks.permute(0, 2, 1, 3).reshape(coils**2, window**2)
-    # M[c, e, d, f] = sum_ij Q[ci, ej] conj(Q[di, fj]): what Sigma[e, f] adds to block (c, d).
-    M = (rows @ rows.mH).reshape(coils, coils, coils, coils).permute(0, 2, 1, 3).reshape(coils**2, coils**2)
-    seen = held.reshape(coils, window, coils, window).diagonal(dim1=1, dim2=3).sum(dim=-1)
-    solved = torch.linalg.solve(M, seen.reshape(-1)).reshape(coils, coils)
-    return (solved + solved.mH) / 2
+def _over_window(matrix: Tensor, coils: int) -> Complex[Tensor, "coils coils"]:
+    """The sum over a window's places of the coil-by-coil blocks on the diagonal."""
+    window = len(matrix) // coils
+    return matrix.reshape(coils, window, coils, window).diagonal(dim1=1, dim2=3).sum(dim=-1)
 
 
 def _noise_dimension(values: Tensor, edge: Tensor) -> int | None:

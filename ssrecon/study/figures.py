@@ -101,7 +101,7 @@ def residual_bands(run: RunFolder) -> "Figure | None":
         of = "withheld" if run.images is not None and run.images.reference is not None else "acquired"
         axes.axhline(1, color=FAINT, linewidth=0.8, linestyle=(0, (2, 2)))
         axes.annotate(
-            "nothing predicted", (1, 1), (-2, 2), ("axes fraction", "data"), "offset points", ha="right", color=FAINT, fontsize=6.5
+            "nothing predicted", (1, 1), (-2, 6), ("axes fraction", "data"), "offset points", ha="right", color=FAINT, fontsize=6.5
         )
         axes.set(
             xlabel="distance from the centre of k-space / largest", ylabel=f"residual / energy of {of} samples", yscale="log", xlim=(0, 1)

@@ -26,12 +26,13 @@ def headline(scores: Scores) -> str:
     psnr = scores.lead("psnr")
     if psnr is None or scores.summary(arm, psnr) is None:
         return _without_reference(scores, arm)
-    parts = [_reached(scores, arm, psnr)]
+    parts = []
     if scores.supervised is not None and arm is not scores.supervised:
         parts.append(_against_supervised(scores, arm, scores.supervised, psnr))
     if (baseline := scores.best_baseline(psnr)) is not None and baseline is not arm:
         parts.append(_against_baseline(scores, arm, baseline, psnr))
-    return "; ".join(parts) + "." + _verdict(scores, arm)
+    compared = ": " + ", and ".join(parts) if parts else ""
+    return _reached(scores, arm, psnr) + compared + "." + _verdict(scores, arm)
 
 
 def key_numbers(scores: Scores) -> list[KeyNumber]:
@@ -68,7 +69,7 @@ def _reached(scores: Scores, arm: Arm, psnr: Measure) -> str:
         else ""
     )
     quality = f"{number(mine.mean, 'psnr')} dB PSNR" if mine is not None else ""
-    quality += f" and {number(similarity.mean, 'ssim')} SSIM" if similarity is not None else ""
+    quality += f" and {similarity.mean:.3f} SSIM" if similarity is not None else ""
     people = f"{scores.subjects} test subject{'s' if scores.subjects != 1 else ''}"
     return f"{how}<b>{escape(arm.label)}</b> reaches {quality} on {people}"
 
@@ -76,10 +77,10 @@ def _reached(scores: Scores, arm: Arm, psnr: Measure) -> str:
 def _against_supervised(scores: Scores, arm: Arm, twin: Arm, psnr: Measure) -> str:
     gap = scores.difference(arm, twin, psnr)
     if gap is None:
-        return "it could not be compared with supervised training"
+        return "not comparable with supervised training on the same subjects"
     interval = f" (95 % interval {interval_text(gap.interval, 'psnr')})" if gap.interval is not None else ""
     side = "below" if gap.mean < 0 else "above"
-    return f"that is {number(abs(gap.mean), 'psnr')} dB {side} {escape(_name(twin))}{interval}"
+    return f"{number(abs(gap.mean), 'psnr')} dB {side} {escape(_name(twin))}{interval}"
 
 
 def _against_baseline(scores: Scores, arm: Arm, baseline: Arm, psnr: Measure) -> str:

@@ -1,6 +1,6 @@
 """The report of a run: one HTML file with everything in it, that needs no network, can be printed, and can be sent to anyone."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from html import escape
 from itertools import count
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ssrecon.files import whole_file
 from ssrecon.study import recipe_text, tables
 from ssrecon.study.effects import subject_scores, tuning_grids
-from ssrecon.study.figures import gamma_against_hidden, residual_bands, save, training_curves
+from ssrecon.study.figures import gamma_against_hidden, residual_bands, training_curves
 from ssrecon.study.headline import headline, key_numbers
 from ssrecon.study.image_rows import MAGNIFIED, Gallery, all_image_rows, image_rows
 from ssrecon.study.run_folder import RunFolder
@@ -51,11 +51,11 @@ def write_report(run_folder: Path | str) -> Path:
     """
     run = RunFolder.open(run_folder)
     target = run.path / "report.html"
-    for name, draw in DRAWINGS.items():
-        figure = draw(run)
-        if figure is not None:
-            save(figure, run.path / "figures" / f"{name}.svg")
-    page = _Page(run, Scores(run), count(1), count(1), count(1)).html()
+    drawings = {name: to_svg(figure) for name, draw in DRAWINGS.items() if (figure := draw(run)) is not None}
+    for name, svg in drawings.items():
+        with whole_file(run.path / "figures" / f"{name}.svg") as partial:
+            partial.write_text(svg, encoding="utf-8")
+    page = _Page(run, Scores(run), drawings, count(1), count(1), count(1)).html()
     with whole_file(target) as partial:
         partial.write_text(page, encoding="utf-8")
     return target
@@ -67,6 +67,8 @@ class _Page:
 
     run: RunFolder
     scores: Scores
+    drawings: Mapping[str, str]
+    """SVG by the names of `DRAWINGS`, of what this run has."""
     section_numbers: Iterator[int]
     figure_numbers: Iterator[int]
     table_numbers: Iterator[int]
@@ -155,9 +157,12 @@ class _Page:
             if scores.subjects < MINIMUM_SUBJECTS
             else ""
         )
+        tests = sum(one.p is not None for one in scores.differences)
+        smallest = min(1.0, tests * 2.0 ** (1 - scores.subjects))
+        weak = f" {scores.subjects} subjects and {tests} tests cannot give a p-value below {smallest:.2f}." if tests and smallest > 0.05 else ""
         body = self._table(
             "Paired differences: mean over subjects, 95 % bootstrap interval, the number of subjects for whom the first method is the better one, "
-            f"and the two-sided Wilcoxon signed-rank p-value after Holm's correction over this whole table.{small}",
+            f"and the two-sided Wilcoxon signed-rank p-value after Holm's correction over this whole table.{weak}{small}",
             tables.differences_table(scores),
         )
         return body + self._table(
@@ -184,10 +189,11 @@ class _Page:
         body = ""
         for scan, scan_id in enumerate(gallery.images.scan_ids):
             figure = image_rows(self.run, scan)
+            svg = to_svg(figure) if figure is not None else ""
             last = scan == len(gallery) - 1
             rows = f"top to bottom: image, zoom, {MAGNIFIED} × error" if gallery.has_reference else "top to bottom: image, zoom"
             text = f"Scan <b>{escape(scan_id)}</b>; {rows}." + (f" {escape(gallery.caption())}" if last else "")
-            body += self._drawn(figure, "images", f"images-{scan}", text, f"Images of scan {scan_id} by every method")
+            body += self._drawn(svg, "images", f"images-{scan}", text, f"Images of scan {scan_id} by every method")
         return self._section("Images", body)
 
     def _training(self) -> str:
@@ -291,13 +297,13 @@ class _Page:
         return f"<p class='caption'><b>Table {next(self.table_numbers)}.</b> {caption}</p>\n{table}\n" if table else ""
 
     def _figure(self, name: str, caption: str, style: str = "") -> str:
-        return self._drawn(DRAWINGS[name](self.run), style, name, caption, name.replace("_", " "))
+        return self._drawn(self.drawings.get(name, ""), style, name, caption, name.replace("_", " "))
 
-    def _drawn(self, figure: "Figure | None", style: str, prefix: str, caption: str, description: str) -> str:
-        if figure is None:
+    def _drawn(self, svg: str, style: str, prefix: str, caption: str, description: str) -> str:
+        if not svg:
             return ""
-        svg = inline_svg(to_svg(figure), prefix, escape(description))
-        return f"<figure class='{style}'>{svg}<figcaption><b>Figure {next(self.figure_numbers)}.</b> {caption}</figcaption></figure>\n"
+        inline = inline_svg(svg, prefix, escape(description))
+        return f"<figure class='{style}'>{inline}<figcaption><b>Figure {next(self.figure_numbers)}.</b> {caption}</figcaption></figure>\n"
 
 
 def _counted(number: int, noun: str) -> str:

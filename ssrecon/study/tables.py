@@ -145,6 +145,11 @@ def signed(value: float, metric: str) -> str:
     return ("+" if value > 0 else "") + number(value, metric)
 
 
+def spread_text(value: float) -> str:
+    """A standard deviation with two significant digits, never in powers of ten."""
+    return f"{value:.{max(0, 1 - math.floor(math.log10(value)))}f}" if value > 0 else "0"
+
+
 def interval_text(interval: Interval | None, metric: str) -> str:
     return f"{number(interval.lower, metric)} to {number(interval.upper, metric)}" if interval is not None else ""
 
@@ -199,7 +204,7 @@ def _summary_cell(summary: Summary | None, metric: str, lead: bool) -> str:
     if summary is None:
         return _number_cell(MISSING)
     mean = number(summary.mean, metric)
-    spread = f" · seeds ± {number(summary.seed_std, metric)}" if math.isfinite(summary.seed_std) else ""
+    spread = f"<br>seeds ± {spread_text(summary.seed_std)}" if math.isfinite(summary.seed_std) else ""
     small = interval_text(summary.interval, metric) + spread
     return _number_cell(f"{f'<b>{mean}</b>' if lead else mean}<small>{small}</small>")
 

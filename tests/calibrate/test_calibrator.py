@@ -113,7 +113,7 @@ def test_without_a_noise_scan_the_level_is_estimated_and_flagged():
     assert prepared[0].scan.noise_source == "calibration matrix"
     noise = whitened_noise(Calibrator(), scans[0])
     assert std(noise) == pytest.approx(1, abs=0.1)
-    assert [std(noise[:, :, c]) for c in range(6)] == pytest.approx([1] * 6, abs=0.2)
+    assert [std(noise[:, :, c]) for c in range(6)] == pytest.approx([1] * 6, abs=0.15)
 
 
 def test_unknown_noise_is_none():
