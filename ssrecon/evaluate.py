@@ -16,7 +16,7 @@ from ssrecon.errors import BadInput
 from ssrecon.files import whole_file
 from ssrecon.metrics import heldout_residual, score_volume
 from ssrecon.operators import encoding
-from ssrecon.partition import Gamma
+from ssrecon.partition import Gamma, gamma_score
 from ssrecon.progress import track
 from ssrecon.scan import CalibratedScan, Estimate, Header, Prepared
 from ssrecon.store import Store
@@ -55,6 +55,7 @@ def evaluate(
     device: torch.device | str = "cpu",
     figure_scans: int = 3,
     gamma: Gamma | None = None,
+    draw: Draw = Draw(0),  # noqa: B008 - frozen
 ) -> list[Row]:
     r"""Reconstruct every scan with every arm, one at a time, and write ``metrics.csv`` and ``images.npz`` into `out`, each whole or not.
 
@@ -83,7 +84,7 @@ def evaluate(
                 for arm in arms:
                     estimate = arm.reconstruct(prepared.scan)
                     volume.add(arm, estimate)
-                    rows += residual_rows(arm, prepared, estimate, gamma)
+                    rows += residual_rows(arm, prepared, estimate, gamma, draw)
                     if picture is not None:
                         picture.add(arm.name, prepared, estimate)
                 pictures += [] if picture is None else [picture]
@@ -159,7 +160,7 @@ def reference_image(reference: CalibratedScan) -> Float[Tensor, "1 frames *x"]:
     return torch.linalg.vector_norm(encoding(reference).adjoint(reference.kspace), dim=2)
 
 
-def residual_rows(arm: Arm, prepared: Prepared, estimate: Estimate, gamma: Gamma | None) -> list[Row]:
+def residual_rows(arm: Arm, prepared: Prepared, estimate: Estimate, gamma: Gamma | None, draw: Draw) -> list[Row]:
     """The scores that need no reference image."""
     scan = prepared.scan if estimate.csm is None else replace(prepared.scan, csm=estimate.csm)
     unit = "relative" if scan.noise_std is None else "noise units"
@@ -167,9 +168,8 @@ def residual_rows(arm: Arm, prepared: Prepared, estimate: Estimate, gamma: Gamma
     if prepared.reference is not None and bool((withheld := prepared.reference.mask & ~scan.mask).any()):
         found[f"withheld, {unit}"] = _residual(replace(prepared.reference, csm=scan.csm).on(withheld), estimate.image)
     if gamma is not None:
-        held_out = gamma.hold_out(prepared.scan, Draw(0))
-        second = arm.reconstruct(prepared.scan.on(~held_out))
-        found[f"gamma, {unit}"] = _residual(scan.on(held_out), second.image)
+        score, _ = gamma_score(arm.reconstruct, prepared.scan, gamma.hold_out(prepared.scan, draw))
+        found[f"gamma, {unit}"] = float(score.mean())
     header = scan.headers[0]
     return [_row(arm.labels, header, header.scan_id, "residual", convention, value) for convention, value in found.items()]
 

@@ -48,14 +48,16 @@ def override(experiment: Experiment, arguments: Sequence[str]) -> Experiment:
         arms[name], unknown = _apply(recipe, arguments)
         left.append(unknown)
     nowhere = [argument for argument in (left[0] if left else arguments) if all(argument in other for other in left)]
-    top, unknown = _typed(replace(experiment, arms={}, baselines=experiment.baselines), nowhere) if nowhere else (experiment, [])
+    top, unknown = _typed(experiment, nowhere) if nowhere else (experiment, [])
     _refuse(unknown)
     return replace(top, arms=arms)
 
 
 def _apply(recipe: Recipe, arguments: list[str]) -> tuple[Recipe, list[str]]:
     """A path in place of the archive, then the archive's own fields, then everything else."""
-    source, rest, own = recipe.data.source, [], []
+    source = recipe.data.source
+    rest: list[str] = []
+    own: list[str] = []
     target = rest
     for argument in arguments:
         if argument.startswith("--"):

@@ -6,6 +6,7 @@ import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,8 @@ class Trainer:
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=recipe.training.learning_rate)
         self.state = _State()
         self.draw = Draw(recipe.seed)
+        # Gamma belongs to the data: arms and seeds are judged, and chosen, on the same samples.
+        self.gamma_draw = Draw(recipe.data.seed)
         self.schedule = Schedule.of(store, assignment.train, recipe.training.batch_size, recipe.seed)
         every = -(-len(assignment.train) // DOMAIN_SCANS)
         self.domain = TrainingDomain.of(store.load(scan_id).scan for scan_id in assignment.train[::every])
@@ -188,14 +191,15 @@ class Trainer:
         kept = []
         for prepared in scans:
             if both.intersection(prepared.scan.ids):
-                gamma = self.recipe.validation.hold_out(prepared.scan, self.draw.at(0))
+                gamma = self.recipe.validation.hold_out(prepared.scan, self.gamma_draw)
                 prepared = replace(prepared, scan=prepared.scan.on(~gamma))
             kept.append(prepared)
         return kept
 
     def _validate(self, scans: Sequence[Prepared], history: History, losses: list[float], epoch: int, started: float) -> None:
         self.network.eval()
-        score = validate(self.network, self.recipe.objective, scans, self.recipe.validation, self.draw, self.process.device)
+        hold_out = partial(self.recipe.validation.hold_out, draw=self.gamma_draw)
+        score = validate(self.network, self.recipe.objective, scans, hold_out, self.draw, self.process.device)
         if not math.isfinite(score.gamma):
             raise TrainingDiverged(f"step {self.state.step}: the Gamma score is not finite; the last checkpoint is good")
         by_gamma, by_reference = self.state.take(score)

@@ -7,11 +7,10 @@ import torch
 from torch import Tensor
 
 from ssrecon.draw import Draw
-from ssrecon.metrics import heldout_residual
 from ssrecon.objectives.base import Network, Objective
 from ssrecon.operators import encoding
-from ssrecon.partition import Gamma
-from ssrecon.scan import CalibratedScan, Estimate, Prepared
+from ssrecon.partition import gamma_score
+from ssrecon.scan import CalibratedScan, Prepared
 
 
 @dataclass(frozen=True)
@@ -26,22 +25,24 @@ class Score:
     """
 
 
-def gamma_score(reconstruct: Callable[[CalibratedScan], Estimate], scan: CalibratedScan, gamma: Tensor) -> tuple[Tensor, Estimate]:
-    r"""Reconstruct from :math:`\Omega\setminus\Gamma` and score the prediction of :math:`\Gamma`; one value a scan, and the estimate."""
-    estimate = reconstruct(scan.on(~gamma))
-    held_out = scan.on(gamma)
-    predicted = encoding(held_out)(estimate.image)
-    return heldout_residual(predicted, held_out.kspace, held_out.mask, held_out.noise_std), estimate
-
-
 @torch.no_grad()
-def validate(network: Network, objective: Objective, scans: Sequence[Prepared], gamma: Gamma, draw: Draw, device: torch.device) -> Score:
-    """The Gamma score of an unchanged network is bit-identical: Gamma and every other draw are fixed for the whole training."""
+def validate(
+    network: Network,
+    objective: Objective,
+    scans: Sequence[Prepared],
+    hold_out: Callable[[CalibratedScan], Tensor],
+    draw: Draw,
+    device: torch.device,
+) -> Score:
+    """Score a network on what `hold_out` keeps from it.
+
+    The score of an unchanged network is bit-identical, because Gamma and every other draw are fixed for the whole training.
+    """
     fixed = draw.at(0)
     scores, errors = [], []
     for prepared in scans:
         scan = prepared.scan.to(device)
-        value, estimate = gamma_score(lambda s: objective.reconstruct(network, s, fixed), scan, gamma.hold_out(scan, fixed))
+        value, estimate = gamma_score(lambda s: objective.reconstruct(network, s, fixed), scan, hold_out(scan))
         scores.append(value.double().mean().item())
         if prepared.reference is not None:
             reference = prepared.reference.to(device)

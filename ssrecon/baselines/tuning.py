@@ -12,9 +12,9 @@ import torch
 from ssrecon.baselines.base import Baseline
 from ssrecon.draw import Draw
 from ssrecon.errors import BadInput
-from ssrecon.metrics import heldout_residual, nmse
+from ssrecon.metrics import nmse
 from ssrecon.operators import encoding
-from ssrecon.partition.gamma import Gamma
+from ssrecon.partition import Gamma, gamma_score
 from ssrecon.progress import track
 from ssrecon.scan import Prepared
 
@@ -182,7 +182,5 @@ class HeldOutResidual:
     draw: Draw
 
     def __call__(self, baseline: Baseline, scan: Prepared) -> float:
-        held_out = self.gamma.hold_out(scan.scan, self.draw)
-        judge = scan.scan.on(held_out)
-        predicted = encoding(judge)(baseline.reconstruct(scan.scan.on(~held_out)).image)
-        return float(heldout_residual(predicted, judge.kspace, judge.mask, judge.noise_std).mean())
+        score, _ = gamma_score(baseline, scan.scan, self.gamma.hold_out(scan.scan, self.draw))
+        return float(score.mean())

@@ -52,7 +52,7 @@ class Calibrator:
     threshold: float = 0.02
     """Smallest singular value of the kernels kept, relative to the largest; where the noise level is known, noise alone is dropped too."""
     crop: float = 0.8
-    """Smallest eigenvalue. Below `espirit`'s own default, because without kernels of noise the eigenvalues inside an object are lower too."""
+    """Smallest eigenvalue. Below `espirit`'s own default: without kernels of noise the eigenvalues inside an object are lower too."""
 
     def volume(self, scans: Sequence[Scan]) -> list[Prepared]:
         """All the slices of one volume, fitted and applied."""

@@ -2,10 +2,10 @@ r"""How what was acquired is divided: :math:`\Omega = \Theta \cup \Lambda` for t
 
 from ssrecon.partition.base import Partition, Partitioner
 from ssrecon.partition.bernoulli import Bernoulli
-from ssrecon.partition.gamma import Gamma
+from ssrecon.partition.gamma import Gamma, gamma_score
 from ssrecon.partition.gaussian import Gaussian
 from ssrecon.partition.lines import Lines
 from ssrecon.partition.uniform import Uniform
 from ssrecon.partition.variable_density import VariableDensity
 
-__all__ = ["Bernoulli", "Gamma", "Gaussian", "Lines", "Partition", "Partitioner", "Uniform", "VariableDensity"]
+__all__ = ["Bernoulli", "Gamma", "Gaussian", "Lines", "Partition", "Partitioner", "Uniform", "VariableDensity", "gamma_score"]

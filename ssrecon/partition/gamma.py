@@ -1,14 +1,17 @@
 r""":math:`\Gamma`: acquired samples that neither network nor calibration sees, to validate on without truth."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ssrecon.draw import Draw
 from ssrecon.errors import BadInput
+from ssrecon.metrics import heldout_residual
+from ssrecon.operators import encoding
 from ssrecon.partition.selection import (
     acquired,
     any_along,
@@ -20,7 +23,7 @@ from ssrecon.partition.selection import (
     require_lines,
     to_mask,
 )
-from ssrecon.scan import CalibratedScan
+from ssrecon.scan import CalibratedScan, Estimate
 
 
 @dataclass(frozen=True)
@@ -80,3 +83,17 @@ class Gamma:
             found = f"{int(free.sum())} {kind} outside the calibration region and the centre, of {int(omega.sum())} acquired samples"
             raise BadInput(header.scan_id, found=found, expected="enough to hold some out for validation: points, or a smaller region kept")
         return gamma
+
+
+def gamma_score(
+    reconstruct: Callable[[CalibratedScan], Estimate], scan: CalibratedScan, gamma: Bool[Tensor, "batch frames 1 *k"]
+) -> tuple[Float[Tensor, " batch"], Estimate]:
+    r"""Reconstruct from :math:`\Omega\setminus\Gamma` and compare with what was measured on :math:`\Gamma`; one value a scan, and the estimate.
+
+    The mean over :math:`\Gamma` and coils of :math:`|y - E x|^2 / \sigma^2`, whose floor is 1; relative to :math:`|y|^2` where the noise is
+    unknown (`metrics.heldout_residual`).
+    """
+    estimate = reconstruct(scan.on(~gamma))
+    held_out = scan.on(gamma) if estimate.csm is None else replace(scan.on(gamma), csm=estimate.csm)
+    predicted = encoding(held_out)(estimate.image)
+    return heldout_residual(predicted, held_out.kspace, held_out.mask, held_out.noise_std), estimate

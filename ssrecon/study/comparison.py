@@ -136,7 +136,7 @@ def _tune_baselines(this: Run, store: Store, assignment: Assignment) -> dict[str
         if not arm.grid:
             tuned[name] = (arm.baseline, {"chosen": describe(arm.baseline), "tuning": []})
             continue
-        score = reference_nmse if referenced or gamma is None else HeldOutResidual(gamma, Draw(0))
+        score = reference_nmse if referenced or gamma is None else HeldOutResidual(gamma, Draw(this.comparison.data.seed))
         result = tune(arm.baseline, arm.grid, scans, score)
         record = result.record()
         record["tuned_by"] = "reference NMSE" if referenced else "Gamma"
@@ -147,7 +147,7 @@ def _tune_baselines(this: Run, store: Store, assignment: Assignment) -> dict[str
 
 
 def _arm_records(this: Run, trained: Mapping[str, Mapping[int, Trained]], flights: Mapping[str, Preflight]) -> dict[str, Any]:
-    records: dict[str, Any] = {}
+    records: dict[str, Any] = {name: {"kind": "baseline", "label": name, "seeds": {}} for name in this.comparison.baselines}
     for name, recipe in this.comparison.arms.items():
         seeds = {
             str(seed): {
@@ -167,8 +167,6 @@ def _arm_records(this: Run, trained: Mapping[str, Mapping[int, Trained]], flight
             "label": name,
             "seeds": seeds,
         }
-    for name in this.comparison.baselines:
-        records[name] = {"kind": "baseline", "label": name, "seeds": {}}
     return records
 
 
@@ -186,7 +184,11 @@ def _evaluate(
                 path = result.checkpoint(selection)
                 if path.exists():
                     arms.append(Arm(name, load_checkpoint(path, this.process.device, _modules(this.comparison)), seed, selection))
-    evaluate(arms, store, assignment.test, this.folder, device=this.process.device, figure_scans=this.comparison.figure_scans)
+    comparison = this.comparison
+    # Without a reference, what is predicted of Gamma is all there is to compare.
+    gamma = None if all(map(store.has_reference, assignment.test)) else next(iter(comparison.arms.values())).validation
+    draw = Draw(comparison.data.seed)
+    evaluate(arms, store, assignment.test, this.folder, this.process.device, comparison.figure_scans, gamma, draw)
 
 
 def _modules(comparison: Comparison) -> set[str]:
@@ -209,4 +211,4 @@ def _modules(comparison: Comparison) -> set[str]:
 
 def _write_json(path: Path, value: Mapping[str, Any]) -> None:
     with whole_file(path) as partial:
-        partial.write_text(json.dumps(value, indent=1, sort_keys=True))
+        partial.write_text(json.dumps(value, indent=1))

@@ -21,7 +21,7 @@ def subject_scores(run: RunFolder) -> "Figure | None":
     """Every subject as a line through all arms, with each arm's mean and interval; beside it the differences to supervised training."""
     scores = Scores(run)
     measures = [m for m in (scores.lead("psnr"), scores.lead("ssim")) if m is not None] or list(scores.measures[:1])
-    if not measures:
+    if not measures or scores.subjects < 2:
         return None
     forest = scores.supervised is not None and bool(scores.self_supervised) and scores.lead("psnr") is not None
     with styled():

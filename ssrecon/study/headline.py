@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from html import escape
 
-from ssrecon.study.figures import mean_rank_correlation, validation_pairs
+import numpy as np
+
+from ssrecon.study.figures import in_noise_units, mean_rank_correlation, validation_pairs
 from ssrecon.study.run_folder import Arm
-from ssrecon.study.scores import Scores
+from ssrecon.study.scores import Scores, is_quality
 from ssrecon.study.statistics import MINIMUM_SUBJECTS, Measure
 from ssrecon.study.tables import interval_text, number, signed
 
@@ -43,9 +45,12 @@ def key_numbers(scores: Scores) -> list[KeyNumber]:
         for other in (scores.supervised, scores.best_baseline(psnr)):
             if other is not None and other is not arm and (gap := scores.difference(arm, other, psnr)) is not None:
                 found.append(KeyNumber(f"{signed(gap.mean, 'psnr')}<small> dB</small>", f"against {escape(_name(other))}"))
-    elif arm is not None and scores.measures and (own := scores.summary(arm, scores.measures[0])) is not None:
-        measure = scores.measures[0]
-        found.append(KeyNumber(number(own.mean, "residual"), f"residual of {escape(arm.label)} ({escape(measure.convention)})"))
+    elif arm is not None:
+        if (best := best_gamma(scores, arm)) is not None:
+            found.append(KeyNumber(number(best[1], "residual"), f"lowest Γ score of {escape(arm.label)}"))
+        for measure in scores.measures[:2]:
+            if (own := scores.summary(arm, measure)) is not None:
+                found.append(KeyNumber(number(own.mean, "residual"), f"its residual, {escape(measure.convention)}"))
     if arm is not None and (pairs := validation_pairs(scores.run, arm)):
         correlation = mean_rank_correlation(pairs)
         if correlation == correlation:
@@ -68,7 +73,7 @@ def _reached(scores: Scores, arm: Arm, psnr: Measure) -> str:
         if arm.is_network
         else ""
     )
-    quality = f"{number(mine.mean, 'psnr')} dB PSNR" if mine is not None else ""
+    quality = f"{number(mine.mean, 'psnr')}\u00a0dB PSNR" if mine is not None else ""
     quality += f" and {similarity.mean:.3f} SSIM" if similarity is not None else ""
     people = f"{scores.subjects} test subject{'s' if scores.subjects != 1 else ''}"
     return f"{how}<b>{escape(arm.label)}</b> reaches {quality} on {people}"
@@ -78,9 +83,9 @@ def _against_supervised(scores: Scores, arm: Arm, twin: Arm, psnr: Measure) -> s
     gap = scores.difference(arm, twin, psnr)
     if gap is None:
         return "not comparable with supervised training on the same subjects"
-    interval = f" (95 % interval {interval_text(gap.interval, 'psnr')})" if gap.interval is not None else ""
+    interval = f" (95 % interval of the difference {interval_text(gap.interval, 'psnr')})" if gap.interval is not None else ""
     side = "below" if gap.mean < 0 else "above"
-    return f"{number(abs(gap.mean), 'psnr')} dB {side} {escape(_name(twin))}{interval}"
+    return f"{number(abs(gap.mean), 'psnr')}\u00a0dB {side} {escape(_name(twin))}{interval}"
 
 
 def _against_baseline(scores: Scores, arm: Arm, baseline: Arm, psnr: Measure) -> str:
@@ -88,7 +93,7 @@ def _against_baseline(scores: Scores, arm: Arm, baseline: Arm, psnr: Measure) ->
     gap = mine.mean - theirs.mean if mine is not None and theirs is not None else 0.0
     several = len([one for one in scores.scored if not one.is_network]) > 1
     best = ", the best classical method here" if several else ""
-    return f"{number(abs(gap), 'psnr')} dB {'below' if gap < 0 else 'above'} {escape(baseline.label)}{best}"
+    return f"{number(abs(gap), 'psnr')}\u00a0dB {'below' if gap < 0 else 'above'} {escape(baseline.label)}{best}"
 
 
 def _verdict(scores: Scores, arm: Arm) -> str:
@@ -106,20 +111,27 @@ def _verdict(scores: Scores, arm: Arm) -> str:
 
 
 def _without_reference(scores: Scores, arm: Arm) -> str:
-    measure = scores.measures[0]
-    mine = scores.summary(arm, measure)
     text = "There is no truth for these measurements: methods are judged by how well their images predict measured samples."
-    if mine is None:
+    if (best := best_gamma(scores, arm)) is not None:
+        untrained, reached = best
+        text += f" On samples that it never saw (Γ), <b>{escape(arm.label)}</b> came from a residual of {number(untrained, 'residual')} to one of "
+        text += f"{number(reached, 'residual')}{'; the noise alone gives 1' if in_noise_units([scores.run.history(arm)]) else ''}."
+    measure = scores.measures[0]
+    mine, baseline = scores.summary(arm, measure), scores.best_baseline(measure)
+    if not is_quality(measure) or mine is None:
         return text
-    found = f" <b>{escape(arm.label)}</b> has a residual of {number(mine.mean, 'residual')} ({escape(measure.convention)})"
-    if (baseline := scores.best_baseline(measure)) is not None and (theirs := scores.summary(baseline, measure)) is not None:
-        found += f", {escape(baseline.label)} {number(theirs.mean, 'residual')}"
-    warning = (
-        " On samples that the method was given, a small residual is over-fitting as much as it is quality."
-        if "acquired" in measure.convention
-        else ""
+    text += f" Its residual on the test scans is {number(mine.mean, 'residual')} ({escape(measure.convention)})"
+    theirs = scores.summary(baseline, measure) if baseline is not None else None
+    return text + (
+        f", that of {escape(baseline.label)} {number(theirs.mean, 'residual')}." if baseline is not None and theirs is not None else "."
     )
-    return text + found + "." + warning
+
+
+def best_gamma(scores: Scores, arm: Arm) -> tuple[float, float] | None:
+    """The Gamma score of the first validation, and the lowest; means over seeds. None where nothing was validated."""
+    columns = [history["gamma"][np.isfinite(history["gamma"])] for history in scores.run.history(arm).values()]
+    columns = [column for column in columns if len(column)]
+    return (float(np.mean([c[0] for c in columns])), float(np.mean([c.min() for c in columns]))) if columns else None
 
 
 def _name(arm: Arm) -> str:

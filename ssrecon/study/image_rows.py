@@ -160,6 +160,7 @@ class _Sheet:
         elif mask is not None:
             self._head(0, top, "Sampling", INK)
             self._mask(self._axes(0, y[0]), mask)
+            self._foot(0, y[0], f"sampled {mask.mean():.0%}")
         for column, arm in enumerate(gallery.arms, start=1):
             image = gallery.images.arms[arm.name][scan][crop]
             self._head(column, top, arm.label, self.look[arm.name].colour)

@@ -1,5 +1,6 @@
 """A recipe's JSON as a reader wants it: what all arms share, and what they differ in."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -46,15 +47,23 @@ def summary(run: RunFolder) -> str:
     parts = []
     if pattern := shared.get("data.pattern"):
         acceleration = shared.get("data.pattern.acceleration")
-        parts.append(f"{pattern}, R = {acceleration}" if acceleration else pattern if pattern != "—" else "sampled as acquired")
+        name = _words(pattern)
+        parts.append(f"{name}, R = {acceleration}" if acceleration else name if pattern != "—" else "sampled as acquired")
     if network := shared.get("network"):
         unrolls, denoiser = shared.get("network.unrolls"), shared.get("network.denoiser")
-        parts.append(f"{network} network" + (f", {unrolls} unrolls" if unrolls else "") + (f" of {denoiser}" if denoiser else ""))
+        inside = f" of {denoiser}" if denoiser else ""
+        parts.append(f"{_words(network)} network" + (f", {unrolls} unrolls{inside}" if unrolls else inside))
     if steps := shared.get("training.steps"):
         parts.append(f"{steps} updates for every network")
     if rate := shared.get("training.learning_rate"):
         parts.append(f"Adam at {rate}")
-    return "; ".join(parts)
+    text = "; ".join(parts)
+    return text[:1].upper() + text[1:]
+
+
+def _words(name: str) -> str:
+    """``RandomColumns`` as random columns."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()
 
 
 def _text(value: Any) -> str:

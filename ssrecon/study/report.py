@@ -129,9 +129,11 @@ class _Page:
         leading = scores.conventions[0] if scores.conventions else ""
         named = f" Convention: <b>{escape(leading)}</b>." if leading else ""
         seeds = max((len(arm.seeds) for arm in self.run.networks), default=0)
+        spread = f"Mean over {scores.subjects} test subjects and, below it, its 95 % bootstrap interval over subjects."
+        spread = spread if scores.subjects > 1 else "One test subject: there is no interval."
+        several = ", averaged within a subject; “seeds” is the standard deviation between seeds" if seeds > 1 else ""
         body = self._table(
-            f"Mean over {_counted(scores.subjects, 'test subject')} and, below it, its 95 % bootstrap interval over subjects.{named} "
-            f"{_counted(seeds, 'seed')} per network, averaged within a subject; “seeds ±” is the standard deviation between seeds. "
+            f"{spread}{named} {_counted(seeds, 'seed')} per network{several}. "
             f"The headline takes the checkpoint chosen {escape(rule)}. Bold: the best mean of the headline rows, which is no test.",
             tables.scores_table(scores, scores.measures),
         )
@@ -159,7 +161,11 @@ class _Page:
         )
         tests = sum(one.p is not None for one in scores.differences)
         smallest = min(1.0, tests * 2.0 ** (1 - scores.subjects))
-        weak = f" {scores.subjects} subjects and {tests} tests cannot give a p-value below {smallest:.2f}." if tests and smallest > 0.05 else ""
+        weak = (
+            f" {scores.subjects} subjects and {tests} tests cannot give a p-value below {smallest:.2f}."
+            if tests and smallest > 0.05
+            else ""
+        )
         body = self._table(
             "Paired differences: mean over subjects, 95 % bootstrap interval, the number of subjects for whom the first method is the better one, "
             f"and the two-sided Wilcoxon signed-rank p-value after Holm's correction over this whole table.{weak}{small}",

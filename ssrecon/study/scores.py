@@ -19,6 +19,11 @@ TESTED = ("psnr", "ssim")
 """The metrics whose paired differences are tested; few, since every one of them weakens all the others after Holm's correction."""
 
 
+def is_quality(measure: Measure) -> bool:
+    """Whether a better value means a better image: not so for the residual of samples that the methods were given."""
+    return not (measure.metric == "residual" and measure.convention.startswith("acquired"))
+
+
 @dataclass(frozen=True)
 class Scores:
     """Statistics over subjects of one run. What cannot be computed is None, and the reason is kept in `left_out`."""
@@ -111,11 +116,13 @@ class Scores:
         """
         ours = self.self_supervised or tuple(arm for arm in (self.supervised,) if arm is not None)
         others = [arm for arm in reversed(self.scored) if arm not in ours]
-        measures = [measure for metric in TESTED if (measure := self.lead(metric)) is not None] or list(self.measures[:1])
+        measures = [measure for metric in TESTED if (measure := self.lead(metric)) is not None] or [
+            m for m in self.measures[:1] if is_quality(m)
+        ]
         rows = [row for measure in measures for row in self._of(measure)]
         pairs = [(arm.name, other.name) for other in others for arm in ours]
         sound = [pair for pair in pairs if self._tried(lambda pair=pair: compare(rows, [pair], measures)) is not None]
-        return tuple(self._tried(lambda: compare(rows, sound, measures)) or ()) if sound else ()
+        return tuple(self._tried(lambda: compare(rows, sound, measures)) or ()) if sound and measures else ()
 
     def difference(self, arm: Arm, versus: Arm, measure: Measure) -> PairedDifference | None:
         return next((d for d in self.differences if (d.arm, d.versus, d.measure) == (arm.name, versus.name, measure)), None)

@@ -148,7 +148,9 @@ def inline_svg(svg: str, prefix: str, description: str) -> str:
     rest = re.sub(INK, "currentColor", rest, flags=re.IGNORECASE)
     box = size.group(1) if size else "0 0 100 100"
     links = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
-    return f'<svg {links} viewBox="{box}" role="img" aria-label="{description}">{rest}'
+    # 105 CSS pixels an inch: a figure keeps its own size beside wider ones, and type is alike in all of them.
+    width = round(float(box.split()[2]) * 105 / 72)
+    return f'<svg {links} viewBox="{box}" style="max-width:{width}px" role="img" aria-label="{description}">{rest}'
 
 
 def png_uri(data: bytes) -> str:

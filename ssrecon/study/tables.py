@@ -6,7 +6,7 @@ from html import escape
 from typing import Any
 
 from ssrecon.study.run_folder import Arm, RunFolder
-from ssrecon.study.scores import DIGITS, TITLES, Scores
+from ssrecon.study.scores import DIGITS, TITLES, Scores, is_quality
 from ssrecon.study.statistics import Interval, Measure, PairedDifference, Summary
 from ssrecon.study.style import looks
 
@@ -17,7 +17,7 @@ MISSING = '<span class="none">—</span>'
 def scores_table(scores: Scores, measures: Sequence[Measure]) -> str:
     """Arms and selection rules against measures: the mean over subjects with its 95 % interval. The headline's rows are marked."""
     run, body = scores.run, []
-    best = {m: _best([scores.summary(arm, m) for arm in scores.scored], m) for m in measures}
+    best = {m: _best([scores.summary(arm, m) for arm in scores.scored], m) if is_quality(m) else None for m in measures}
     for arm in scores.scored:
         for rule in scores.selections(arm):
             headline = rule in (run.headline_selection, "none")
@@ -97,7 +97,7 @@ def cost_table(run: RunFolder) -> str:
         "FLOPs in all",
         "time a seed",
         "step by Γ",
-        "step by reference",
+        "by reference",
     ]
     return _table(heads, body) if body else ""
 
@@ -130,7 +130,10 @@ def pairs_table(pairs: Iterable[tuple[str, Any]]) -> str:
 
 def columns_table(first: str, columns: Mapping[str, str], rows: Iterable[tuple[str, Sequence[str]]]) -> str:
     """Plain texts, one column a key of `columns` (its value is the heading)."""
-    body = [("", [f"<td class='path'>{escape(name)}</td>", *(f"<td>{escape(value)}</td>" for value in values)]) for name, values in rows]
+    body = [
+        ("", [f"<td class='path'>{escape(name)}</td>", *(f"<td>{escape(value) or MISSING}</td>" for value in values)])
+        for name, values in rows
+    ]
     return _table([escape(first), *(escape(heading) for heading in columns.values())], body) if body else ""
 
 
@@ -145,9 +148,10 @@ def signed(value: float, metric: str) -> str:
     return ("+" if value > 0 else "") + number(value, metric)
 
 
-def spread_text(value: float) -> str:
-    """A standard deviation with two significant digits, never in powers of ten."""
-    return f"{value:.{max(0, 1 - math.floor(math.log10(value)))}f}" if value > 0 else "0"
+def spread_text(value: float, metric: str) -> str:
+    """A standard deviation in the metric's digits; what would round to nothing is said to be less than the last of them."""
+    smallest = 10.0 ** -DIGITS.get(metric, 4)
+    return f"± {number(value, metric)}" if metric == "residual" or value >= smallest / 2 else f"< {smallest:g}".replace("1e-04", "0.0001")
 
 
 def interval_text(interval: Interval | None, metric: str) -> str:
@@ -173,7 +177,7 @@ def _table(heads: Sequence[str], body: Sequence[tuple[str, Sequence[str]]]) -> s
 
 
 def _head(measure: Measure) -> str:
-    arrow = "↑" if measure.sign > 0 else "↓"
+    arrow = "" if not is_quality(measure) else "↑" if measure.sign > 0 else "↓"
     unit = ", dB" if measure.metric == "psnr" else ""
     extra = f"<br><small>{escape(measure.convention)}</small>" if measure.metric == "residual" else ""
     return f"{TITLES.get(measure.metric, escape(measure.metric))}{unit} <span class='arrow'>{arrow}</span>{extra}"
@@ -204,7 +208,7 @@ def _summary_cell(summary: Summary | None, metric: str, lead: bool) -> str:
     if summary is None:
         return _number_cell(MISSING)
     mean = number(summary.mean, metric)
-    spread = f"<br>seeds ± {spread_text(summary.seed_std)}" if math.isfinite(summary.seed_std) else ""
+    spread = f"<br>seeds {spread_text(summary.seed_std, metric)}" if math.isfinite(summary.seed_std) else ""
     small = interval_text(summary.interval, metric) + spread
     return _number_cell(f"{f'<b>{mean}</b>' if lead else mean}<small>{small}</small>")
 
@@ -212,11 +216,10 @@ def _summary_cell(summary: Summary | None, metric: str, lead: bool) -> str:
 def _difference_cell(one: PairedDifference | None) -> str:
     if one is None:
         return _number_cell(MISSING)
-    p = p_text(one.p_holm) if one.p_holm is not None else "no test"
     metric = one.measure.metric
-    return _number_cell(
-        f"{signed(one.mean, metric)}<small>{interval_text(one.interval, metric)}<br>{one.better} of {one.subjects} better · {p}</small>"
-    )
+    p = p_text(one.p_holm) if one.p_holm is not None else "no test"
+    lines = [interval_text(one.interval, metric), f"{one.better} of {one.subjects} better · {p}"]
+    return _number_cell(f"{signed(one.mean, metric)}<small>{'<br>'.join(filter(None, lines))}</small>")
 
 
 def _best(summaries: Sequence[Summary | None], measure: Measure) -> float | None:

@@ -106,7 +106,7 @@ def test_scan_specific_training_never_sees_its_gamma(store, tmp_path):
     same = replace(assign(store), train=one, validation=one, test=one)
     trainer = Trainer(recipe(batch_size=1), store, same, tmp_path)
     prepared = store.load(one[0])
-    gamma = RECIPE.validation.hold_out(prepared.scan, trainer.draw)
+    gamma = RECIPE.validation.hold_out(prepared.scan, trainer.gamma_draw)
     (kept,) = trainer.without_gamma([prepared])
     assert gamma.any() and not (kept.scan.mask & gamma).any() and (kept.scan.mask | gamma).equal(prepared.scan.mask)
     assert not torch.where(gamma, kept.scan.kspace, 0).any()
