@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
-BLOCK_BYTES = 1 << 19
+BLOCK_BYTES = 1 << 22
 """On a CPU pixels are worked through in blocks whose matrices take about this much, so that a block stays in the core's own cache."""
 DEVICE_BLOCK_BYTES = 1 << 28
 NODES = 7

@@ -36,7 +36,7 @@ def subject_scores(run: RunFolder) -> "Figure | None":
 
 
 def tuning_grids(run: RunFolder) -> "Figure | None":
-    """The score that each baseline was tuned by, over its grid; a ring where it was chosen. With two parameters, a line for each value of one."""
+    """The score that each baseline was tuned by, over its grid; a ring where it was chosen. A second parameter gives more lines."""
     found = [(arm, grid) for arm in run.arms if len(grid := tuning(run.section("baselines").get(arm.name, {}))) > 1]
     if not found:
         return None
@@ -121,16 +121,16 @@ def _grid(axes: "Axes", grid: Sequence[Mapping[str, float]], chosen: Mapping[str
     best = [p for p in grid if all(isinstance(chosen.get(n), (int, float)) and np.isclose(p.get(n, np.nan), chosen[n]) for n in names)]
     for point in best[:1]:
         axes.scatter([point[along]], [point["score"]], s=70, facecolors="none", edgecolors=INK, linewidths=1.0, zorder=3)
-    values = sorted({p[along] for p in grid if along in p})
-    positive = [value for value in values if value > 0]
+    places = sorted({p[along] for p in grid if along in p})
+    positive = [place for place in places if place > 0]
     if positive and positive[-1] / positive[0] >= 8:
-        axes.set_xscale(
-            "symlog" if len(positive) < len(values) else "log", **({"linthresh": positive[0]} if len(positive) < len(values) else {})
-        )
+        # A grid that starts at zero has no place for it on a logarithmic axis.
+        with_zero = len(positive) < len(places)
+        axes.set_xscale("symlog" if with_zero else "log", **({"linthresh": positive[0]} if with_zero else {}))
     axes.set(xlabel=along.replace("_", " "), yscale="log")
     plain_log(axes)
-    shown = values[:: -(-len(values) // 7)]
-    axes.set_xticks(shown, [f"{value:g}" for value in shown])
+    shown = places[:: -(-len(places) // 7)]
+    axes.set_xticks(shown, [f"{place:g}" for place in shown])
     axes.set_xticks([], minor=True)
     if any(others):
         axes.legend()

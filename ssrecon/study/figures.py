@@ -156,7 +156,8 @@ def _curve(axes: "Axes", columns: dict[str, np.ndarray], key: str, look: Look, s
     steps, values = columns["step"], columns[key]
     # The untrained network's score would set the scale of the whole panel.
     known = np.isfinite(steps) & np.isfinite(values) & (steps > 0) & (values > 0)
-    axes.plot(steps[known], values[known], color=look.colour, linestyle=look.dashes, linewidth=1.1, alpha=0.85)
+    alone = "o" if known.sum() == 1 else ""
+    axes.plot(steps[known], values[known], color=look.colour, linestyle=look.dashes, marker=alone, markersize=3, linewidth=1.1, alpha=0.85)
     if key == "loss":
         return
     for rule, filled in (("reference", False), ("gamma", True)):

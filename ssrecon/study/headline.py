@@ -111,20 +111,20 @@ def _verdict(scores: Scores, arm: Arm) -> str:
 
 
 def _without_reference(scores: Scores, arm: Arm) -> str:
-    text = "There is no truth for these measurements: methods are judged by how well their images predict measured samples."
+    parts = ["There is no truth for these measurements: methods are judged by how well their images predict measured samples."]
     if (best := best_gamma(scores, arm)) is not None:
-        untrained, reached = best
-        text += f" On samples that it never saw (Γ), <b>{escape(arm.label)}</b> came from a residual of {number(untrained, 'residual')} to one of "
-        text += f"{number(reached, 'residual')}{'; the noise alone gives 1' if in_noise_units([scores.run.history(arm)]) else ''}."
+        first, lowest = (number(value, "residual") for value in best)
+        floor = "; the noise alone gives 1" if in_noise_units([scores.run.history(arm)]) else ""
+        parts.append(f"On samples that it never saw (Γ), <b>{escape(arm.label)}</b> came from a residual of {first} to {lowest}{floor}.")
     measure = scores.measures[0]
     mine, baseline = scores.summary(arm, measure), scores.best_baseline(measure)
-    if not is_quality(measure) or mine is None:
-        return text
-    text += f" Its residual on the test scans is {number(mine.mean, 'residual')} ({escape(measure.convention)})"
-    theirs = scores.summary(baseline, measure) if baseline is not None else None
-    return text + (
-        f", that of {escape(baseline.label)} {number(theirs.mean, 'residual')}." if baseline is not None and theirs is not None else "."
-    )
+    if is_quality(measure) and mine is not None:
+        theirs = scores.summary(baseline, measure) if baseline is not None else None
+        other = (
+            f", that of {escape(baseline.label)} {number(theirs.mean, 'residual')}" if baseline is not None and theirs is not None else ""
+        )
+        parts.append(f"Its residual on the test scans is {number(mine.mean, 'residual')} ({escape(measure.convention)}){other}.")
+    return " ".join(parts)
 
 
 def best_gamma(scores: Scores, arm: Arm) -> tuple[float, float] | None:

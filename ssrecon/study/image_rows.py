@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 
 WIDTH = 11.0
 PERCENTILE = 99.5
-"""The brightest shown: this percentile of all references (without any: of the first network's images) is white."""
+"""The brightest shown: this percentile of the references in the middle of the object is white."""
 MAGNIFIED = 5
 """Error maps show this many times the absolute error in the images' own window."""
 ZOOM = 0.3
@@ -32,6 +31,10 @@ class Gallery:
 
     images: Images
     arms: tuple[Arm, ...]
+    guide: np.ndarray
+    """The images (n, y, x) that crop, window and zoom are taken from: the references, or without any the last arm's."""
+    crop: tuple[slice, slice]
+    """The window in y and x that is shown, the same for all scans."""
     white: float
     """The magnitude that is shown white."""
 
@@ -43,9 +46,10 @@ class Gallery:
             return None
         arms = tuple(arm for arm in run.arms if arm.name in images.arms)
         shown = images.reference if images.reference is not None else images.arms[arms[-1].name]
-        # Over the object only: a large dark background would otherwise decide what counts as bright.
-        inside = shown[shown > 0.02 * shown.max()] if np.any(shown > 0) else shown
-        return Gallery(images, arms, float(np.percentile(inside, PERCENTILE)) or 1.0)
+        crop = object_window(shown)
+        # In the middle of the object: scalp and fat near the coils would otherwise decide what counts as bright.
+        middle = shown[:, *(slice(s.start + (s.stop - s.start) // 4, s.stop - (s.stop - s.start) // 4) for s in crop)]
+        return Gallery(images, arms, shown, crop, float(np.percentile(middle, PERCENTILE)) or 1.0)
 
     def __len__(self) -> int:
         return len(self.images.scan_ids)
@@ -58,34 +62,22 @@ class Gallery:
     def columns(self) -> int:
         return len(self.arms) + 1
 
-    @property
-    def _shown(self) -> np.ndarray:
-        return self.images.reference if self.images.reference is not None else self.images.arms[self.arms[-1].name]
-
-    @cached_property
-    def crop(self) -> tuple[slice, slice]:
-        """The smallest window, the same for all scans, that holds the object and a margin."""
-        object_ = (self._shown > 0.1 * self.white).any(axis=0)
-        return _extent(object_.any(axis=1)), _extent(object_.any(axis=0))
-
     def box(self, scan: int) -> tuple[slice, slice]:
-        """The zoom, inside the crop: where the reference has most detail (where there is none, the last arm's image)."""
-        return busiest(np.minimum(self._shown[scan], self.white)[self.crop])
+        """The zoom, inside the crop: where the guide has most detail."""
+        return busiest(np.minimum(self.guide[scan], self.white)[self.crop])
 
     def caption(self) -> str:
         """What a reader must know to read the images."""
-        window = (
-            f"Grey window 0 to {self.white:.3g}, the {PERCENTILE} % point of the {'reference' if self.has_reference else 'image'}s inside"
-        )
-        text = f"{window} the object, the same in all panels; images are in each scan's own scaled units and are not fitted to one another."
+        shown = "reference" if self.has_reference else "last method's image"
+        sentences = [
+            f"Grey window 0 to {self.white:.3g}, the {PERCENTILE} % point of the {shown}s in the middle of the object, the same in all panels; "
+            "images are in each scan's own scaled units and are not fitted to one another.",
+            f"Images are cropped to the object; the zoom box lies where the {shown} has most detail in its middle, not chosen by hand.",
+        ]
         if self.has_reference:
-            text += f" Error maps show {MAGNIFIED} × |image − reference| in the same window: saturated at an error of {self.white / MAGNIFIED:.3g}."
-        return (
-            text
-            + " Images are cropped to the object; the zoom box lies where the {} has most detail in the middle of it, not chosen by hand.".format(
-                "reference" if self.has_reference else "last method's image"
-            )
-        )
+            saturated = f"saturated at an error of {self.white / MAGNIFIED:.3g}"
+            sentences.insert(1, f"Error maps show {MAGNIFIED} × |image − reference| in the same window: {saturated}.")
+        return " ".join(sentences)
 
 
 def image_rows(run: RunFolder, scan: int = 0) -> "Figure | None":
@@ -107,16 +99,23 @@ def all_image_rows(run: RunFolder) -> "Figure | None":
 
 
 def busiest(image: np.ndarray, fraction: float = ZOOM) -> tuple[slice, slice]:
-    """The window of `fraction` of each side with the largest sum of gradient magnitudes, within the middle two thirds of ``(y, x)``."""
+    """The window of `fraction` of each side with the largest sum of gradient magnitudes, within the middle 60 % of ``(y, x)``."""
     size = [max(4, round(n * fraction)) for n in image.shape]
     dy, dx = np.gradient(image.astype(np.float64))
     total = np.pad(np.cumsum(np.cumsum(np.hypot(dy, dx), axis=0), axis=1), ((1, 0), (1, 0)))
     (h, w), (ny, nx) = size, image.shape
     energy = total[h:, w:] - total[:-h, w:] - total[h:, :-w] + total[:-h, :-w]
-    y0, x0 = ny // 6, nx // 6
-    middle = energy[y0 : max(y0 + 1, ny - ny // 6 - h), x0 : max(x0 + 1, nx - nx // 6 - w)]
+    y0, x0 = ny // 5, nx // 5
+    middle = energy[y0 : max(y0 + 1, ny - y0 - h + 1), x0 : max(x0 + 1, nx - x0 - w + 1)]
     y, x = np.unravel_index(int(middle.argmax()), middle.shape)
     return slice(int(y0 + y), int(y0 + y + h)), slice(int(x0 + x), int(x0 + x + w))
+
+
+def object_window(images: np.ndarray) -> tuple[slice, slice]:
+    """The smallest window in y and x that holds the object of all images ``(n, y, x)``, and a margin."""
+    bright = float(np.percentile(images, 99.5))
+    inside = np.any(images > 0.1 * bright, axis=0)
+    return _extent(np.any(inside, axis=1)), _extent(np.any(inside, axis=0))
 
 
 def _extent(inside: np.ndarray) -> slice:

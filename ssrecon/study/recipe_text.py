@@ -28,7 +28,8 @@ def flat(description: Any, path: str = "") -> dict[str, str]:
 def shared_and_different(run: RunFolder) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
     """Fields that all arms have in common; and, by field, the value in each arm (empty where an arm has no such field)."""
     recipe = run.section("recipe")
-    arms = recipe.get("arms") if isinstance(recipe.get("arms"), Mapping) else {"": recipe}
+    arms = recipe.get("arms")
+    arms = arms if isinstance(arms, Mapping) else {"": recipe}
     flats = {str(name): {k: v for k, v in flat(one).items() if k and k not in IGNORED} for name, one in arms.items()}
     paths = list(dict.fromkeys(path for one in flats.values() for path in one))
     shared, different = {}, {}
@@ -48,7 +49,8 @@ def summary(run: RunFolder) -> str:
     if pattern := shared.get("data.pattern"):
         acceleration = shared.get("data.pattern.acceleration")
         name = _words(pattern)
-        parts.append(f"{name}, R = {acceleration}" if acceleration else name if pattern != "—" else "sampled as acquired")
+        drawn = f"{name}, R = {acceleration}, drawn retrospectively" if acceleration else f"{name}, drawn retrospectively"
+        parts.append(drawn if pattern != "—" else "sampled as acquired")
     if network := shared.get("network"):
         unrolls, denoiser = shared.get("network.unrolls"), shared.get("network.denoiser")
         inside = f" of {denoiser}" if denoiser else ""

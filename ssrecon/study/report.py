@@ -9,11 +9,11 @@ from string import Template
 from typing import TYPE_CHECKING
 
 from ssrecon.files import whole_file
-from ssrecon.study import recipe_text, tables
+from ssrecon.study import recipe_text, tables, words
 from ssrecon.study.effects import subject_scores, tuning_grids
 from ssrecon.study.figures import gamma_against_hidden, residual_bands, training_curves
 from ssrecon.study.headline import headline, key_numbers
-from ssrecon.study.image_rows import MAGNIFIED, Gallery, all_image_rows, image_rows
+from ssrecon.study.image_rows import Gallery, all_image_rows, image_rows
 from ssrecon.study.run_folder import RunFolder
 from ssrecon.study.scores import Scores
 from ssrecon.study.statistics import MINIMUM_SUBJECTS, Measure
@@ -21,16 +21,6 @@ from ssrecon.study.style import inline_svg, to_svg
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-KINDS = {
-    "simulated": (
-        "Simulated data",
-        "Anatomy, coils and noise were made by a computer: the numbers compare methods, they do not foretell quality on patients.",
-    ),
-    "semi-synthetic": ("Semi-synthetic data", "Measured images, with simulated coils and noise: k-space was computed, not acquired."),
-    "measured": ("Measured data", "K-space as a scanner acquired it."),
-    "mixed": ("Mixed data", "Measured and simulated scans stand side by side in this archive."),
-}
 
 DRAWINGS: dict[str, "Callable[[RunFolder], Figure | None]"] = {
     "subjects": subject_scores,
@@ -81,15 +71,15 @@ class _Page:
         return template.substitute(
             title=escape(self.run.title),
             css=(here / "report.css").read_text(encoding="utf-8"),
-            kind=kind if kind in KINDS else "unknown",
-            kind_label=escape(KINDS[kind][0] if kind in KINDS else "Data of unknown kind"),
+            kind=kind if kind in words.KINDS else "unknown",
+            kind_label=words.KINDS[kind][0] if kind in words.KINDS else "Data of unknown kind",
             byline=self._byline(),
             notice=self._notice(),
             headline=headline(self.scores),
             key_numbers=f"<dl class='keys'>{keys}</dl>" if keys else "",
             summary=self._summary(),
             sections="\n".join(filter(None, (part() for part in self._parts()))),
-            footer=self._footer(),
+            footer=words.SOURCES.format(version=escape(str(self.run.section("versions").get("ssrecon", "")))),
         )
 
     def _parts(self) -> tuple[Callable[[], str], ...]:
@@ -109,15 +99,13 @@ class _Page:
         return " · ".join(escape(part) for part in parts if part)
 
     def _notice(self) -> str:
-        if self.run.about.get("finished", True) is False or ("arms" in self.run.about and "finished" not in self.run.about):
-            return "<p class='notice'>This run is unfinished: the report shows what it has reached so far.</p>"
-        return ""
+        return "" if self.run.about.get("finished") else f"<p class='notice'>{words.UNFINISHED}</p>"
 
     def _summary(self) -> str:
         data = self.run.section("data")
-        known = KINDS.get(str(data.get("kind")), ("", ""))[1]
+        known = words.KINDS.get(str(data.get("kind")), ("", ""))[1]
         parts = [str(data.get("description") or ""), recipe_text.summary(self.run)]
-        return " ".join(f"{escape(part).rstrip('.')}." for part in parts if part) + (f" {escape(known)}" if known else "")
+        return " ".join(f"{escape(part).rstrip('.')}." for part in parts if part) + (f" {known}" if known else "")
 
     # -- the sections -----------------------------------------------------------------------------------------------------------------
 
@@ -125,57 +113,35 @@ class _Page:
         scores = self.scores
         if not scores.measures:
             return ""
-        rule = tables.RULES.get(self.run.headline_selection, self.run.headline_selection)
-        leading = scores.conventions[0] if scores.conventions else ""
-        named = f" Convention: <b>{escape(leading)}</b>." if leading else ""
-        seeds = max((len(arm.seeds) for arm in self.run.networks), default=0)
-        spread = f"Mean over {scores.subjects} test subjects and, below it, its 95 % bootstrap interval over subjects."
-        spread = spread if scores.subjects > 1 else "One test subject: there is no interval."
-        several = ", averaged within a subject; “seeds” is the standard deviation between seeds" if seeds > 1 else ""
-        body = self._table(
-            f"{spread}{named} {_counted(seeds, 'seed')} per network{several}. "
-            f"The headline takes the checkpoint chosen {escape(rule)}. Bold: the best mean of the headline rows, which is no test.",
-            tables.scores_table(scores, scores.measures),
-        )
-        body += self._figure(
-            "subjects",
-            "Thin lines are subjects, diamonds means, bars their 95 % intervals"
-            + (
-                "; right, the paired difference to supervised training, with the margin of non-inferiority shaded."
-                if scores.non_inferiorities
-                else "."
-            ),
-        )
+        body = self._table(self._scores_caption(), tables.scores_table(scores, scores.measures))
+        body += self._figure("subjects", words.SUBJECTS + (words.FOREST if scores.non_inferiorities else "") + ".")
         body += self._differences() + self._other_conventions()
         if scores.left_out:
-            body += "<details><summary>What could not be compared</summary><ul>" + "".join(f"<li>{escape(t)}</li>" for t in scores.left_out)
-            body += "</ul></details>"
+            reasons = "".join(f"<li>{escape(reason)}</li>" for reason in scores.left_out)
+            body += f"<details><summary>What could not be compared</summary><ul>{reasons}</ul></details>"
         return self._section("Image quality" if scores.conventions else "Quality without truth", body)
+
+    def _scores_caption(self) -> str:
+        scores, several = self.scores, max((len(arm.seeds) for arm in self.run.networks), default=0)
+        rule = tables.RULES.get(self.run.headline_selection, escape(self.run.headline_selection))
+        parts = [
+            words.INTERVALS.format(subjects=scores.subjects) if scores.subjects > 1 else words.NO_INTERVALS,
+            f"Convention: <b>{escape(scores.conventions[0])}</b>." if scores.conventions else "",
+            words.SEEDS.format(seeds=several) if several > 1 else "One seed a network.",
+            f"The headline takes the checkpoint chosen {rule}.",
+            "Bold: the best mean of the headline rows, which is no test." if scores.conventions else "",
+        ]
+        return " ".join(filter(None, parts))
 
     def _differences(self) -> str:
         scores = self.scores
-        small = (
-            f" With fewer than {MINIMUM_SUBJECTS} subjects figures are descriptive: nothing is tested."
-            if scores.subjects < MINIMUM_SUBJECTS
-            else ""
-        )
+        small = words.FEW if scores.subjects < MINIMUM_SUBJECTS else ""
         tests = sum(one.p is not None for one in scores.differences)
         smallest = min(1.0, tests * 2.0 ** (1 - scores.subjects))
-        weak = (
-            f" {scores.subjects} subjects and {tests} tests cannot give a p-value below {smallest:.2f}."
-            if tests and smallest > 0.05
-            else ""
-        )
-        body = self._table(
-            "Paired differences: mean over subjects, 95 % bootstrap interval, the number of subjects for whom the first method is the better one, "
-            f"and the two-sided Wilcoxon signed-rank p-value after Holm's correction over this whole table.{weak}{small}",
-            tables.differences_table(scores),
-        )
-        return body + self._table(
-            "Non-inferiority to supervised training, under both selection rules. Advantage: how much better the first is, in the metric's own "
-            f"unit; its one-sided 95 % bound must lie above minus the margin, which was written down before the run.{small}",
-            tables.non_inferiority_table(scores),
-        )
+        many = f" {scores.subjects} subjects and {tests} tests cannot give a p-value below {smallest:.2f}."
+        weak = many if tests and smallest > 0.05 else ""
+        body = self._table(words.DIFFERENCES + weak + small, tables.differences_table(scores))
+        return body + self._table(words.NON_INFERIORITY + small, tables.non_inferiority_table(scores))
 
     def _other_conventions(self) -> str:
         scores, found = self.scores, ""
@@ -193,106 +159,59 @@ class _Page:
         if gallery is None:
             return ""
         body = ""
+        rows = words.ROWS if gallery.has_reference else words.ROWS_WITHOUT_REFERENCE
         for scan, scan_id in enumerate(gallery.images.scan_ids):
             figure = image_rows(self.run, scan)
-            svg = to_svg(figure) if figure is not None else ""
             last = scan == len(gallery) - 1
-            rows = f"top to bottom: image, zoom, {MAGNIFIED} × error" if gallery.has_reference else "top to bottom: image, zoom"
             text = f"Scan <b>{escape(scan_id)}</b>; {rows}." + (f" {escape(gallery.caption())}" if last else "")
+            svg = to_svg(figure) if figure is not None else ""
             body += self._drawn(svg, "images", f"images-{scan}", text, f"Images of scan {scan_id} by every method")
         return self._section("Images", body)
 
     def _training(self) -> str:
-        body = self._figure(
-            "training_curves",
-            "A line is one training; the untrained network is left out. Losses of different objectives have different units and floors and are not "
-            "to be compared with one another. The Γ score uses acquired samples that neither network nor calibration saw.",
-        )
-        body += self._figure(
-            "gamma_against_hidden",
-            "Each point is one validation, fainter the earlier, a marker a seed. ρ: Spearman's rank correlation, within a training, mean over "
-            "seeds. Where it is high, the score that needs no truth would have chosen about the same checkpoint as the truth.",
-        )
-        return self._section("Training, and validation without truth", body) if body else ""
+        body = self._figure("training_curves", words.CURVES) + self._figure("gamma_against_hidden", words.GAMMA)
+        return self._section("Training, and validation without truth", body)
 
     def _bands(self) -> str:
         images = self.run.images
         withheld = images is not None and images.reference is not None
-        where = "samples that were withheld from every method" if withheld else "the acquired samples, which the methods were given"
-        body = self._figure(
-            "residual_bands", f"Median over the scans shown of |y − E x|² / |y|², from {where}. Noise alone leaves a residual.", "narrow"
+        return self._section(
+            "Where in k-space the error lies", self._figure("residual_bands", words.WITHHELD if withheld else words.ACQUIRED)
         )
-        return self._section("Where in k-space the error lies", body) if body else ""
 
     def _tuning(self) -> str:
-        table = tables.tuning_table(self.run)
-        if not table:
-            return ""
-        body = self._table("What the classical methods were tuned to, on validation scans.", table)
+        body = self._table("What the classical methods were tuned to, on validation scans.", tables.tuning_table(self.run))
         return self._section("Baselines", body + self._figure("tuning", "Score over the grid; the ring is what was chosen."))
 
     def _cost(self) -> str:
-        table = tables.cost_table(self.run)
-        if not table:
-            return ""
         updates = {seed.get("updates") for arm in self.run.networks for seed in arm.seeds.values()} - {None}
-        equal = (
-            "All networks had the same number of updates." if len(updates) == 1 else "The networks did not have the same number of updates."
-        )
-        return self._section(
-            "Cost", self._table(f"{equal if updates else ''} Means over seeds; times were measured on the device named above.", table)
-        )
+        equal = "All networks had the same number of updates." if len(updates) == 1 else "The networks differ in their number of updates."
+        caption = f"{equal if updates else ''} Means over seeds; times were measured on the device named above."
+        return self._section("Cost", self._table(caption, tables.cost_table(self.run)))
 
     def _setup(self) -> str:
         shared, different = recipe_text.shared_and_different(self.run)
         labels = {arm.name: arm.label for arm in self.run.networks}
-        names = list(next(iter(different.values()), {}))
-        body = self._table(
-            "Where the arms' recipes differ. In everything else they are equal.",
-            tables.columns_table(
-                "field", {name: labels.get(name, name) for name in names}, ((k, [v[n] for n in names]) for k, v in different.items())
-            ),
-        )
-        if shared:
-            body += f"<details><summary>The recipe: what all arms share</summary>{tables.pairs_table(shared.items())}</details>"
+        columns = {name: labels.get(name, name) for name in next(iter(different.values()), {})}
+        rows = ((field, [values[name] for name in columns]) for field, values in different.items())
+        body = self._table(words.RECIPES_DIFFER, tables.columns_table("field", columns, rows))
+        body += _folded("The recipe: what all arms share", tables.pairs_table(shared.items()))
         about, data = self.run.about, self.run.section("data")
-        facts = [
-            (key, about.get(key)) for key in ("device", "cpu", "threads", "platform", "seeds", "git_commit", "data_fingerprint", "hash")
-        ]
-        facts += [("data", data.get("description")), *((f"version of {k}", v) for k, v in self.run.section("versions").items())]
-        known = tables.pairs_table((key.replace("_", " "), value) for key, value in facts if value not in (None, "", []))
-        return self._section(
-            "What was run", body + (f"<details><summary>Data, device and versions</summary>{known}</details>" if known else "")
-        )
+        keys = ("device", "cpu", "threads", "platform", "seeds", "git_commit", "data_fingerprint", "hash")
+        facts = [("data", data.get("description")), *((key.replace("_", " "), about.get(key)) for key in keys)]
+        facts += [(f"version of {name}", version) for name, version in self.run.section("versions").items()]
+        known = tables.pairs_table((key, value) for key, value in facts if value not in (None, "", []))
+        return self._section("What was run", body + _folded("Data, device and versions", known))
 
     def _caveats(self) -> str:
-        points = [
-            "<b>Γ cannot see what nobody sampled.</b> It tests predictions of samples that were acquired. Structure invented in parts of k-space that no "
-            "scan of this archive ever covers changes no Γ score.",
-            "<b>Γ is dominated by the centre of k-space</b>, where the energy is; detail is judged by the residual per band, not by the total.",
-            "<b>Γ needs honest noise.</b> Wrong whitening, regridding or averaging before it, or removed readout oversampling that was not accounted for, "
-            "make held-out samples depend on the others. Errors of the coil sensitivities raise the score of every method.",
-            "<b>A residual below 1</b> (in units of the noise) on samples that a method was given shows over-fitting, not quality.",
-            "<b>PSNR, SSIM and NMSE are not diagnosis.</b> They say little about small lesions, and their reference carries noise of its own, which "
-            "bounds what any method can reach. Nothing here is a statement about clinical use.",
-        ]
+        points = list(words.CAVEATS)
         if self.scores.conventions:
-            points.insert(
-                0,
-                "<b>Undersampling was retrospective</b>: it omits motion, drift and eddy currents that differ between a fast and a slow scan.",
-            )
+            points.insert(0, words.RETROSPECTIVE)
         if 0 < self.scores.subjects < MINIMUM_SUBJECTS:
-            points.insert(0, f"<b>{_counted(self.scores.subjects, 'subject')}</b> allow no statement about a population.")
-        return self._section(
-            "What this report cannot show", "<ul class='caveats'>" + "".join(f"<li>{point}</li>" for point in points) + "</ul>"
-        )
-
-    def _footer(self) -> str:
-        version = escape(str(self.run.section("versions").get("ssrecon", "")))
-        return (
-            f"Made by ssrecon {version} from this folder's run.json, metrics.csv, images.npz and histories; figures/ holds the figures as files. "
-            "Intervals: percentile bootstrap over subjects. Metrics: NMSE, NRMSE, PSNR, SSIM (Wang et al. 2004), HFEN (Ravishankar &amp; Bresler 2011)."
-        )
+            people = "One subject allows" if self.scores.subjects == 1 else f"{self.scores.subjects} subjects allow"
+            points.insert(0, f"<b>{people}</b> no statement about a population.")
+        items = "".join(f"<li>{point}</li>" for point in points)
+        return self._section("What this report cannot show", f"<ul class='caveats'>{items}</ul>")
 
     # -- its pieces -------------------------------------------------------------------------------------------------------------------
 
@@ -302,15 +221,16 @@ class _Page:
     def _table(self, caption: str, table: str) -> str:
         return f"<p class='caption'><b>Table {next(self.table_numbers)}.</b> {caption}</p>\n{table}\n" if table else ""
 
-    def _figure(self, name: str, caption: str, style: str = "") -> str:
-        return self._drawn(self.drawings.get(name, ""), style, name, caption, name.replace("_", " "))
+    def _figure(self, name: str, caption: str) -> str:
+        return self._drawn(self.drawings.get(name, ""), "", name, caption, name.replace("_", " "))
 
     def _drawn(self, svg: str, style: str, prefix: str, caption: str, description: str) -> str:
         if not svg:
             return ""
         inline = inline_svg(svg, prefix, escape(description))
-        return f"<figure class='{style}'>{inline}<figcaption><b>Figure {next(self.figure_numbers)}.</b> {caption}</figcaption></figure>\n"
+        number = next(self.figure_numbers)
+        return f"<figure class='{style}'>{inline}<figcaption><b>Figure {number}.</b> {caption}</figcaption></figure>\n"
 
 
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+def _folded(summary: str, body: str) -> str:
+    return f"<details><summary>{summary}</summary>{body}</details>" if body else ""

@@ -104,11 +104,16 @@ class RunFolder:
 
     @cached_property
     def arms(self) -> tuple[Arm, ...]:
-        """Baselines first, then networks, each in the recipe's order; an arm that only has metrics counts as a baseline."""
+        """Baselines first, then networks, each in the order in which they were evaluated, else in that of ``run.json``.
+
+        An arm that only has metrics counts as a baseline.
+        """
         known = {name: _arm(str(name), about) for name, about in self.section("arms").items() if isinstance(about, dict)}
-        for name in (*self.section("baselines"), *(row["arm"] for row in self.metrics)):
-            known.setdefault(str(name), _arm(str(name), {"kind": "baseline"}))
-        return tuple(sorted(known.values(), key=lambda arm: arm.is_network))
+        evaluated = list(dict.fromkeys(str(row["arm"]) for row in self.metrics))
+        for name in (*self.section("baselines"), *evaluated):
+            known.setdefault(name, _arm(name, {"kind": "baseline"}))
+        place = {name: i for i, name in enumerate(evaluated)}
+        return tuple(sorted(known.values(), key=lambda arm: (arm.is_network, place.get(arm.name, len(place)))))
 
     @property
     def networks(self) -> tuple[Arm, ...]:
@@ -144,7 +149,8 @@ class RunFolder:
         if not file.is_file():
             return None
         try:
-            with np.load(file, allow_pickle=False) as archive:
+            # A damaged file would be left open by numpy if it had opened it.
+            with open(file, "rb") as opened, np.load(opened, allow_pickle=False) as archive:
                 arrays = {key: archive[key] for key in archive.files}
         except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
             raise BadInput(file, found=f"no readable npz file ({error})", expected="the images of a run") from error

@@ -4,13 +4,14 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from ssrecon.errors import BadInput
 from ssrecon.study.run_folder import Arm, RunFolder
 from ssrecon.study.statistics import Measure, NonInferiority, PairedDifference, Summary, by_subject, compare, non_inferiority, summarise
 
 T = TypeVar("T")
+P = ParamSpec("P")
 METRICS = ("nmse", "nrmse", "psnr", "ssim", "hfen")
 """The order of columns."""
 DIGITS = {"psnr": 2, "ssim": 4, "nmse": 4, "nrmse": 4, "hfen": 3, "residual": 3}
@@ -101,47 +102,44 @@ class Scores:
         return max(summaries, key=lambda pair: measure.sign * pair[1].mean)[0] if summaries else None
 
     def summary(self, arm: Arm, measure: Measure) -> Summary | None:
-        return self._tried(lambda: summarise(self._of(measure), arm.name, measure))
+        return self._tried(summarise, self._of(measure), arm.name, measure)
 
     def subject_values(self, arm: Arm, measure: Measure) -> dict[str, float]:
         """By subject, the mean over seeds; empty where there are none."""
-        values = self._tried(lambda: by_subject(self._of(measure), arm.name, measure)) or {}
+        values = self._tried(by_subject, self._of(measure), arm.name, measure) or {}
         return {subject: sum(seeds.values()) / len(seeds) for subject, seeds in values.items()}
 
     @cached_property
     def differences(self) -> tuple[PairedDifference, ...]:
-        """Every self-supervised arm (without any: the supervised) against all others, in all tested metrics: one family for Holm's correction.
+        """Every self-supervised arm (without any: the supervised) against all others, in all tested metrics: one family for Holm.
 
-        A pair or metric that cannot be compared is left out before the family is formed.
+        A pair that cannot be compared is left out before the family is formed.
         """
         ours = self.self_supervised or tuple(arm for arm in (self.supervised,) if arm is not None)
         others = [arm for arm in reversed(self.scored) if arm not in ours]
-        measures = [measure for metric in TESTED if (measure := self.lead(metric)) is not None] or [
-            m for m in self.measures[:1] if is_quality(m)
-        ]
+        measures = [measure for metric in TESTED if (measure := self.lead(metric)) is not None]
+        measures = measures or [measure for measure in self.measures[:1] if is_quality(measure)]
         rows = [row for measure in measures for row in self._of(measure)]
         pairs = [(arm.name, other.name) for other in others for arm in ours]
-        sound = [pair for pair in pairs if self._tried(lambda pair=pair: compare(rows, [pair], measures)) is not None]
-        return tuple(self._tried(lambda: compare(rows, sound, measures)) or ()) if sound and measures else ()
+        sound = [pair for pair in pairs if self._tried(compare, rows, [pair], measures) is not None]
+        return tuple(self._tried(compare, rows, sound, measures) or ()) if sound and measures else ()
 
     def difference(self, arm: Arm, versus: Arm, measure: Measure) -> PairedDifference | None:
         return next((d for d in self.differences if (d.arm, d.versus, d.measure) == (arm.name, versus.name, measure)), None)
 
     @cached_property
     def non_inferiorities(self) -> tuple[NonInferiority, ...]:
-        """Of every self-supervised arm to the supervised one, for each metric with a margin, under each selection rule, the headline's first."""
-        if self.supervised is None:
+        """Of every self-supervised arm to the supervised one, by metric with a margin and selection rule, the headline's first."""
+        if (twin := self.supervised) is None:
             return ()
-        twin, found = self.supervised, []
         rules = [rule for rule in self.selections(twin) if rule in ("gamma", "reference")]
+        leads = [(lead, margin) for metric, margin in self.margins.items() if (lead := self.lead(metric)) is not None]
+        found = []
         for arm in self.self_supervised:
-            for metric, margin in self.margins.items():
-                lead = self.lead(metric)
-                for rule in rules if lead is not None else ():
-                    measure = Measure(metric, lead.convention, rule) if lead is not None else None
-                    one = measure and self._tried(lambda a=arm, m=measure, x=margin: non_inferiority(self._of(m), a.name, twin.name, m, x))
-                    found += [one] if one else []
-        return tuple(found)
+            for lead, margin in leads:
+                for measure in (Measure(lead.metric, lead.convention, rule) for rule in rules):
+                    found.append(self._tried(non_inferiority, self._of(measure), arm.name, twin.name, measure, margin))
+        return tuple(one for one in found if one is not None)
 
     @property
     def margins(self) -> dict[str, float]:
@@ -151,9 +149,9 @@ class Scores:
     def _of(self, measure: Measure) -> list[dict[str, Any]]:
         return self._rows.get((measure.metric, measure.convention), [])
 
-    def _tried(self, function: Callable[[], T]) -> T | None:
+    def _tried(self, function: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T | None:
         try:
-            return function()
+            return function(*arguments, **options)
         except BadInput as error:
             if str(error) not in self.left_out:
                 self.left_out.append(str(error))

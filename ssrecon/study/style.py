@@ -24,7 +24,7 @@ BASELINES = ("#8a8a8a", "#5f9ea0", "#a08a3c", "#9a7fa8", "#7d8f69")
 DASHES: tuple[Any, ...] = ((0, (1, 1.4)), (0, (4, 1.6)), (0, (5, 1.4, 1, 1.4)), (0, (2, 1)), (0, (7, 2)))
 MARKERS = ("o", "s", "D", "^", "v", "P", "X")
 
-RC = {
+RC: dict[str, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 8.0,
     "axes.titlesize": 8.5,
@@ -82,7 +82,7 @@ def styled() -> Iterator[None]:
 
     with matplotlib.rc_context():
         matplotlib.rcdefaults()  # whatever the user's matplotlibrc says: a report looks the same everywhere
-        matplotlib.rcParams.update(RC)
+        matplotlib.rcParams.update(RC)  # type: ignore[arg-type]
         yield
 
 

@@ -130,10 +130,10 @@ def pairs_table(pairs: Iterable[tuple[str, Any]]) -> str:
 
 def columns_table(first: str, columns: Mapping[str, str], rows: Iterable[tuple[str, Sequence[str]]]) -> str:
     """Plain texts, one column a key of `columns` (its value is the heading)."""
-    body = [
-        ("", [f"<td class='path'>{escape(name)}</td>", *(f"<td>{escape(value) or MISSING}</td>" for value in values)])
-        for name, values in rows
-    ]
+    body = []
+    for name, values in rows:
+        cells = [f"<td class='path'>{escape(name)}</td>", *(f"<td>{escape(value) or MISSING}</td>" for value in values)]
+        body.append(("", cells))
     return _table([escape(first), *(escape(heading) for heading in columns.values())], body) if body else ""
 
 

@@ -15,7 +15,7 @@ QUALITY = {"zero_filled": 26.4, "cg_sense": 29.8, "l1_wavelet": 31.3, "ssdu": 34
 STEPS = 1000
 
 
-def make_run(folder: Path, subjects: int = 7, seeds: int = 2, size: int = 64, reference: bool = True) -> Path:
+def make_run(folder: Path, subjects: int = 7, seeds: int = 2, size: int = 64, reference: bool = True, scans: int = 1) -> Path:
     """Write the folder and return it. With `reference` False: as of measurements without truth."""
     generator = np.random.default_rng(5)
     folder.mkdir(parents=True, exist_ok=True)
@@ -25,7 +25,7 @@ def make_run(folder: Path, subjects: int = 7, seeds: int = 2, size: int = 64, re
         for seed in range(seeds):
             rows = _history(np.random.default_rng([7, index, seed]), index, reference)
             _write(folder / "arms" / arm / f"seed-{seed}" / "history.csv", HISTORY_COLUMNS, rows)
-    np.savez_compressed(folder / "images.npz", **_images(generator, size, reference))
+    np.savez_compressed(folder / "images.npz", **_images(generator, size, reference, scans))
     return folder
 
 
@@ -182,7 +182,7 @@ def drawing(size: int, seed: int) -> np.ndarray:
     return np.clip(image, 0, None).astype(np.float32)
 
 
-def _images(generator: np.random.Generator, size: int, reference: bool, scans: int = 3) -> dict[str, np.ndarray]:
+def _images(generator: np.random.Generator, size: int, reference: bool, scans: int) -> dict[str, np.ndarray]:
     truth = np.stack([drawing(size, i) for i in range(scans)])
     mask = np.zeros((scans, size, size), dtype=bool)
     mask[:, :, :] = (generator.random(size) < 0.2)[None, :, None]
