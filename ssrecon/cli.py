@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,6 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Only now: the help needs none of it.
     from ssrecon.errors import SsreconError
 
+    warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
     try:
         return int(known.function(known, rest) or 0)
     except SsreconError as error:

@@ -34,7 +34,7 @@ def load_recipe(path: Path | str) -> Experiment:
 
 
 def override(experiment: Experiment, arguments: Sequence[str]) -> Experiment:
-    """The same experiment with fields replaced by ``--dotted.name value``. In a Comparison an override reaches every arm that has the field.
+    """The same experiment with fields replaced by ``--dotted.name value``. In a Comparison an override reaches every arm with the field.
 
     Raises BadRecipe for a field that does not exist and for a value of a wrong type.
     """

@@ -103,6 +103,7 @@ def _covariance(data: Tensor, kernel: int, edge: Tensor) -> tuple[Tensor, Tensor
         step = (step + step.mH) / 2
         factor, last = torch.linalg.cholesky(factor @ step @ factor.mH), factor
     # The coils are equal now, and their common level can be read where there is least signal.
+    assert noise is not None
     trailing = max(1, round(TRAILING * noise))
     level = values[:trailing].sum() / edge[:trailing].sum()
     return level * last @ last.mH, _mix(last, _low_rank(whitened, kernel, vectors[:, noise:]))

@@ -113,7 +113,7 @@ def _grid(axes: "Axes", grid: Sequence[Mapping[str, float]], chosen: Mapping[str
     lines: dict[tuple[float | None, ...], list[Mapping[str, float]]] = {}
     for point in sorted(grid, key=lambda p: p.get(along, 0.0)):
         lines.setdefault(tuple(point.get(name) for name in others), []).append(point)
-    for i, (values, points) in enumerate(sorted(lines.items(), key=lambda item: str(item[0]))):
+    for i, (values, points) in enumerate(sorted(lines.items(), key=lambda item: tuple(value or 0.0 for value in item[0]))):
         label = ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in zip(others, values, strict=True) if value is not None)
         alpha = 1.0 if len(lines) == 1 else 0.35 + 0.65 * i / (len(lines) - 1)
         xs, ys = [p.get(along, np.nan) for p in points], [p["score"] for p in points]

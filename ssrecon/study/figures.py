@@ -57,8 +57,6 @@ def gamma_against_hidden(run: RunFolder) -> "Figure | None":
 
     Spearman's rank correlation is taken in each training on its own, over the validations after the first step, and averaged over seeds.
     """
-    from matplotlib.ticker import MaxNLocator
-
     found = [(arm, pairs) for arm in run.networks if (pairs := validation_pairs(run, arm))]
     if not found:
         return None
@@ -74,7 +72,6 @@ def gamma_against_hidden(run: RunFolder) -> "Figure | None":
             axes.set(xlabel="held-out residual on Γ", xscale="log", yscale="log")
             axes.set_title(f"{arm.label}   ρ = {_signed(mean_rank_correlation(pairs))}", color=look[arm.name].colour)
             plain_log(axes, "xy")
-            axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
             quiet_grid(axes, "both")
         panels[0].set_ylabel("hidden error (NMSE)")
     return figure
@@ -182,15 +179,16 @@ def _marks() -> Sequence[tuple[Any, str]]:
 
 def plain_log(axes: "Axes", which: str = "y") -> None:
     """Numbers, not powers of ten, on a logarithmic axis that seldom spans two decades."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
     for name in which:
         axis = axes.xaxis if name == "x" else axes.yaxis
         low, high = sorted(axis.get_view_interval())
-        narrow = low > 0 and high / low < 12
-        axis.set_major_locator(
-            LogLocator(subs=(1, 2, 3, 5, 7) if high / max(low, 1e-300) < 4 else (1, 2, 5) if narrow else (1,), numticks=8)
-        )
+        span = high / low if low > 0 else float("inf")
+        if span < 5:
+            axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+        else:
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5) if span < 30 else (1,), numticks=8))
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
         axis.set_minor_formatter(NullFormatter())
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WIDTH = 11.0
-PERCENTILE = 99.5
+PERCENTILE = 99
 """The brightest shown: this percentile of the references in the middle of the object is white."""
 MAGNIFIED = 5
 """Error maps show this many times the absolute error in the images' own window."""
@@ -48,7 +48,7 @@ class Gallery:
         shown = images.reference if images.reference is not None else images.arms[arms[-1].name]
         crop = object_window(shown)
         # In the middle of the object: scalp and fat near the coils would otherwise decide what counts as bright.
-        middle = shown[:, *(slice(s.start + (s.stop - s.start) // 4, s.stop - (s.stop - s.start) // 4) for s in crop)]
+        middle = shown[:, *(slice(s.start + (s.stop - s.start) // 5, s.stop - (s.stop - s.start) // 5) for s in crop)]
         return Gallery(images, arms, shown, crop, float(np.percentile(middle, PERCENTILE)) or 1.0)
 
     def __len__(self) -> int:
@@ -70,8 +70,8 @@ class Gallery:
         """What a reader must know to read the images."""
         shown = "reference" if self.has_reference else "last method's image"
         sentences = [
-            f"Grey window 0 to {self.white:.3g}, the {PERCENTILE} % point of the {shown}s in the middle of the object, the same in all panels; "
-            "images are in each scan's own scaled units and are not fitted to one another.",
+            f"Grey window 0 to {self.white:.3g}, the {PERCENTILE} % point of the {shown}s in the middle of the object, the same in all "
+            "panels; images are in each scan's own scaled units and are not fitted to one another.",
             f"Images are cropped to the object; the zoom box lies where the {shown} has most detail in its middle, not chosen by hand.",
         ]
         if self.has_reference:

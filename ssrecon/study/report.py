@@ -185,8 +185,10 @@ class _Page:
 
     def _cost(self) -> str:
         updates = {seed.get("updates") for arm in self.run.networks for seed in arm.seeds.values()} - {None}
-        equal = "All networks had the same number of updates." if len(updates) == 1 else "The networks differ in their number of updates."
-        caption = f"{equal if updates else ''} Means over seeds; times were measured on the device named above."
+        caption = "Means over seeds; times were measured on the device named above."
+        if updates and len(self.run.networks) > 1:
+            equal = len(updates) == 1
+            caption += " All networks had the same number of updates." if equal else " The networks differ in their number of updates."
         return self._section("Cost", self._table(caption, tables.cost_table(self.run)))
 
     def _setup(self) -> str:

@@ -1,10 +1,12 @@
 """Noise that was put in is found again without a noise scan."""
 
+import h5py
 import pytest
 import torch
 
-from ssrecon.calibrate import estimated_covariance, whitening
+from ssrecon.calibrate import estimated_covariance, mix_coils, whitening
 from ssrecon.calibrate.region import crop
+from ssrecon.operators import Fourier
 from tests.calibrate.raw import mixing, raw_scan, white
 
 
@@ -54,6 +56,15 @@ def test_correlated_noise_is_whitened(coils):
     assert float(torch.linalg.matrix_norm(after - torch.eye(coils)) / coils**0.5) < 0.35
     raw = factor @ factor.mH
     assert float(torch.linalg.matrix_norm(raw / raw.diagonal().real.mean() - torch.eye(coils)) / coils**0.5) > 0.5
+
+
+def test_agrees_with_the_background_of_a_real_brain(test_data):
+    """Outside the head of a fully sampled image there is nothing but noise, which the estimate from 24 x 24 samples has not seen."""
+    with h5py.File(test_data / "brain" / "brain_f.h5") as file:
+        kspace = torch.from_numpy(file["kspace"][...].swapaxes(-1, -2))[:, None]
+    W = whitening(estimated_covariance(crop(kspace, (24, 24))[:, 0])).matrix
+    background = Fourier(2).adjoint(mix_coils(W, kspace))[..., :24, :24]
+    assert float(background.abs().square().mean().sqrt()) == pytest.approx(1, abs=0.15)
 
 
 def test_unknown_where_it_cannot_be_told():

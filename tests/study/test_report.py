@@ -140,12 +140,14 @@ def test_without_reference_nothing_is_claimed_about_images(tmp_path):
     folder = make_run(tmp_path / "run", subjects=1, seeds=1, reference=False)
     about = run_json(1, False)
     about["data"]["kind"] = "measured"
+    for recipe in about["recipe"]["arms"].values():
+        recipe["data"]["pattern"] = None
     (folder / "run.json").write_text(json.dumps(about))
     html, reader = read(write_report(folder))
     text = " ".join(reader.text)
     assert "There is no truth for these measurements" in text and "Measured data" in text
     assert "PSNR" not in headline(Scores(RunFolder.open(folder))) and "× error" not in text
-    assert "retrospective" not in text
+    assert "retrospective" not in text and "Sampled as acquired" in text
 
 
 @pytest.mark.parametrize("missing", ["metrics.csv", "images.npz", "arms", "all"])
@@ -203,6 +205,12 @@ def test_damaged_parts_are_errors_that_name_the_file_and_leave_the_old_report(tm
     with pytest.raises(BadInput, match=r"metrics.csv, line 8"):
         write_report(folder)
     assert (folder / "report.html").read_text() == "the old one"
+
+
+def test_the_order_of_arms_is_that_of_the_evaluation(tmp_path):
+    folder = make_run(tmp_path / "run")
+    (folder / "run.json").write_text(json.dumps(run_json(), sort_keys=True))
+    assert [arm.name for arm in RunFolder.open(folder).arms] == list(QUALITY)
 
 
 def test_arms_are_read_as_what_they_are(finished):
