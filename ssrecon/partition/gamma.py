@@ -88,7 +88,7 @@ class Gamma:
 def gamma_score(
     reconstruct: Callable[[CalibratedScan], Estimate], scan: CalibratedScan, gamma: Bool[Tensor, "batch frames 1 *k"]
 ) -> tuple[Float[Tensor, " batch"], Estimate]:
-    r"""Reconstruct from :math:`\Omega\setminus\Gamma`, compare with what was measured on :math:`\Gamma`; one value a scan, and the estimate.
+    r"""Reconstruct from :math:`\Omega\setminus\Gamma`, compare with the measurement on :math:`\Gamma`; one value a scan, and the estimate.
 
     The mean over :math:`\Gamma` and coils of :math:`|y - E x|^2 / \sigma^2`, whose floor is 1; relative to :math:`|y|^2` where the noise is
     unknown (`metrics.heldout_residual`).

@@ -46,7 +46,7 @@ def tuning_grids(run: RunFolder) -> "Figure | None":
         for axes, (arm, grid) in zip(np.ravel(figure.subplots(1, len(found), squeeze=False)), found, strict=True):
             record = run.section("baselines")[arm.name]
             _grid(axes, grid, record.get("chosen") or {}, look[arm.name].colour)
-            axes.set(ylabel=str(record.get("tuned_by") or "score"))
+            axes.set(ylabel=str(record.get("tuned_by") or "score").split(",")[0])
             axes.set_title(arm.label, color=look[arm.name].colour)
             quiet_grid(axes)
     return figure
