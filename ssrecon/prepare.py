@@ -149,12 +149,17 @@ def _claim(out: Path, jobs: list[_Job]) -> list[_Job]:
 
 
 def _attempt(job: _Job) -> SsreconError | None:
+    # One thread: with another number of them sums are added in another order, and the bytes would depend on the number of workers.
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     try:
         job.run()
     except SsreconError as error:
         return error
     except (OSError, RuntimeError, ValueError) as error:
         return BadInput(job.volume_id, found=f"{type(error).__name__}: {error}", expected="a volume that can be read and calibrated")
+    finally:
+        torch.set_num_threads(threads)
     return None
 
 
@@ -165,7 +170,7 @@ def _results(jobs: list[_Job], workers: int) -> Iterator[Iterator[tuple[_Job, Ss
         yield ((job, _attempt(job)) for job in jobs)
         return
     # Spawned, not forked: a forked child of a process whose torch has started threads can wait for ever.
-    pool = ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,))
+    pool = ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn"))
     try:
         futures: dict[Future[SsreconError | None], _Job] = {pool.submit(_attempt, job): job for job in jobs}
         yield ((futures[future], future.result()) for future in as_completed(futures))

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,7 @@ def finish(process, out):
 
 
 def checkpoints(out):
-    return {path.name: path.read_bytes() for path in (out / "checkpoints").iterdir()}
+    return {path.name: sha256(path.read_bytes()).hexdigest() for path in (out / "checkpoints").iterdir()}
 
 
 def rows(out):

@@ -37,7 +37,8 @@ def test_losses_fall_and_the_best_by_gamma_is_kept(store, tmp_path):
 def test_two_runs_end_with_the_same_bytes(store, tmp_path):
     for name in "ab":
         run(RECIPE, store, tmp_path / name)
-    assert (tmp_path / "a/checkpoints/last.safetensors").read_bytes() == (tmp_path / "b/checkpoints/last.safetensors").read_bytes()
+    same = (tmp_path / "a/checkpoints/last.safetensors").read_bytes() == (tmp_path / "b/checkpoints/last.safetensors").read_bytes()
+    assert same
 
 
 def test_a_self_supervised_run_needs_no_reference_anywhere(store, tmp_path):
