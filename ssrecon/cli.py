@@ -123,7 +123,7 @@ def _prepare(options: argparse.Namespace, rest: list[str]) -> int:
     calibrator = Calibrator(maps=options.maps, coils=options.coils)
     result = prepare(archive, options.out, calibrator, workers=options.workers)
     print(f"{options.out}: {len(result.headers)} scans are ready to train on")
-    return 0
+    return 1 if result.skipped else 0
 
 
 def _run(options: argparse.Namespace, rest: list[str]) -> None:

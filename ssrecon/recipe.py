@@ -18,6 +18,20 @@ from ssrecon.partition import Gamma
 from ssrecon.undersampling import Pattern
 
 
+class Described:
+    """What is written down of an experiment."""
+
+    @cached_property
+    def hash(self) -> str:
+        """Covers what changes a result; not the device, the output folder, or where files lie."""
+        return digest(self.description)
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """JSON that `ssrecon.description.rebuild` makes the same object of."""
+        return describe(self)
+
+
 @dataclass(frozen=True)
 class Data:
     """Where scans come from and what is done to them before training."""
@@ -65,7 +79,7 @@ class Training:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(Described):
     """One training: what on, of what, how. Its hash covers what changes a result."""
 
     data: Data
@@ -79,14 +93,6 @@ class Recipe:
 
     def __post_init__(self) -> None:
         check_types(self, "recipe")
-
-    @cached_property
-    def hash(self) -> str:
-        return digest(self.description)
-
-    @property
-    def description(self) -> dict[str, Any]:
-        return describe(self)
 
 
 @dataclass(frozen=True)
@@ -117,7 +123,7 @@ class Margins:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(Described):
     """Arms side by side on the same scans: made from one recipe by `dataclasses.replace`, so that they differ in nothing else.
 
     Every arm is trained once a seed (the seed replaces the recipe's own). All arms share data, splits and the number of updates unless a
@@ -148,11 +154,3 @@ class Comparison:
     @property
     def data(self) -> Data:
         return next(iter(self.arms.values())).data
-
-    @cached_property
-    def hash(self) -> str:
-        return digest(self.description)
-
-    @property
-    def description(self) -> dict[str, Any]:
-        return describe(self)
