@@ -25,6 +25,8 @@ def load_recipe(path: Path | str) -> Experiment:
     sys.path.insert(0, str(path.resolve().parent))
     try:
         names = runpy.run_path(str(path), run_name="recipe")
+    except (TypeError, NameError, AttributeError, SyntaxError, ImportError) as error:
+        raise BadRecipe(path, found=f"{type(error).__name__}: {error}", expected="a Python file that builds a recipe") from error
     finally:
         sys.path.pop(0)
     built = [names[name] for name in ("comparison", "recipe") if isinstance(names.get(name), (Recipe, Comparison))]
@@ -59,19 +61,26 @@ def _apply(recipe: Recipe, arguments: list[str]) -> tuple[Recipe, list[str]]:
     rest: list[str] = []
     own: list[str] = []
     target = rest
-    for argument in arguments:
+    for argument in (part for text in arguments for part in _split(text)):
         if argument.startswith("--"):
             target = own if argument.startswith("--data.source") else rest
         target.append("--" + argument.removeprefix("--data.source.") if argument.startswith("--data.source.") else argument)
     if "--data.source" in own:
         place = own.index("--data.source")
-        source = own[place + 1] if len(own) > place + 1 else ""
+        if len(own) <= place + 1 or not own[place + 1] or own[place + 1].startswith("--"):
+            raise BadRecipe("override --data.source", found="no value", expected="a file, a folder or a prepared store")
+        source = own[place + 1]
         del own[place : place + 2]
     unknown_own: list[str] = own
     if own and is_dataclass(source):
         source, unknown_own = _typed(source, own)
     changed, unknown = _typed(replace(recipe, data=replace(recipe.data, source=source)), rest)
     return changed, unknown + unknown_own
+
+
+def _split(text: str) -> list[str]:
+    """``--data.source=PATH`` is two arguments; other fields are left to the parser."""
+    return text.split("=", 1) if text.startswith("--data.source") else [text]
 
 
 def _typed(value: R, arguments: list[str]) -> tuple[R, list[str]]:

@@ -198,6 +198,11 @@ def _data_fingerprint(archive: Archive, volume_id: str) -> str | None:
 
 def _link(source: Path, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
+    for target in sorted(out.glob("*.h5")):
+        # An interrupted call left a part of this very store; anything else is another archive's, and would be mixed into the run.
+        known, expected = read_provenance(target), read_provenance(source / target.name)
+        if known is None or known != expected:
+            raise OutputInUse(target, found="a volume of another store", expected=f"the volumes of {source}; choose another output folder")
     for path in sorted(source.glob("*.h5")):
         target = out / path.name
         if target.exists():

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ssrecon.archive.splits import Assignment
+from ssrecon.archive.splits import Assignment, spread
 from ssrecon.checkpoint import Checkpoint, load_optimizer, optimizer_tensors, read_checkpoint, save_checkpoint
 from ssrecon.description import describe, rebuild
 from ssrecon.distributed import Process
@@ -84,6 +84,9 @@ class Trainer:
     def __init__(self, recipe: Recipe, store: Store, assignment: Assignment, folder: Path, process: Process | None = None):
         self.recipe, self.store, self.assignment, self.folder = recipe, store, assignment, Path(folder)
         self.process = process or Process()
+        if recipe.objective.needs_reference and (bare := [scan_id for scan_id in assignment.train if not store.has_reference(scan_id)]):
+            found = f"no fully sampled reference in {len(bare)} of {len(assignment.train)} training scans"
+            raise BadInput(bare[0], found=found, expected=f"references, which {type(recipe.objective).__name__} trains on")
         self.network = recipe.network.build(recipe.seed).to(self.process.device)
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=recipe.training.learning_rate)
         self.state = _State()
@@ -179,10 +182,7 @@ class Trainer:
         return training.final_learning_rate + fraction * (training.learning_rate - training.final_learning_rate)
 
     def _validation_scans(self) -> list[Prepared]:
-        ids = list(self.assignment.validation)
-        limit = self.recipe.training.validation_scans
-        if limit is not None and limit < len(ids):
-            ids = [ids[i * len(ids) // limit] for i in range(limit)]
+        ids = spread(self.assignment.validation, self.recipe.training.validation_scans)
         return [self.store.load(scan_id, reference=True) for scan_id in ids]
 
     def without_gamma(self, scans: Sequence[Prepared]) -> list[Prepared]:

@@ -8,12 +8,15 @@ import pytest
 
 from ssrecon.archive.phantom import PhantomArchive, T1Weighted
 from ssrecon.archive.splits import BySubject
+from ssrecon.calibrate import Calibrator
 from ssrecon.description import describe, rebuild
-from ssrecon.errors import BadRecipe, OutputInUse
+from ssrecon.errors import BadInput, BadRecipe, OutputInUse
 from ssrecon.objectives import SSDU, MultiMaskSSDU
 from ssrecon.overrides import load_recipe, override
+from ssrecon.prepare import prepare
 from ssrecon.recipe import Comparison, Recipe
 from ssrecon.simulate import simulate
+from ssrecon.store import Store
 from ssrecon.study.comparison import run
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.py"))
@@ -125,6 +128,45 @@ def test_a_folder_with_other_things_is_left_alone(small, tmp_path):
     with pytest.raises(OutputInUse, match="found files that are not a run of ssrecon; expected an empty folder"):
         run(small, tmp_path)
     assert (tmp_path / "thesis.tex").read_text() == "precious"
+
+
+def test_another_archive_is_never_mixed_into_a_run(tmp_path):
+    """Where data lie is not part of the hash, so the same recipe may come with other data to the same folder."""
+    for seed in (0, 1):
+        archive = PhantomArchive(subjects=3, slices=1, matrix=(48, 48), coils=4, seed=seed)
+        prepare(archive, tmp_path / f"store{seed}", Calibrator())
+    recipe = load_recipe(next(path for path in RECIPES if path.stem == "own_archive"))
+    small = override(recipe, ["--training.steps", "1", "--network.unrolls", "1", "--network.denoiser.blocks", "1"])
+    small = replace(small, baselines={})
+    first = override(small, ["--data.source", str(tmp_path / "store0")])
+    run(first, tmp_path / "out")
+    before = Store(tmp_path / "out/store").fingerprint()
+    run(first, tmp_path / "out", resume=True)
+    with pytest.raises(OutputInUse, match="found a volume of another store"):
+        run(override(small, ["--data.source", str(tmp_path / "store1")]), tmp_path / "out", resume=True)
+    assert Store(tmp_path / "out/store").fingerprint() == before
+
+
+def test_supervised_training_without_references_is_refused_before_it_starts(tmp_path):
+    prepare(PhantomArchive(subjects=3, slices=1, matrix=(48, 48), coils=4), tmp_path / "store", Calibrator())
+    recipe = load_recipe(QUICKSTART).arms["supervised"]
+    recipe = replace(recipe, data=replace(recipe.data, source=str(tmp_path / "store"), pattern=None, split=BySubject(1, 1)))
+    with pytest.raises(BadInput, match="found no fully sampled reference in 1 of 1 training scans; expected references"):
+        run(recipe, tmp_path / "out")
+
+
+@pytest.mark.parametrize("text", ["from ssrecon import Recipe\nrecipe = Recipe(nosuch=3)\n", "recipe = (\n", "import nosuchmodule\n"])
+def test_a_recipe_that_does_not_run_is_named(tmp_path, text):
+    path = tmp_path / "mine.py"
+    path.write_text(text)
+    with pytest.raises(BadRecipe, match="mine.py: found (TypeError: .*nosuch|SyntaxError|ModuleNotFoundError)"):
+        load_recipe(path)
+
+
+@pytest.mark.parametrize("arguments", [["--data.source"], ["--data.source", "--training.steps", "3"], ["--data.source="]])
+def test_a_source_without_a_value_is_not_the_current_folder(arguments):
+    with pytest.raises(BadRecipe, match="override --data.source: found no value"):
+        override(load_recipe(QUICKSTART), arguments)
 
 
 def test_an_unfinished_run_wants_resume(small, tmp_path):

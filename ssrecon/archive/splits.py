@@ -18,6 +18,13 @@ class Assignment:
     test: tuple[str, ...]
 
 
+def spread(ids: Sequence[str], most: int | None) -> tuple[str, ...]:
+    """At most so many of them, evenly spread, so that not all come from one end of one volume."""
+    if most is None or most >= len(ids):
+        return tuple(ids)
+    return tuple(ids[(2 * i + 1) * len(ids) // (2 * most)] for i in range(most))
+
+
 class Split(ABC):
     """How an archive is divided."""
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ssrecon.archive.splits import Assignment
+from ssrecon.archive.splits import Assignment, spread
 from ssrecon.baselines import Baseline
 from ssrecon.baselines.tuning import HeldOutResidual, reference_nmse, tune
 from ssrecon.description import describe
@@ -24,6 +24,8 @@ from ssrecon.study.report import write_report
 from ssrecon.train import Trained, Trainer, load_checkpoint
 
 Say = Callable[[str], None]
+TUNING_SCANS = 4
+"""Baselines are tuned on at most so many validation scans, evenly spread."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,8 @@ def _claim(this: Run, resume: bool) -> None:
     elif this.folder.exists() and any(this.folder.iterdir()):
         raise OutputInUse(this.folder, found="files that are not a run of ssrecon", expected="an empty folder; choose another with --out")
     else:
-        _write_json(record, {"title": this.comparison.title, "hash": this.comparison.hash})
+        # Before anything is trained: the margins of non-inferiority are on record.
+        _write_json(record, {"title": this.comparison.title, "hash": this.comparison.hash, "recipe": this.comparison.description})
 
 
 def _about(this: Run, store: Store) -> dict[str, Any]:
@@ -128,7 +131,7 @@ def _train_arms(this: Run, store: Store, assignment: Assignment) -> tuple[dict[s
 
 
 def _tune_baselines(this: Run, store: Store, assignment: Assignment) -> dict[str, tuple[Baseline, dict[str, Any]]]:
-    scans = [store.load(scan_id, reference=True) for scan_id in assignment.validation[:4]]
+    scans = [store.load(scan_id, reference=True) for scan_id in spread(assignment.validation, TUNING_SCANS)]
     referenced = all(prepared.reference is not None for prepared in scans)
     gamma = next(iter(this.comparison.arms.values())).validation if this.comparison.arms else None
     tuned: dict[str, tuple[Baseline, dict[str, Any]]] = {}
