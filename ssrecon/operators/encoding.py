@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Complex
 from torch import Tensor
 
-from ssrecon.operators.fourier import Fourier
+from ssrecon.operators.fourier import Fourier, alternating
 from ssrecon.operators.linear import LinearOperator
 from ssrecon.operators.mask import Mask
 from ssrecon.operators.sensitivity import Sensitivity
@@ -26,15 +26,32 @@ class Sense(LinearOperator):
     mask: Bool[Tensor, "batch frames 1 *k"]
     csm: Complex[Tensor, "batch maps coils *x"]
 
-    @property
-    def _steps(self) -> LinearOperator:
-        return Mask(self.mask) @ Fourier(self.csm.ndim - 3) @ Sensitivity(self.csm)
-
     def __call__(self, x: Complex[Tensor, "batch frames maps *x"]) -> Complex[Tensor, "batch frames coils *k"]:
-        return self._steps(x)
+        if self._signs is None:
+            return self._steps(x)
+        of_image, of_kspace = self._signs
+        spectrum = torch.fft.fftn(Sensitivity(self.csm)(x * of_image), dim=self._axes, norm="ortho")
+        return torch.where(self.mask, spectrum, 0).mul_(of_kspace)
 
     def adjoint(self, y: Complex[Tensor, "batch frames coils *k"]) -> Complex[Tensor, "batch frames maps *x"]:
-        return self._steps.adjoint(y)
+        if self._signs is None:
+            return self._steps.adjoint(y)
+        of_image, of_kspace = self._signs
+        coil_images = torch.fft.ifftn(torch.where(self.mask, y, 0).mul_(of_kspace), dim=self._axes, norm="ortho")
+        return Sensitivity(self.csm).adjoint(coil_images) * of_image
+
+    @property
+    def _steps(self) -> LinearOperator:
+        return Mask(self.mask) @ Fourier(len(self._axes)) @ Sensitivity(self.csm)
+
+    @property
+    def _axes(self) -> tuple[int, ...]:
+        return tuple(range(3 - self.csm.ndim, 0))
+
+    @cached_property
+    def _signs(self) -> tuple[Tensor, Tensor] | None:
+        """On even sides these do what shifts would: no coil image is moved about, and the image's signs meet one image, not every coil's."""
+        return alternating(tuple(self.csm.shape[3:]), self.csm.dtype, self.csm.device)
 
     def gram(self, x: Complex[Tensor, "batch frames maps *x"]) -> Complex[Tensor, "batch frames maps *x"]:
         r""":math:`E^H E x = S^H F^H M F S x`, differentiable in x and csm, keeping no coil images for the backward pass."""

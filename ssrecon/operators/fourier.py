@@ -1,6 +1,8 @@
 """The centred orthonormal discrete Fourier transform."""
 
+import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from jaxtyping import Complex
@@ -29,3 +31,19 @@ class Fourier(LinearOperator):
 
     def gram(self, x: Complex[Tensor, "*batch_x"]) -> Complex[Tensor, "*batch_x"]:
         return x
+
+
+@lru_cache(maxsize=64)
+def alternating(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor] | None:
+    r"""The signs (s, t) for which ``t * fftn(s * x)`` is the centred transform of x; None where a side is odd and signs will not do.
+
+    With N even and c = N/2, :math:`e^{-2\pi i (k-c)(n-c)/N} = (-1)^{N/2}\,(-1)^k\, e^{-2\pi i kn/N}\,(-1)^n`. The signs are of the type of
+    the data: a product of mixed types is converted on the way, at length.
+    """
+    if any(n % 2 for n in shape):
+        return None
+    total = torch.zeros(shape, dtype=torch.int64, device=device)
+    for axis, n in enumerate(shape):
+        total += torch.arange(n, device=device).reshape(-1, *(1,) * (len(shape) - axis - 1))
+    signs = (1 - 2 * (total % 2)).to(dtype)
+    return signs, signs * math.prod((-1) ** (n // 2) for n in shape)
