@@ -15,7 +15,7 @@ from ssrecon.draw import Draw
 from ssrecon.errors import BadInput
 from ssrecon.files import whole_file
 from ssrecon.metrics import heldout_residual, score_volume
-from ssrecon.operators import encoding
+from ssrecon.operators import Fourier, coil_combined, encoding
 from ssrecon.partition import Gamma, gamma_score
 from ssrecon.progress import track
 from ssrecon.scan import CalibratedScan, Estimate, Header, Prepared
@@ -25,8 +25,8 @@ COLUMNS = ("arm", "seed", "selection", "subject", "volume", "scan", "metric", "c
 BANDS = 16
 """Radial bands of k-space, of equal width, from the centre to the edge of the shortest axis; the corners belong to the last."""
 
-SUFFIXES = {"measured": "", "noiseless": ", reference=noiseless"}
-"""What is added to the name of a convention: nothing for the reference that was measured."""
+SUFFIXES = {"measured": "", "rss": ", reference=rss", "noiseless": ", reference=noiseless"}
+"""What is added to the name of a convention: nothing for the coil-combined image of the measured reference."""
 
 Row = dict[str, str | float]
 
@@ -59,11 +59,13 @@ def evaluate(
 ) -> list[Row]:
     r"""Reconstruct every scan with every arm, one at a time, and write ``metrics.csv`` and ``images.npz`` into `out`, each whole or not.
 
-    Magnitudes are scored against :math:`|E^H y|` of the fully sampled scan and, where a simulation has it, against the noiseless image (the
-    convention then ends in ``, reference=noiseless``), per slice and per volume (then `scan` is empty). Without any reference there is the
-    residual :math:`|y - E x|^2` in units of the noise (relative to the data where that is unknown): over what was acquired, where less
-    than 1 is over-fitting and not quality; over what was withheld, where there is a reference; and, where `gamma` is given, over samples
-    that this arm was not given, for which it reconstructs a second time.
+    Magnitudes, cut to the header's reconstruction matrix, are scored per slice and per volume (then `scan` is empty) against
+    :math:`|E^H y|` of the fully sampled scan; against the root sum of squares of its (whitened) coil images, noise and all (the convention
+    then ends in ``, reference=rss``); and, where a simulation has it, against the noiseless image (``, reference=noiseless``).
+
+    Without any reference there is the residual :math:`|y - E x|^2` in units of the noise (relative to the data where that is unknown): over
+    what was acquired, where less than 1 is over-fitting and not quality; over what was withheld, where there is a reference; and, where
+    `gamma` is given, over samples that this arm was not given, for which it reconstructs a second time.
 
     `images.npz` holds `figure_scans` scans, evenly spread; of an arm with several seeds or selections the first. Raises BadInput for no
     arms or scans.
@@ -83,7 +85,7 @@ def evaluate(
                 picture = _Picture(prepared) if scan_id in shown else None
                 for arm in arms:
                     estimate = arm.reconstruct(prepared.scan)
-                    volume.add(arm, estimate)
+                    volume.add(arm, prepared, estimate)
                     rows += residual_rows(arm, prepared, estimate, gamma, draw)
                     if picture is not None:
                         picture.add(arm.name, prepared, estimate)
@@ -155,11 +157,6 @@ def _centre(images: Float[np.ndarray, "n y x"], size: tuple[int, ...]) -> Float[
     return images[:, first[0] : first[0] + size[0], first[1] : first[1] + size[1]]
 
 
-def reference_image(reference: CalibratedScan) -> Float[Tensor, "1 frames *x"]:
-    """The magnitude of the coil-combined image of the fully sampled scan, :math:`|E^H y|`."""
-    return torch.linalg.vector_norm(encoding(reference).adjoint(reference.kspace), dim=2)
-
-
 def residual_rows(arm: Arm, prepared: Prepared, estimate: Estimate, gamma: Gamma | None, draw: Draw) -> list[Row]:
     """The scores that need no reference image."""
     scan = prepared.scan if estimate.csm is None else replace(prepared.scan, csm=estimate.csm)
@@ -191,15 +188,21 @@ class _Volume:
         """The next scan; then comes `add`, once an arm."""
         scan = prepared.scan
         self.header = scan.headers[0]
-        slices = math.prod((scan.kspace.shape[1], *scan.kspace.shape[3:-2]))
+        shown = scan.headers[0].shown(scan.kspace[:, :, 0], scan.dims)
+        slices = math.prod(shown.shape[1:-2])
         self.labels += [scan.ids[0]] if slices == 1 else [f"{scan.ids[0]}#{index}" for index in range(slices)]
         if prepared.reference is not None:
-            self.references.setdefault("measured", []).append(_stacked(reference_image(prepared.reference)))
+            coil_images = Fourier(scan.dims).adjoint(prepared.reference.kspace)
+            self._keep("measured", prepared, Estimate(coil_combined(prepared.reference)).magnitude)
+            self._keep("rss", prepared, torch.linalg.vector_norm(coil_images, dim=2))
         if prepared.truth is not None:
-            self.references.setdefault("noiseless", []).append(_stacked(torch.linalg.vector_norm(prepared.truth, dim=2)))
+            self._keep("noiseless", prepared, Estimate(prepared.truth).magnitude)
 
-    def add(self, arm: Arm, estimate: Estimate) -> None:
-        self.images.setdefault(id(arm), (arm, []))[1].append(_stacked(estimate.magnitude))
+    def _keep(self, kind: str, prepared: Prepared, magnitude: Tensor) -> None:
+        self.references.setdefault(kind, []).append(_stacked(prepared, magnitude))
+
+    def add(self, arm: Arm, prepared: Prepared, estimate: Estimate) -> None:
+        self.images.setdefault(id(arm), (arm, []))[1].append(_stacked(prepared, estimate.magnitude))
 
     def rows(self) -> Iterator[Row]:
         if self.header is None:
@@ -214,7 +217,8 @@ class _Volume:
                     yield _row(arm.labels, self.header, scan_id, score.metric, score.convention + SUFFIXES[kind], score.value)
 
 
-def _stacked(magnitude: Float[Tensor, "1 frames *x"]) -> Float[np.ndarray, "n y x"]:
+def _stacked(prepared: Prepared, magnitude: Float[Tensor, "1 frames *x"]) -> Float[np.ndarray, "n y x"]:
+    magnitude = prepared.scan.headers[0].shown(magnitude, prepared.scan.dims)
     return magnitude.reshape(-1, *magnitude.shape[-2:]).float().cpu().numpy()
 
 
@@ -249,14 +253,14 @@ class _Picture:
         self.scan_id = prepared.scan.ids[0]
         mask = prepared.scan.mask[0, 0, 0]
         self.mask = _middle(mask).cpu().numpy()
-        image = prepared.truth if prepared.reference is None else encoding(prepared.reference).adjoint(prepared.reference.kspace)
-        self.reference = None if image is None else _shown(torch.linalg.vector_norm(image, dim=2))
+        image = prepared.truth if prepared.reference is None else coil_combined(prepared.reference)
+        self.reference = None if image is None else _shown(prepared, Estimate(image))
         self.arms: dict[str, np.ndarray] = {}
         self.residuals: dict[str, np.ndarray] = {}
 
     def add(self, name: str, prepared: Prepared, estimate: Estimate) -> None:
         if name not in self.arms:
-            self.arms[name] = _shown(estimate.magnitude)
+            self.arms[name] = _shown(prepared, estimate)
             self.residuals[name] = radial_residual(prepared, estimate)
 
 
@@ -278,7 +282,8 @@ def _bands(shape: tuple[int, ...]) -> Tensor:
     return (radius * BANDS).long().clamp_max(BANDS - 1)
 
 
-def _shown(magnitude: Float[Tensor, "1 frames *x"]) -> Float[np.ndarray, "y x"]:
+def _shown(prepared: Prepared, estimate: Estimate) -> Float[np.ndarray, "y x"]:
+    magnitude = prepared.scan.headers[0].shown(estimate.magnitude, prepared.scan.dims)
     return _middle(magnitude[0, 0]).float().cpu().numpy()
 
 
@@ -287,22 +292,22 @@ def _middle(x: Float[Tensor, "*x"] | Bool[Tensor, "*x"]) -> Tensor:
 
 
 def _write_images(path: Path, pictures: Sequence[_Picture]) -> None:
-    shape = tuple(max(p.mask.shape[axis] for p in pictures) for axis in (0, 1)) if pictures else (0, 0)
     arrays: dict[str, np.ndarray] = {
         "scan_ids": np.array([p.scan_id for p in pictures], dtype=str),
-        "mask": _stack([p.mask for p in pictures], shape),
+        "mask": _stack([p.mask for p in pictures]),
     }
     if pictures and all(p.reference is not None for p in pictures):
-        arrays["reference"] = _stack([p.reference for p in pictures if p.reference is not None], shape)
+        arrays["reference"] = _stack([p.reference for p in pictures if p.reference is not None])
     for name in pictures[0].arms if pictures else ():
-        arrays[f"arm/{name}"] = _stack([p.arms[name] for p in pictures], shape)
+        arrays[f"arm/{name}"] = _stack([p.arms[name] for p in pictures])
         arrays[f"kspace_residual/{name}"] = np.stack([p.residuals[name] for p in pictures])
     with whole_file(path) as partial, open(partial, "wb") as file:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
 
-def _stack(images: Sequence[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
+def _stack(images: Sequence[np.ndarray]) -> np.ndarray:
     """Images of different sizes get a border of zeros, for showing them side by side; scores are taken before."""
+    shape = tuple(max((image.shape[axis] for image in images), default=0) for axis in (0, 1))
     padded = []
     for image in images:
         before = [(n - m) // 2 for n, m in zip(shape, image.shape, strict=True)]

@@ -24,23 +24,23 @@ class Step:
 class Schedule:
     """The sequence of updates: a pure function of the scans, the batch size and the seed, so that a training resumes anywhere.
 
-    A pass goes through all scans once, in batches of scans of one shape (matrix, coils, maps), shuffled; the last batch of a shape may be
-    incomplete.
+    A pass goes through all scans once, in batches of scans of one kind (matrix, coils, maps, noise level known or not), shuffled; the last
+    batch of a kind may be incomplete.
     """
 
-    shapes: tuple[tuple[str, tuple[int, ...]], ...]
+    kinds: tuple[tuple[str, tuple[int, ...]], ...]
     batch_size: int
     seed: int
 
     @staticmethod
     def of(store: Store, ids: Sequence[str], batch_size: int, seed: int) -> "Schedule":
-        return Schedule(tuple((scan_id, tuple(store.shape(scan_id))) for scan_id in sorted(ids)), batch_size, seed)
+        return Schedule(tuple((scan_id, (*store.shape(scan_id), store.noise_known(scan_id))) for scan_id in sorted(ids)), batch_size, seed)
 
     def epoch(self, number: int) -> list[tuple[str, ...]]:
         draw = Draw(self.seed, number).generator("order")
         batches = []
-        for shape in sorted({shape for _, shape in self.shapes}):
-            ids = [scan_id for scan_id, own in self.shapes if own == shape]
+        for kind in sorted({kind for _, kind in self.kinds}):
+            ids = [scan_id for scan_id, own in self.kinds if own == kind]
             draw.shuffle(ids)
             batches += [tuple(ids[i : i + self.batch_size]) for i in range(0, len(ids), self.batch_size)]
         return [batches[i] for i in draw.permutation(len(batches))]

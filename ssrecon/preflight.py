@@ -75,7 +75,7 @@ def preflight(trainer: Trainer) -> Preflight:
     batch_bytes = sum(v.element_size() * v.numel() for p in scans for v in (p.scan.kspace, p.scan.csm)) * 3
     trainer.network.load_state_dict(weights)
     trainer.optimizer.state.clear()
-    shapes = Counter(_shape_text(shape) for _, shape in schedule.shapes)
+    shapes = Counter(_shape_text(trainer.store.shape(scan_id)) for scan_id, _ in schedule.kinds)
     return Preflight(
         scans=(len(trainer.assignment.train), len(trainer.assignment.validation), len(trainer.assignment.test)),
         shapes=dict(shapes),

@@ -109,11 +109,6 @@ def data_fingerprint(files: Iterable[Path | str]) -> str:
     return _combined(_file_digest(Path(file)) for file in files)
 
 
-def text_fingerprint(parts: Iterable[str]) -> str:
-    """The same for data that is made and not read: a hash of the descriptions it is made from; their order does not matter."""
-    return _combined(blake2b(part.encode(), digest_size=16).digest() for part in parts)
-
-
 def _combined(digests: Iterable[bytes]) -> str:
     return blake2b(b"".join(sorted(digests)), digest_size=8).hexdigest()
 

@@ -140,18 +140,9 @@ def own_units(
 def _as_fastmri(image: Tensor, scan: CalibratedScan) -> np.ndarray:
     """`(..., *x)`, readout last, to fastMRI's readout second to last, cropped as its targets are; axes of a single frame or map go."""
     dims = scan.dims
-    for axis, size in enumerate(_recon_matrix(scan.headers[0], dims), start=image.ndim - dims):
-        if size < image.shape[axis]:
-            image = image.narrow(axis, (image.shape[axis] - size) // 2, size)
+    image = scan.headers[0].shown(image, dims)
     kept = [n for n in image.shape[: image.ndim - dims] if n > 1]
     return image.reshape(*kept, *image.shape[image.ndim - dims :]).mT.cpu().numpy()
-
-
-def _recon_matrix(header: Header, dims: int) -> tuple[int, ...]:
-    """Of the axes that the image has: a header may tell of a partition axis that a slice has not got, or of a hybrid slice's readout."""
-    if len(header.recon_matrix) < dims:
-        return ()
-    return header.recon_matrix[-dims:] if header.readout else header.recon_matrix[:dims]
 
 
 def _joined(volume_id: str, images: Sequence[np.ndarray]) -> np.ndarray | None:

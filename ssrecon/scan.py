@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Complex, Float
+from jaxtyping import Bool, Complex, Float, Shaped
 from torch import Tensor
 
 
@@ -51,6 +51,15 @@ class Header:
     notes: Mapping[str, str] = field(default_factory=dict)
     """What a reader found worth telling: warnings, derived values."""
 
+    def shown(self, image: Shaped[Tensor, "*axes"], dims: int) -> Shaped[Tensor, "*shown"]:
+        """The last `dims` axes cut about their centre to the reconstruction matrix, as scanners and fastMRI's targets do; never padded."""
+        # A header may tell of a partition axis that a slice has not got, or of a hybrid slice's readout.
+        sides = self.recon_matrix[-dims:] if self.readout else self.recon_matrix[:dims]
+        for axis, size in enumerate(sides if len(sides) == dims else (), start=image.ndim - dims):
+            if size < image.shape[axis]:
+                image = image.narrow(axis, (image.shape[axis] - size) // 2, size)
+        return image
+
 
 @dataclass(frozen=True)
 class Calibration:
@@ -77,6 +86,8 @@ class Scan:
     """Sensitivity maps that the user brought; then none are estimated."""
     reference: Complex[Tensor, "1 frames coils *k"] | None = None
     """The fully sampled k-space that this scan was undersampled from, where there is one."""
+    reference_mask: Bool[Tensor, "1 frames 1 *k"] | None = None
+    """What of `reference` was acquired; None: all but the padding. The full scan may have partial Fourier too."""
     truth: Complex[Tensor, "1 frames coils *k"] | None = None
     """The same without noise: only simulations have it."""
 

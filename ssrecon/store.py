@@ -213,6 +213,10 @@ class Store:
         """``(frames, coils, maps, *k)`` without reading samples: scans are batched where it agrees."""
         return self._entry(scan_id).shape
 
+    def noise_known(self, scan_id: str) -> bool:
+        """Whether a scan has a noise level; scans with and without one do not share a batch."""
+        return self._entry(scan_id).noise_source != "unknown"
+
     def provenance(self, scan_id: str) -> dict[str, Any]:
         """What was written beside the volume of a scan: how it was made, and from what."""
         return dict(self._provenance[self._entry(scan_id).file])

@@ -1,16 +1,18 @@
 """Validation without truth: how well a network predicts acquired samples that nothing has seen."""
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from ssrecon.draw import Draw
+from ssrecon.metrics import nmse
 from ssrecon.objectives.base import Network, Objective
-from ssrecon.operators import encoding
+from ssrecon.operators import coil_combined
 from ssrecon.partition import gamma_score
-from ssrecon.scan import CalibratedScan, Prepared
+from ssrecon.scan import CalibratedScan, Estimate, Prepared
 
 
 @dataclass(frozen=True)
@@ -18,7 +20,7 @@ class Score:
     """One validation: means over the scans."""
 
     gamma: float
-    """Held-out residual in units of the noise variance (its floor is 1), or relative to the data where the noise is unknown."""
+    """Held-out residual in units of the noise variance (its floor is 1), or relative to the data where the noise of any scan is unknown."""
     hidden_nmse: float | None
     """NMSE against the reference, where every validation scan has one: for reports, and for the selection rule that is allowed to see
     it.
@@ -39,14 +41,14 @@ def validate(
     The score of an unchanged network is bit-identical, because Gamma and every other draw are fixed for the whole training.
     """
     fixed = draw.at(0)
+    # One unit for all: a mean of noise units and relative residuals would be a mean of nothing.
+    known = all(prepared.scan.noise_std is not None for prepared in scans)
     scores, errors = [], []
     for prepared in scans:
-        scan = prepared.scan.to(device)
+        scan = prepared.scan.to(device) if known else replace(prepared.scan.to(device), noise_std=None)
         value, estimate = gamma_score(lambda s: objective.reconstruct(network, s, fixed), scan, hold_out(scan))
         scores.append(value.double().mean().item())
-        if prepared.reference is not None:
-            reference = prepared.reference.to(device)
-            truth = torch.linalg.vector_norm(encoding(reference).adjoint(reference.kspace), dim=2)
-            errors.append(((estimate.magnitude - truth).double().square().sum() / truth.double().square().sum()).item())
+        if prepared.reference is not None and math.isfinite(scores[-1]):
+            errors.append(nmse(estimate.magnitude, Estimate(coil_combined(prepared.reference.to(device))).magnitude))
     hidden = sum(errors) / len(errors) if len(errors) == len(scans) else None
     return Score(sum(scores) / len(scores), hidden)

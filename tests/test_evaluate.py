@@ -9,6 +9,7 @@ import torch
 from ssrecon.baselines import CGSense, ZeroFilled
 from ssrecon.errors import BadInput
 from ssrecon.evaluate import BANDS, COLUMNS, Arm, evaluate, evaluate_folder, radial_residual
+from ssrecon.operators import Fourier
 from ssrecon.partition import Gamma
 from ssrecon.scan import Estimate, Prepared
 from ssrecon.store import Store, write_volume
@@ -64,10 +65,27 @@ def test_a_score_is_that_of_the_coil_combined_reference(store, tmp_path):
     rows = evaluate([Arm("zf", ZeroFilled())], store, ["b/slice-000"], tmp_path)
     item = store.load("b/slice-000", reference=True)
     ours, measured = ZeroFilled()(item.scan).magnitude, ZeroFilled()(item.reference).magnitude
-    for name, image in (("fastmri", measured), ("fastmri, reference=noiseless", torch.linalg.vector_norm(item.truth, dim=2))):
+    coil_images = torch.linalg.vector_norm(Fourier(2).adjoint(item.reference.kspace), dim=2)
+    noiseless = torch.linalg.vector_norm(item.truth, dim=2)
+    names = {"fastmri": measured, "fastmri, reference=rss": coil_images, "fastmri, reference=noiseless": noiseless}
+    for name, image in names.items():
         expected = float((ours - image).square().sum() / image.square().sum())
         found = [r["value"] for r in rows if r["metric"] == "nmse" and r["convention"] == name and not r["scan"]]
         assert found and all(value == pytest.approx(expected, rel=1e-4) for value in found)
+
+
+def test_scores_and_pictures_are_of_the_reconstruction_matrix(tmp_path):
+    item = prepared("a", 0)
+    header = replace(item.scan.headers[0], recon_matrix=(24, 40))
+    item = replace(item, scan=replace(item.scan, headers=(header,)))
+    write_volume(tmp_path / "store", [item], {})
+    rows = evaluate([Arm("zf", ZeroFilled())], Store(tmp_path / "store"), [header.scan_id], tmp_path)
+    ours, measured = (ZeroFilled()(scan).magnitude[..., 4:28, :] for scan in (item.scan, item.reference))
+    expected = float((ours - measured).square().sum() / measured.square().sum())
+    (found,) = [r["value"] for r in rows if r["metric"] == "nmse" and r["convention"] == "fastmri" and not r["scan"]]
+    assert found == pytest.approx(expected, rel=1e-4)
+    with np.load(tmp_path / "images.npz") as images:
+        assert images["reference"].shape == images["arm/zf"].shape == (1, 24, 32) and images["mask"].shape == (1, 32, 32)
 
 
 def test_without_references_only_residuals_are_left(tmp_path, arms):

@@ -13,10 +13,10 @@ from ssrecon.baselines.base import Baseline
 from ssrecon.draw import Draw
 from ssrecon.errors import BadInput
 from ssrecon.metrics import nmse
-from ssrecon.operators import encoding
+from ssrecon.operators import coil_combined
 from ssrecon.partition import Gamma, gamma_score
 from ssrecon.progress import track
-from ssrecon.scan import Prepared
+from ssrecon.scan import Estimate, Prepared
 
 B = TypeVar("B", bound=Baseline)
 Score = Callable[[Baseline, Prepared], float]
@@ -166,9 +166,7 @@ def reference_nmse(baseline: Baseline, scan: Prepared) -> float:
     """
     if scan.reference is None:
         raise BadInput(scan.scan.ids[0], found="no reference", expected="a fully sampled scan, or tuning by Gamma")
-    full = encoding(scan.reference).adjoint(scan.reference.kspace)
-    reference = torch.linalg.vector_norm(full, dim=2)
-    return float(nmse(baseline.reconstruct(scan.scan).magnitude, reference))
+    return nmse(baseline.reconstruct(scan.scan).magnitude, Estimate(coil_combined(scan.reference)).magnitude)
 
 
 @dataclass(frozen=True)
@@ -180,7 +178,10 @@ class HeldOutResidual:
 
     gamma: Gamma
     draw: Draw
+    relative: bool = False
+    """Relative to the data even where the noise is known: for a mean over scans of which it is not known for all."""
 
     def __call__(self, baseline: Baseline, scan: Prepared) -> float:
-        score, _ = gamma_score(baseline, scan.scan, self.gamma.hold_out(scan.scan, self.draw))
+        judged = replace(scan.scan, noise_std=None) if self.relative else scan.scan
+        score, _ = gamma_score(baseline, judged, self.gamma.hold_out(judged, self.draw))
         return float(score.mean())

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ssrecon.baselines.base import Baseline
-from ssrecon.operators import encoding
+from ssrecon.operators import coil_combined
 from ssrecon.scan import CalibratedScan, Estimate
 
 
@@ -12,4 +12,4 @@ class ZeroFilled(Baseline):
     r"""The coil-combined image with zeros where nothing was acquired, :math:`x = E^H y`: what every iteration starts from."""
 
     def reconstruct(self, scan: CalibratedScan) -> Estimate:
-        return Estimate(encoding(scan).adjoint(scan.kspace))
+        return Estimate(coil_combined(scan))

@@ -29,6 +29,9 @@ class Region:
     kspace: Complex[Tensor, "1 frames coils *c"]
     sides: Sides
     """Of the box in the scan's own k-space; empty where the data were acquired apart from it."""
+    noise: float | None = 1.0
+    """The noise of these data relative to that of an acquired sample, less than 1 where frames were averaged; None where it cannot be told:
+    data acquired apart (another bandwidth, other averages), and windows filled up with zeros."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,7 @@ class Calibrator:
         for region, csm, shape in zip(regions, csms, shapes, strict=True):
             mixed = mix_coils(matrix, region.kspace)
             grid = tuple(min(n, 2 * side) for n, side in zip(shape, region.kspace.shape[3:], strict=True))
-            level = 1.0 if region.sides and source != "unknown" else None
+            level = region.noise if source != "unknown" else None
             maps = _own(csm, matrix) if csm is not None else self.sensitivities(mixed, grid, level)
             images.append(low_resolution_image(mixed, maps, shape))
         scale = volume_scale(images)
@@ -115,15 +118,17 @@ class Calibrator:
             if min(apart) >= self.smallest and _volume(apart) > _volume(own):
                 data = crop(scan.calibration.kspace, apart)
                 _finite(data, f"{where} (calibration)")
-                return Region(data, ())
+                return Region(data, (), noise=None)
         if scan.csm is not None and min(own) < self.smallest:
             return _what_there_is(scan, self.width)
         require(where, own, shape, self.smallest)
         data = crop(scan.kspace, own)
-        if not every:
-            mask = crop(scan.mask, own)
-            data = torch.where(mask, data, 0).sum(dim=1, keepdim=True) / mask.sum(dim=1, keepdim=True)
-        return Region(data, own)
+        if every:
+            return Region(data, own)
+        mask = crop(scan.mask, own)
+        count = mask.sum(dim=1, keepdim=True)
+        level = float(count.double().reciprocal().mean().sqrt())
+        return Region(torch.where(mask, data, 0).sum(dim=1, keepdim=True) / count, own, level)
 
     def sensitivities(
         self, calibration: Complex[Tensor, "1 frames coils *c"], shape: Sides, noise_std: float | None = None
@@ -150,7 +155,7 @@ class VolumeCalibration:
         if scan.csm is not None:
             csm = _own(scan.csm, self.matrix)
         else:
-            level = 1.0 if region.sides and self.noise_source != "unknown" else None
+            level = region.noise if self.noise_source != "unknown" else None
             csm = self.calibrator.sensitivities(mix_coils(self.matrix, region.kspace), shape, level)
         inside = region_mask(shape, region.sides) if region.sides else torch.zeros(1, 1, 1, *shape, dtype=torch.bool)
         device, mask = scan.kspace.device, scan.mask & ~scan.padding
@@ -168,7 +173,7 @@ class VolumeCalibration:
         )
         reference = truth = None
         if scan.reference is not None:
-            full = ~scan.padding
+            full = ~scan.padding if scan.reference_mask is None else scan.reference_mask & ~scan.padding
             reference = replace(calibrated, kspace=self._units(torch.where(full, scan.reference, 0)), mask=full)
         if scan.truth is not None:
             truth = Sensitivity(csm).adjoint(Fourier(len(shape)).adjoint(self._units(scan.truth)))
@@ -191,9 +196,10 @@ def _whiten(noise: Scan | None, regions: list[Region]) -> tuple[Tensor, str, tup
         found = whitening(noise_covariance(noise.noise, noise.noise_bandwidth_ratio, where), where)
         return found.matrix.to(noise.kspace.device), "noise scan", found.notes
     data = regions[0].kspace
-    scans = [frame for region in regions for frame in region.kspace[0] if frame.shape == data.shape[2:]]
-    scans = scans[:: -(-len(scans) // MOST_SCANS)]
-    covariance = estimated_covariance(torch.stack(scans))
+    known = [(region, region.noise) for region in regions if region.noise is not None]
+    scans = [frame / level for region, level in known for frame in region.kspace[0] if frame.shape == known[0][0].kspace.shape[2:]]
+    scans = scans[:: max(1, -(-len(scans) // MOST_SCANS))]
+    covariance = estimated_covariance(torch.stack(scans)) if scans else None
     if covariance is not None:
         found = whitening(covariance, "calibration matrix")
         return found.matrix.to(data.device), "calibration matrix", found.notes
@@ -216,7 +222,7 @@ def _what_there_is(scan: Scan, width: int) -> Region:
         raise BadInput(
             scan.scan_id, f"nothing sampled in the central {width} x {width} of k-space", "samples there, from which to find the scale"
         )
-    return Region(torch.where(mask, crop(scan.kspace, sides), 0), sides)
+    return Region(torch.where(mask, crop(scan.kspace, sides), 0), sides, noise=None)
 
 
 def _check(scan: Scan) -> None:

@@ -1,9 +1,9 @@
 """Linear operators: Fourier transform, coil sensitivities, sampling, and the encoding operator made of them."""
 
-from ssrecon.operators.encoding import encoding, sense
+from ssrecon.operators.encoding import coil_combined, encoding, sense
 from ssrecon.operators.fourier import Fourier
 from ssrecon.operators.linear import LinearOperator
 from ssrecon.operators.mask import Mask
 from ssrecon.operators.sensitivity import Sensitivity
 
-__all__ = ["Fourier", "LinearOperator", "Mask", "Sensitivity", "encoding", "sense"]
+__all__ = ["Fourier", "LinearOperator", "Mask", "Sensitivity", "coil_combined", "encoding", "sense"]

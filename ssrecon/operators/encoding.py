@@ -50,7 +50,7 @@ class Sense(LinearOperator):
 
     @cached_property
     def _signs(self) -> tuple[Tensor, Tensor] | None:
-        """On even sides these do what shifts would: no coil image is moved about, and the image's signs meet one image, not every coil's."""
+        """On even sides these do what shifts would: no coil image is moved about, and those of the image meet one image, not all coils'."""
         return alternating(tuple(self.csm.shape[3:]), self.csm.dtype, self.csm.device)
 
     def gram(self, x: Complex[Tensor, "batch frames maps *x"]) -> Complex[Tensor, "batch frames maps *x"]:
@@ -174,3 +174,8 @@ def sense(mask: Bool[Tensor, "batch frames 1 *k"], csm: Complex[Tensor, "batch m
 def encoding(scan: CalibratedScan) -> LinearOperator:
     """The encoding operator of a scan: what turns an image into exactly the samples that were acquired."""
     return sense(scan.mask, scan.csm)
+
+
+def coil_combined(scan: CalibratedScan) -> Complex[Tensor, "batch frames maps *x"]:
+    r""":math:`E^H y`: zero-filling of an undersampled scan, and of a fully sampled one the image that others are scored against."""
+    return encoding(scan).adjoint(scan.kspace)

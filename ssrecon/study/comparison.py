@@ -134,12 +134,13 @@ def _tune_baselines(this: Run, store: Store, assignment: Assignment) -> dict[str
     scans = [store.load(scan_id, reference=True) for scan_id in spread(assignment.validation, TUNING_SCANS)]
     referenced = all(prepared.reference is not None for prepared in scans)
     gamma = next(iter(this.comparison.arms.values())).validation if this.comparison.arms else None
+    relative = any(prepared.scan.noise_std is None for prepared in scans)
     tuned: dict[str, tuple[Baseline, dict[str, Any]]] = {}
     for name, arm in this.comparison.baselines.items():
         if not arm.grid:
             tuned[name] = (arm.baseline, {"chosen": describe(arm.baseline), "tuning": []})
             continue
-        score = reference_nmse if referenced or gamma is None else HeldOutResidual(gamma, Draw(this.comparison.data.seed))
+        score = reference_nmse if referenced or gamma is None else HeldOutResidual(gamma, Draw(this.comparison.data.seed), relative)
         result = tune(arm.baseline, arm.grid, scans, score)
         record = result.record()
         record["tuned_by"] = "reference NMSE" if referenced else "Gamma"

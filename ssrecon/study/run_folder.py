@@ -16,9 +16,8 @@ from typing import Any
 import numpy as np
 
 from ssrecon.errors import BadInput
-
-METRIC_COLUMNS = ("arm", "seed", "selection", "subject", "volume", "scan", "metric", "convention", "value")
-HISTORY_COLUMNS = ("step", "epoch", "loss", "gamma", "hidden_nmse", "learning_rate", "mu", "seconds")
+from ssrecon.evaluate import COLUMNS as METRIC_COLUMNS
+from ssrecon.history import COLUMNS as HISTORY_COLUMNS
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """The look of all figures: one fixed colour per arm, readable by the colour-blind, on white and on black; deterministic SVG and PNG."""
 
-import base64
 import io
 import re
 from collections.abc import Iterator, Sequence
@@ -151,7 +150,3 @@ def inline_svg(svg: str, prefix: str, description: str) -> str:
     # 105 CSS pixels an inch: a figure keeps its own size beside wider ones, and type is alike in all of them.
     width = round(float(box.split()[2]) * 105 / 72)
     return f'<svg {links} viewBox="{box}" style="max-width:{width}px" role="img" aria-label="{description}">{rest}'
-
-
-def png_uri(data: bytes) -> str:
-    return "data:image/png;base64," + base64.b64encode(data).decode()

@@ -40,12 +40,14 @@ def undersample(scan: Scan, pattern: Pattern, draw: Draw, per_slice: bool = Fals
     if not mask.any():
         raise BadInput(scan.scan_id, found=f"{pattern} keeps nothing of what was acquired", expected="at least one sample")
     whole_lines = bool((drawn == drawn[..., :1]).all())
+    full = _fully_sampled(scan.mask)
     return replace(
         scan,
         header=scan.header if whole_lines else replace(scan.header, readout=False),
         mask=mask,
         kspace=torch.where(mask, scan.kspace, 0),
-        reference=scan.kspace if _fully_sampled(scan.mask) else scan.reference,
+        reference=scan.kspace if full else scan.reference,
+        reference_mask=scan.mask & ~scan.padding if full else scan.reference_mask,
     )
 
 

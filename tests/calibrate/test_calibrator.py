@@ -172,6 +172,30 @@ def test_a_csm_needs_no_calibration_region():
     assert float(prepared.scale) > 0 and bool((prepared.calibration <= prepared.mask).all())
 
 
+def test_noise_is_not_told_from_a_window_filled_up_with_zeros():
+    scan = raw_scan(mask=column_mask((64, 64), 4, 0), noise_scan=False)
+    prepared = Calibrator().volume([replace(scan, csm=smooth_csm(6, (64, 64)))])[0].scan
+    assert prepared.noise_source == "unknown" and prepared.noise_std is None
+    known = Calibrator().volume([replace(raw_scan(mask=scan.mask), csm=smooth_csm(6, (64, 64)))])[0].scan
+    assert known.noise_source == "noise scan"
+
+
+def test_frames_that_share_a_region_do_not_make_the_noise_less():
+    """Four frames on a lattice of 2, so that every place is the mean of two frames: the noise of one sample is wanted all the same."""
+    lattice = raw_scan(frames=4, coils=8, mask=column_mask((64, 64), 2, 0, frames=4), noise_scan=False)
+    prepared = Calibrator().volume([lattice])[0].scan
+    assert prepared.noise_source == "calibration matrix"
+    assert std(whitened_noise(Calibrator(), lattice)) == pytest.approx(1, rel=0.1)
+
+
+def test_the_mask_of_a_reference_is_what_was_acquired():
+    scan = raw_scan()
+    mask = torch.ones_like(scan.mask)
+    mask[..., :9, :] = False
+    item = Calibrator().volume([replace(scan, reference=torch.where(mask, scan.reference, float("nan")), reference_mask=mask)])[0]
+    assert torch.equal(item.reference.mask, mask) and not bool(item.reference.kspace.isnan().any())
+
+
 def test_a_separate_calibration_is_used_and_marks_nothing():
     full = raw_scan()
     scan = raw_scan(mask=column_mask((64, 64), 4, 0))

@@ -1,16 +1,20 @@
 from dataclasses import replace
+from functools import partial
 
 import h5py
 import pytest
 import torch
 
 from ssrecon.checkpoint import read_checkpoint
+from ssrecon.draw import Draw
 from ssrecon.errors import BadInput, BadRecipe, TrainingDiverged
 from ssrecon.networks import CNN, Unrolled
 from ssrecon.objectives import MultiMaskSSDU, Supervised
-from ssrecon.scan import CalibratedScan
-from ssrecon.store import Store
+from ssrecon.partition import Gamma
+from ssrecon.scan import CalibratedScan, Prepared
+from ssrecon.store import Store, write_volume
 from ssrecon.train import Trainer, load_checkpoint
+from ssrecon.validation import validate
 from tests.scans import make_scan
 from tests.train.small import RECIPE, assign, make_store, recipe
 
@@ -153,6 +157,29 @@ def test_a_damaged_checkpoint_is_named(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(BadInput, match="bad.safetensors: found .*; expected a checkpoint"):
         load_checkpoint(path)
+
+
+def test_scans_of_known_and_unknown_noise_train_and_validate_together(tmp_path):
+    from ssrecon.loader import Schedule
+
+    folder = tmp_path / "store"
+    for subject in range(6):
+        scan = make_scan((24, 24), seed=subject, scan_id=f"subject{subject}/slice-000")
+        if subject % 2:
+            scan = replace(scan, noise_std=None, noise_source="unknown")
+        write_volume(folder, [Prepared(scan)], {})
+    mixed = Store(folder)
+    batches = Schedule.of(mixed, [header.scan_id for header in mixed.headers], 3, seed=0).epoch(0)
+    assert sorted(map(len, batches)) == [3, 3] and all(len({mixed.noise_known(scan_id) for scan_id in batch}) == 1 for batch in batches)
+    scans = [mixed.load(header.scan_id) for header in mixed.headers[:2]]
+    assert [scan.scan.noise_std is None for scan in scans] == [False, True]
+    network = RECIPE.network.build(0)
+
+    def score(scans):
+        return validate(network, RECIPE.objective, scans, partial(Gamma().hold_out, draw=Draw(0)), Draw(0), torch.device("cpu")).gamma
+
+    relative = [score([replace(scan, scan=replace(scan.scan, noise_std=None))]) for scan in scans]
+    assert score(scans) == pytest.approx(sum(relative) / 2) and score(scans[:1]) != pytest.approx(relative[0])
 
 
 def test_batches_never_mix_shapes_and_cover_every_scan_once(store):

@@ -203,6 +203,16 @@ def test_what_was_undersampled_before_is_no_reference():
     assert not (again.mask & ~mask).any()
 
 
+def test_a_reference_with_partial_fourier_is_known_where_it_was_acquired():
+    full = make()
+    mask = full.mask.clone()
+    mask[..., :9, :] = False
+    full = Scan(full.header, torch.where(mask, full.kspace, 0), mask, full.padding)
+    scan = undersample(full, RandomColumns(2, 8), Draw(0))
+    assert torch.equal(scan.reference_mask, mask)
+    assert torch.equal(undersample(scan, RandomColumns(4, 8), Draw(1)).reference_mask, mask)
+
+
 def test_frames_share_the_mask():
     scan = undersample(make(frames=3), RandomColumns(4, 8), Draw(0))
     assert torch.equal(scan.mask[:, 0], scan.mask[:, 2])

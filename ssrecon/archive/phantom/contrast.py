@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from math import cos, exp, radians, sin
+from math import cos, radians, sin
 from typing import ClassVar
 
 import torch
@@ -150,9 +150,3 @@ class SpoiledGradientEcho(Contrast):
     def signal(self, t1: Tensor, t2: Tensor, density: Tensor) -> Tensor:
         e1 = torch.exp(-self.tr / t1)
         return density * sin(radians(self.flip)) * (1 - e1) / (1 - cos(radians(self.flip)) * e1) * torch.exp(-self.te / t2)
-
-
-def fluid_null(tr: float) -> float:
-    r"""The inversion time at which fluid gives no signal: :math:`TI = T_1 (\ln 2 - \ln(1 + e^{-TR/T_1}))`, in milliseconds."""
-    t1 = TISSUES["fluid"].t1
-    return t1 * float(torch.log(torch.tensor(2 / (1 + exp(-tr / t1)))))
