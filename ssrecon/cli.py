@@ -1,6 +1,7 @@
 """The `ssrecon` command. Each subcommand is a few lines that call a function of the library; heavy imports wait until they are needed."""
 
 import argparse
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -30,6 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as error:
         print(f"\nssrecon {known.command}: {error or 'stopped'}", file=sys.stderr)
         return 130
+    except BrokenPipeError:
+        # The reader of our output has gone (`| head`): no error of ours, and nothing more to say. Python flushes once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except OSError as error:
         where, why = error.filename or "file system", error.strerror or error
         print(f"ssrecon {known.command}: {where}: {why}; what was written before is whole", file=sys.stderr)

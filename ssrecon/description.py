@@ -12,10 +12,12 @@ from typing import Any
 
 from ssrecon.errors import BadRecipe
 
-HASH_LEFT_OUT = ("source", "path")
+PLACES = ("source", "path")
 """Fields whose text value says where something lies and not what it is: a path does not change a result, the data's own fingerprint
 does.
 """
+MANNERS = ("title", "workers", "recompute")
+"""Fields that change what a thing is called or how fast it is made, and nothing else."""
 
 
 def describe(value: Any) -> Any:
@@ -36,11 +38,11 @@ def describe(value: Any) -> Any:
 
 
 def digest(description: Any) -> str:
-    """A short hash of a description, without what only says where files lie."""
+    """A short hash of a description, without what changes no result."""
 
     def kept(value: Any) -> Any:
         if isinstance(value, dict):
-            return {k: kept(v) for k, v in value.items() if not (k in HASH_LEFT_OUT and isinstance(v, str))}
+            return {k: kept(v) for k, v in value.items() if k not in MANNERS and not (k in PLACES and isinstance(v, str))}
         return [kept(item) for item in value] if isinstance(value, list) else value
 
     return hashlib.blake2b(json.dumps(kept(description), sort_keys=True).encode(), digest_size=8).hexdigest()
@@ -65,7 +67,11 @@ def rebuild(description: Any, where: str, trust: Collection[str] = ()) -> Any:
         )
     try:
         kind = getattr(importlib.import_module(module_name), name)
-    except (ImportError, AttributeError) as error:
+    except ImportError as error:
+        own = module_name in trust
+        expected = f"PYTHONPATH to name the folder that {module_name} lies in" if own else "a class of this version of ssrecon"
+        raise BadRecipe(where, found=f"{description['class']}, which cannot be imported ({error})", expected=expected) from error
+    except AttributeError as error:
         raise BadRecipe(where, found=f"the unknown class {description['class']}", expected="a class of this version of ssrecon") from error
     if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
         raise BadRecipe(where, found=f"{description['class']}, which is no dataclass", expected="a frozen description")
@@ -84,7 +90,7 @@ def check_types(value: Any, where: str) -> None:
     for f in dataclasses.fields(value):
         item, path = getattr(value, f.name), f"{where}.{f.name}"
         if not _fits(item, hints.get(f.name, Any)):
-            raise BadRecipe(path, found=f"{item!r} ({type(item).__name__})", expected=_readable(hints[f.name]))
+            raise BadRecipe(path, found=f"{item!r} ({type(item).__name__})", expected=readable(hints[f.name]))
         for child in item.values() if isinstance(item, Mapping) else [item]:
             if dataclasses.is_dataclass(child) and not isinstance(child, type):
                 check_types(child, path)
@@ -112,5 +118,5 @@ def _fits(value: Any, hint: Any) -> bool:
     return isinstance(value, hint) if isinstance(hint, type) else True
 
 
-def _readable(hint: Any) -> str:
+def readable(hint: Any) -> str:
     return hint.__name__ if isinstance(hint, type) and not typing.get_args(hint) else str(hint).replace("ssrecon.", "")

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
@@ -50,13 +51,17 @@ class Process:
                 parameter.grad = torch.zeros_like(parameter)
         self.sum_(*[parameter.grad for parameter in parameters if parameter.grad is not None])
 
-    def agree(self, value: bool) -> bool:
-        """The first process's answer, on all of them."""
+    def any(self, *values: bool) -> tuple[bool, ...]:
+        """Of each value, whether it is true on any of the processes: the same answer on all of them."""
         if self.world == 1:
-            return value
-        answer = torch.tensor([float(value and self.first)], device=self.device)
+            return values
+        answer = torch.tensor(values, dtype=torch.float32, device=self.device)
         self.sum_(answer)
-        return bool(answer.item())
+        return tuple(bool(value) for value in answer.tolist())
+
+    def wait(self) -> None:
+        """Until all processes have come here."""
+        self.any(True)
 
 
 @contextmanager
@@ -69,7 +74,8 @@ def process(device: str = "cpu") -> Iterator[Process]:
     place = torch.device("cuda", int(os.environ.get("LOCAL_RANK", rank))) if device.startswith("cuda") else torch.device(device)
     if place.type == "cuda":
         torch.cuda.set_device(place)
-    dist.init_process_group("nccl" if place.type == "cuda" else "gloo")
+    # The others wait while the first prepares an archive or evaluates: hours, not the default's minutes.
+    dist.init_process_group("nccl" if place.type == "cuda" else "gloo", timeout=timedelta(days=2))
     try:
         yield Process(rank, world, place)
     finally:

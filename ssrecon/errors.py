@@ -29,6 +29,14 @@ class BadRecipe(BadInput):
     exit_code = 3
 
 
+def at_least(owner: object, **least: float) -> None:
+    """Raises BadRecipe, naming class and field, for a field of a description below its least value. A field that is None passes."""
+    for name, bound in least.items():
+        value = getattr(owner, name)
+        if value is not None and not value >= bound:
+            raise BadRecipe(f"{type(owner).__name__}.{name}", found=repr(value), expected=f"{bound:g} or more")
+
+
 class NoCalibration(BadInput):
     """A scan without a calibration region large enough for its coil sensitivities."""
 

@@ -1,101 +1,144 @@
 """Recipes from files, and dotted overrides of their fields from the command line."""
 
 import re
-import runpy
 import sys
-from collections.abc import Sequence
+import typing
+from collections.abc import Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import is_dataclass, replace
+from dataclasses import fields, is_dataclass, replace
+from importlib.util import module_from_spec, spec_from_file_location
 from io import StringIO
 from pathlib import Path
-from typing import TypeVar
+from types import ModuleType
+from typing import Any
 
+from ssrecon.description import readable
 from ssrecon.errors import BadRecipe
 from ssrecon.recipe import Comparison, Recipe
 
 Experiment = Recipe | Comparison
-R = TypeVar("R")
+Option = tuple[tuple[str, ...], list[str]]
+"""A dotted name, and the values given to it."""
+LOADED = "__ssrecon_recipe__"
+"""Marks the modules that recipes were loaded as."""
 
 
 def load_recipe(path: Path | str) -> Experiment:
-    """The `recipe` or `comparison` that a Python file builds. The file is run: it is the user's own code."""
+    """The `recipe` or `comparison` that a Python file builds. The file is run: it is the user's own code.
+
+    It becomes a module of its own name, so that classes defined in it (an objective that is being tried out) can be described, and found
+    again by ``--trust NAME``.
+    """
     path = Path(path)
     if not path.is_file():
         raise BadRecipe(path, found="no such file", expected="a Python file that builds one `recipe` or `comparison`")
     sys.path.insert(0, str(path.resolve().parent))
     try:
-        names = runpy.run_path(str(path), run_name="recipe")
+        module = _run(path)
     except (TypeError, NameError, AttributeError, SyntaxError, ImportError) as error:
         raise BadRecipe(path, found=f"{type(error).__name__}: {error}", expected="a Python file that builds a recipe") from error
     finally:
         sys.path.pop(0)
-    built = [names[name] for name in ("comparison", "recipe") if isinstance(names.get(name), (Recipe, Comparison))]
+    built = [found for name in ("comparison", "recipe") if isinstance(found := getattr(module, name, None), (Recipe, Comparison))]
     if not built:
         raise BadRecipe(path, found="neither a Comparison named `comparison` nor a Recipe named `recipe`", expected="one of them")
     return built[0]
 
 
+def _run(path: Path) -> ModuleType:
+    name = path.stem
+    if name in sys.modules and not hasattr(sys.modules[name], LOADED):
+        raise BadRecipe(path, found=f"the name of the module {name!r}", expected="another name for the file")
+    spec = spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise BadRecipe(path, found="no Python file", expected="a file that ends in .py")
+    module = module_from_spec(spec)
+    setattr(module, LOADED, True)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
 def override(experiment: Experiment, arguments: Sequence[str]) -> Experiment:
-    """The same experiment with fields replaced by ``--dotted.name value``. In a Comparison an override reaches every arm with the field.
+    """The same experiment with fields replaced by ``--dotted.name value``. In a Comparison a name that an arm has reaches every arm with
+    it; one arm alone is reached by ``--arms.NAME.dotted.name``.
 
     Raises BadRecipe for a field that does not exist and for a value of a wrong type.
     """
-    arguments = list(arguments)
+    options = _options(arguments)
     if isinstance(experiment, Recipe):
-        changed, unknown = _apply(experiment, arguments)
-        _refuse(unknown)
-        return changed
-    arms, left = {}, []
-    for name, recipe in experiment.arms.items():
-        arms[name], unknown = _apply(recipe, arguments)
-        left.append(unknown)
-    nowhere = [argument for argument in (left[0] if left else arguments) if all(argument in other for other in left)]
-    top, unknown = _typed(experiment, nowhere) if nowhere else (experiment, [])
-    _refuse(unknown)
-    return replace(top, arms=arms)
+        return _changed(experiment, options)
+    reached = {name: [option for option in options if _reaches(recipe, option[0])] for name, recipe in experiment.arms.items()}
+    arms = {name: _changed(recipe, reached[name]) for name, recipe in experiment.arms.items()}
+    own = [option for option in options if not any(option in some for some in reached.values())]
+    return _changed(replace(experiment, arms=arms), own)
 
 
-def _apply(recipe: Recipe, arguments: list[str]) -> tuple[Recipe, list[str]]:
-    """A path in place of the archive, then the archive's own fields, then everything else."""
-    source = recipe.data.source
-    rest: list[str] = []
-    own: list[str] = []
-    target = rest
-    for argument in (part for text in arguments for part in _split(text)):
-        if argument.startswith("--"):
-            target = own if argument.startswith("--data.source") else rest
-        target.append("--" + argument.removeprefix("--data.source.") if argument.startswith("--data.source.") else argument)
-    if "--data.source" in own:
-        place = own.index("--data.source")
-        if len(own) <= place + 1 or not own[place + 1] or own[place + 1].startswith("--"):
-            raise BadRecipe("override --data.source", found="no value", expected="a file, a folder or a prepared store")
-        source = own[place + 1]
-        del own[place : place + 2]
-    unknown_own: list[str] = own
-    if own and is_dataclass(source):
-        source, unknown_own = _typed(source, own)
-    changed, unknown = _typed(replace(recipe, data=replace(recipe.data, source=source)), rest)
-    return changed, unknown + unknown_own
+def _options(arguments: Sequence[str]) -> list[Option]:
+    options: list[Option] = []
+    for argument in arguments:
+        if re.match(r"--[A-Za-z]", argument):
+            name, equals, value = argument[2:].partition("=")
+            options.append((tuple(name.replace("-", "_").split(".")), [value] if equals else []))
+        elif options:
+            options[-1][1].append(argument)
+        else:
+            raise _unknown(argument)
+    return options
 
 
-def _split(text: str) -> list[str]:
-    """``--data.source=PATH`` is two arguments; other fields are left to the parser."""
-    return text.split("=", 1) if text.startswith("--data.source") else [text]
+def _parts(value: Any) -> dict[str, Any]:
+    """What has a dotted name inside a description: fields of a dataclass, entries of a mapping."""
+    if isinstance(value, Mapping):
+        return {str(key).replace("-", "_"): item for key, item in value.items()}
+    return {f.name: getattr(value, f.name) for f in fields(value) if f.init} if is_dataclass(value) else {}
 
 
-def _typed(value: R, arguments: list[str]) -> tuple[R, list[str]]:
+def _reaches(value: Any, name: tuple[str, ...]) -> bool:
+    parts = _parts(value)
+    return name[0] in parts and (len(name) == 1 or _reaches(parts[name[0]], name[1:]))
+
+
+def _changed(value: Any, options: Sequence[Option], above: tuple[str, ...] = ()) -> Any:
+    """All the changes of one description at once, so that values which only fit together may come in any order."""
+    parts, new = _parts(value), {}
+    for name in dict.fromkeys(option[0][0] for option in options):
+        inside = [(dotted[1:], values) for dotted, values in options if dotted[0] == name and len(dotted) > 1]
+        given = [values for dotted, values in options if dotted == (name,)]
+        if name not in parts:
+            raise _unknown("--" + ".".join((*above, *next(dotted for dotted, _ in options if dotted[0] == name))))
+        part = _value(value, name, given[-1], "--" + ".".join((*above, name))) if given else parts[name]
+        new[name] = _changed(part, inside, (*above, name)) if inside else part
+    if isinstance(value, Mapping):
+        return {key: new.get(str(key).replace("-", "_"), item) for key, item in value.items()}
+    return replace(value, **new)
+
+
+def _value(owner: Any, name: str, values: list[str], shown: str) -> Any:
+    """The values as the type of a field of `owner`."""
     import tyro
 
+    hint = Any if isinstance(owner, Mapping) else typing.get_type_hints(type(owner))[name]
+    options = set(typing.get_args(hint))
+    if not values and bool in {hint, *options}:
+        return True
+    where = f"override {shown} {' '.join(values)}".strip()
+    if not "".join(values):
+        raise BadRecipe(where, found="no value", expected="a " + readable(hint))
+    if values == ["None"] and type(None) in options:
+        return None
+    if str in options:
+        hint = str  # a path in place of an archive
+    elif inside := _parts(_parts(owner)[name]):
+        raise BadRecipe(where, found="one value for what has several", expected=", ".join(f"{shown}.{part}" for part in inside))
     said = StringIO()
     try:
         with redirect_stderr(said), redirect_stdout(said):
-            return tyro.cli(type(value), default=value, args=arguments, return_unknown_args=True)
+            return tyro.cli(hint, args=values, prog=shown)
     except SystemExit as error:
         text = " ".join(re.sub(r"[\u2500-\u257f]|-{3,}", " ", said.getvalue()).split()).split(" For full helptext")[0]
-        where = "override " + " ".join(arguments)
-        raise BadRecipe(where, found=text or "a value that does not fit", expected="a field's own type") from error
+        raise BadRecipe(where, found=text or "a value that does not fit", expected="a " + readable(hint)) from error
 
 
-def _refuse(unknown: list[str]) -> None:
-    if unknown:
-        raise BadRecipe("override " + unknown[0], found="no such field", expected="a dotted field of the recipe; --show prints them all")
+def _unknown(name: str) -> BadRecipe:
+    return BadRecipe("override " + name, found="no such field", expected="a dotted field of the recipe; --show prints them all")

@@ -58,7 +58,7 @@ class Preflight:
 
 def preflight(trainer: Trainer) -> Preflight:
     """Run two updates on copies of the weights and measure them, on the largest scans first."""
-    schedule, training = trainer.schedule, trainer.recipe.training
+    schedule = trainer.schedule
     weights = {name: value.clone() for name, value in trainer.network.state_dict().items()}
     step = max(schedule.steps(0, min(len(schedule.epoch(0)), 50)), key=lambda s: len(s.ids) * _size(trainer, s.ids[0]))
     prepared = [trainer.store.load(scan_id, reference=trainer.recipe.objective.needs_reference) for scan_id in step.ids]
@@ -82,7 +82,7 @@ def preflight(trainer: Trainer) -> Preflight:
         parameters=parameters,
         seconds_per_update=min(seconds),
         updates_per_epoch=len(schedule.epoch(0)),
-        steps=training.steps,
+        steps=trainer.updates,
         memory_bytes=saved + batch_bytes + 16 * parameters,
         available_bytes=_available(trainer.process.device),
         flops_per_update=float(flops.get_total_flops()),

@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, is_dataclass
@@ -40,8 +40,10 @@ def prepare(
     draw: Draw | None = None,
     workers: int = 1,
     per_slice: bool = False,
+    volumes: Collection[str] | None = None,
 ) -> Store:
-    """Calibrate every volume of an archive, after undersampling it by `pattern` where one is given, and return the store.
+    """Calibrate every volume of an archive (or those named in `volumes`), after undersampling it by `pattern` where one is given, and
+    return the store.
 
     A slice is in memory at a time, not a volume. A volume already there whole, made from the same data in the same way, is kept: an
     interrupted call is continued by the same call. A volume that cannot be prepared (no calibration region, values that are not finite, a
@@ -51,7 +53,9 @@ def prepare(
     Raises OutputInUse where `out` holds anything that was made from other data or in another way, and CannotWrite for a full disk.
     """
     out, draw = Path(out), draw or Draw(0)
-    jobs = [_Job(archive, name, ids, out, calibrator, pattern, draw, per_slice) for name, ids in archive.volumes().items()]
+    known = archive.volumes()
+    wanted = {name: ids for name, ids in known.items() if volumes is None or name in volumes}
+    jobs = [_Job(archive, name, ids, out, calibrator, pattern, draw, per_slice) for name, ids in wanted.items()]
     todo = _claim(out, jobs)
     skipped = {str(name): reason for name, reason in archive.skipped.items()}
     errors: list[SsreconError] = []
@@ -74,17 +78,23 @@ def prepare(
 def prepare_data(data: Data, out: Path | str, say: Callable[[str], None] = lambda text: None) -> Store:
     """What a recipe trains on, as a store in `out`. A source that is a store already is linked (copied where links are impossible).
 
-    Raises BadRecipe where a store is to be undersampled once more, and what `open_archive` and `prepare` raise.
+    Raises BadRecipe where a store is to be undersampled or calibrated once more, and what `open_archive` and `prepare` raise.
     """
     out = Path(out)
     if isinstance(data.source, str) and is_store(Path(data.source)):
         if data.pattern is not None:
             raise BadRecipe("data.pattern", found=f"{data.pattern} for a prepared store", expected="None, or the archive it was made from")
+        made_with = Store(data.source).calibrator
+        if data.calibrator != Calibrator() and describe(data.calibrator) != made_with:
+            found = f"{data.calibrator} for a store prepared with {made_with}"
+            raise BadRecipe("data.calibrator", found=found, expected="the store's own, or the archive it was made from")
         _link(Path(data.source), out)
         store = Store(out)
     else:
         archive = open_archive(data.source) if isinstance(data.source, str) else data.source
-        store = prepare(archive, out, data.calibrator, data.pattern, Draw(data.seed), per_slice=data.mask_per_slice)
+        wanted = {header.volume_id for header in data.chosen(archive.headers)}
+        draw = Draw(data.seed)
+        store = prepare(archive, out, data.calibrator, data.pattern, draw, per_slice=data.mask_per_slice, volumes=wanted)
     say(f"data: {store.description}" + "".join(f"\n  left out: {name}: {reason}" for name, reason in store.skipped.items()))
     return store
 

@@ -1,6 +1,6 @@
 """Recipes: frozen descriptions of a training and of a comparison of trainings."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -11,10 +11,11 @@ from ssrecon.baselines import Baseline, CGSense, L1Wavelet, ZeroFilled
 from ssrecon.baselines.tuning import Axis
 from ssrecon.calibrate import Calibrator
 from ssrecon.description import check_types, describe, digest
-from ssrecon.errors import BadRecipe
+from ssrecon.errors import BadRecipe, at_least
 from ssrecon.networks import NetworkSpec, Unrolled
 from ssrecon.objectives import SSDU, Objective
 from ssrecon.partition import Gamma
+from ssrecon.scan import Header
 from ssrecon.undersampling import Pattern
 
 
@@ -42,9 +43,20 @@ class Data:
     """Retrospective undersampling, one mask a volume; None takes the scans as they were acquired."""
     calibrator: Calibrator = Calibrator()
     split: Split = BySubject()
+    contrasts: tuple[str, ...] = ()
+    """Only scans of these contrasts (`Header.contrast`; of a fastMRI file its attribute ``acquisition``); all where it is empty."""
     mask_per_slice: bool = False
     seed: int = 0
     """Of the masks; the arms of a comparison share it."""
+
+    def chosen(self, headers: Iterable[Header]) -> tuple[Header, ...]:
+        """The headers of the contrasts that are wanted. Raises BadRecipe where there are none."""
+        headers = tuple(headers)
+        chosen = tuple(header for header in headers if not self.contrasts or header.contrast in self.contrasts)
+        if not chosen:
+            found = ", ".join(sorted({header.contrast or "unnamed" for header in headers}))
+            raise BadRecipe("data.contrasts", found=f"none of {', '.join(self.contrasts)} in the archive ({found})", expected="one of them")
+        return chosen
 
 
 @dataclass(frozen=True)
@@ -53,6 +65,8 @@ class Training:
 
     steps: int = 1000
     """Updates of the weights: what arms are compared at."""
+    epochs: int | None = None
+    """Passes over the training scans, in place of `steps`."""
     batch_size: int = 1
     """Scans an update, over all processes."""
     learning_rate: float = 5e-4
@@ -73,9 +87,15 @@ class Training:
     """Processes that read ahead."""
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "validate_every"):
-            if getattr(self, name) < 1:
-                raise BadRecipe(f"training.{name}", found=str(getattr(self, name)), expected="1 or more")
+        check_types(self, "training")
+        at_least(self, steps=1, epochs=1, batch_size=1, validate_every=1, patience=1, validation_scans=1, workers=0)
+        at_least(self, learning_rate=0, final_learning_rate=0)
+        if self.clip_norm is not None and not self.clip_norm > 0:
+            raise BadRecipe("Training.clip_norm", found=repr(self.clip_norm), expected="a positive number, or None not to clip")
+
+    def updates(self, an_epoch: int) -> int:
+        """How many updates there will be, with so many in an epoch."""
+        return self.steps if self.epochs is None else self.epochs * an_epoch
 
 
 @dataclass(frozen=True)
@@ -142,8 +162,11 @@ class Comparison(Described):
 
     def __post_init__(self) -> None:
         check_types(self, "comparison")
-        if not self.arms and not self.baselines:
-            raise BadRecipe("comparison.arms", found="no arm and no baseline", expected="at least one")
+        if not self.arms:
+            raise BadRecipe("comparison.arms", found="no arm", expected="at least one: it says which data")
+        if not self.seeds:
+            raise BadRecipe("comparison.seeds", found="no seed", expected="at least one")
+        at_least(self, figure_scans=0)
         if len({digest(describe(recipe.data)) for recipe in self.arms.values()}) > 1:
             raise BadRecipe(
                 "comparison.arms", found="arms with different data", expected="one archive, pattern, calibration and split for all"

@@ -58,14 +58,14 @@ def reconstruct(
     give (slices, frames, y, x). With `complex_images`, ``reconstruction_complex`` has the same magnitude and the phase of x, for each set
     of maps.
 
-    A network that carries its recipe and domain (`load_checkpoint`) brings its own calibrator and `domain` with it. A volume unlike the
+    A trained network (`load_checkpoint`) brings the calibrator of its training scans and its `domain` with it. A volume unlike the
     domain is reconstructed, with a `DomainWarning` and a note in the file. A volume that cannot be reconstructed is reported in the
     results and does not stop the others; where the file is a single volume its error is raised instead. Raises BadInput where `path` is
     no archive.
     """
     archive = open_archive(path)
     recipe = getattr(network, "recipe", None)
-    calibrator = calibrator or (recipe.data.calibrator if isinstance(recipe, Recipe) else Calibrator())
+    calibrator = calibrator or getattr(network, "calibrator", None) or Calibrator()
     domain = domain or getattr(network, "domain", None)
     about = provenance(device, [], recipe.hash if isinstance(recipe, Recipe) else None)
     job = _Job(network, archive, Path(out), complex_images, calibrator, domain, torch.device(device), about)

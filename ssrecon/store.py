@@ -197,6 +197,11 @@ class Store:
         counted = f"{len(self)} scans, {len(volumes)} volumes, {len(subjects)} subjects"
         return f"{counted} ({self.kind}); {sizes}{' ...' if len(shapes) > 3 else ''}; noise level: {noise}"
 
+    @property
+    def calibrator(self) -> Any:
+        """The description of the calibrator that the volumes were prepared with; None where they do not say."""
+        return next(iter(self._provenance.values())).get("calibrator")
+
     @cached_property
     def skipped(self) -> dict[str, str]:
         """Volumes that could not be prepared, each with the reason."""

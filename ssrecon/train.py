@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ssrecon.archive.splits import Assignment, spread
+from ssrecon.calibrate import Calibrator
 from ssrecon.checkpoint import Checkpoint, load_optimizer, optimizer_tensors, read_checkpoint, save_checkpoint
 from ssrecon.description import describe, rebuild
 from ssrecon.distributed import Process
@@ -25,6 +26,7 @@ from ssrecon.history import History
 from ssrecon.loader import Schedule, Step, collate, load
 from ssrecon.objectives.base import Objective
 from ssrecon.progress import track
+from ssrecon.provenance import data_fingerprint
 from ssrecon.recipe import Recipe
 from ssrecon.scan import Prepared
 from ssrecon.store import Store
@@ -65,6 +67,18 @@ class _State:
     best_hidden: float = math.inf
     best_hidden_step: int = -1
     waited: int = 0
+    losses: int = 0
+    """Updates since the last validation, and the sum of their losses."""
+    loss_sum: float = 0.0
+
+    def note(self, loss: float) -> None:
+        self.step, self.losses, self.loss_sum = self.step + 1, self.losses + 1, self.loss_sum + loss
+
+    def mean_loss(self) -> float | None:
+        """Of the updates since it was last asked for; None where there were none."""
+        mean = self.loss_sum / self.losses if self.losses else None
+        self.losses, self.loss_sum = 0, 0.0
+        return mean
 
     def take(self, score: Score) -> tuple[bool, bool]:
         """Note a validation; whether it is the best so far by Gamma, and by reference."""
@@ -94,10 +108,15 @@ class Trainer:
         # Gamma belongs to the data: arms and seeds are judged, and chosen, on the same samples.
         self.gamma_draw = Draw(recipe.data.seed)
         self.schedule = Schedule.of(store, assignment.train, recipe.training.batch_size, recipe.seed)
+        self.updates = recipe.training.updates(len(self.schedule.epoch(0)))
         every = -(-len(assignment.train) // DOMAIN_SCANS)
         self.domain = TrainingDomain.of(store.load(scan_id).scan for scan_id in assignment.train[::every])
+        # With a checkpoint goes what it was trained on and how: where it came from, how its scans were calibrated.
+        self.about: dict[str, Any] = {"recipe": recipe.description, "hash": recipe.hash, "domain": describe(self.domain)}
+        self.about["calibrator"] = store.calibrator or describe(recipe.data.calibrator)
         if recipe.training.start is not None:
             read_checkpoint(recipe.training.start).load_into(self.network)
+            self.about["start"] = data_fingerprint([recipe.training.start])
 
     # -- the loop ---------------------------------------------------------------------------------------------------------------------
 
@@ -113,27 +132,27 @@ class Trainer:
         validation = self._validation_scans() if self.process.first else []
         started = time.monotonic() - (history.seconds if history else 0.0)
         saved = time.monotonic()
-        losses: list[float] = []
-        steps = list(self.schedule.steps(self.state.step, training.steps))
-        bar = track(None, self.folder.parent.name or "training", total=training.steps, initial=self.state.step, unit="step")
+        steps = list(self.schedule.steps(self.state.step, self.updates))
+        bar = track(None, self.folder.parent.name or "training", total=self.updates, initial=self.state.step, unit="step")
+        stopped = False
         with bar, _stop_on_signals() as stop:
             if history is not None and not resumed:
-                self._validate(validation, history, losses, 0, started)
+                self._validate(validation, history, 0, started)
             for step, scans in load(self.store, steps, self.process, self.recipe.objective.needs_reference, training.workers):
-                if self.process.agree(self._is_done(stop)):
+                # A signal may reach one process alone; patience is known to the first, which validates.
+                stopped, patient = self.process.any(bool(stop), self._has_waited())
+                if stopped or patient:
                     break
-                losses.append(self.update(step, self.without_gamma(scans)))
-                self.state.step = step.number + 1
+                self.state.note(self.update(step, self.without_gamma(scans)))
                 bar.update()
-                if self.state.step % training.validate_every == 0 or self.state.step == training.steps:
+                if self.state.step % training.validate_every == 0 or self.state.step == self.updates:
                     if history is not None:
-                        self._validate(validation, history, losses, step.epoch, started)
+                        self._validate(validation, history, step.epoch, started)
                         saved = time.monotonic()
-                    losses = []
                 elif self.process.first and time.monotonic() - saved > CHECKPOINT_SECONDS:
                     self._save("last")
                     saved = time.monotonic()
-        if stop:
+        if stopped or self.process.any(bool(stop))[0]:
             if self.process.first:
                 self._save("last")
             raise KeyboardInterrupt(f"stopped at step {self.state.step}; a checkpoint was written, --resume continues")
@@ -170,15 +189,15 @@ class Trainer:
 
     # -- its parts --------------------------------------------------------------------------------------------------------------------
 
-    def _is_done(self, stop: list[int]) -> bool:
+    def _has_waited(self) -> bool:
         patience = self.recipe.training.patience
-        return bool(stop) or (patience is not None and self.state.waited >= patience)
+        return patience is not None and self.state.waited >= patience
 
     def _learning_rate(self, step: int) -> float:
         training = self.recipe.training
         if training.final_learning_rate is None:
             return training.learning_rate
-        fraction = 0.5 * (1 + math.cos(math.pi * step / training.steps))
+        fraction = 0.5 * (1 + math.cos(math.pi * step / self.updates))
         return training.final_learning_rate + fraction * (training.learning_rate - training.final_learning_rate)
 
     def _validation_scans(self) -> list[Prepared]:
@@ -196,7 +215,7 @@ class Trainer:
             kept.append(prepared)
         return kept
 
-    def _validate(self, scans: Sequence[Prepared], history: History, losses: list[float], epoch: int, started: float) -> None:
+    def _validate(self, scans: Sequence[Prepared], history: History, epoch: int, started: float) -> None:
         self.network.eval()
         hold_out = partial(self.recipe.validation.hold_out, draw=self.gamma_draw)
         score = validate(self.network, self.recipe.objective, scans, hold_out, self.draw, self.process.device)
@@ -212,7 +231,7 @@ class Trainer:
             {
                 "step": self.state.step,
                 "epoch": epoch,
-                "loss": sum(losses) / len(losses) if losses else None,
+                "loss": self.state.mean_loss(),
                 "gamma": score.gamma,
                 "hidden_nmse": score.hidden_nmse,
                 "learning_rate": self._learning_rate(max(self.state.step - 1, 0)),
@@ -226,13 +245,15 @@ class Trainer:
         tensors = {f"network/{key}": value for key, value in self.network.state_dict().items()}
         if not weights_only:
             tensors |= optimizer_tensors(self.network, self.optimizer)
-        about: dict[str, Any] = {"recipe": self.recipe.description, "hash": self.recipe.hash, "domain": describe(self.domain)}
         state = {key: value for key, value in asdict(self.state).items() if not (isinstance(value, float) and math.isinf(value))}
-        save_checkpoint(self.folder / "checkpoints" / f"{name}.safetensors", tensors, {**about, "state": state})
+        save_checkpoint(self.folder / "checkpoints" / f"{name}.safetensors", tensors, {**self.about, "state": state})
 
     def _restore(self, checkpoint: Checkpoint) -> None:
         if checkpoint.about.get("hash") != self.recipe.hash:
             raise BadInput(checkpoint.path, found="a checkpoint of another recipe", expected="this recipe's, or another output folder")
+        if checkpoint.about.get("start") != self.about.get("start"):
+            found = f"a training that started from other weights than {self.recipe.training.start} holds now"
+            raise BadInput(checkpoint.path, found=found, expected="the same file, or another output folder")
         checkpoint.load_into(self.network)
         load_optimizer(checkpoint, self.network, self.optimizer)
         self.state = _State(**checkpoint.about["state"])
@@ -240,7 +261,7 @@ class Trainer:
     def _result(self, seconds: float) -> Trained:
         state = self.state
         hidden = None if math.isinf(state.best_hidden) else state.best_hidden
-        early = state.step < self.recipe.training.steps
+        early = state.step < self.updates
         hidden_step = None if hidden is None else state.best_hidden_step
         return Trained(self.folder, state.step, seconds, early, state.best_gamma, state.best_gamma_step, hidden, hidden_step)
 
@@ -276,6 +297,8 @@ class LoadedNetwork:
     objective: Objective
     recipe: Recipe
     domain: TrainingDomain
+    calibrator: Calibrator
+    """As the training scans were calibrated."""
     draw: Draw
 
     def __call__(self, scan: Any) -> Any:
@@ -294,5 +317,5 @@ def load_checkpoint(path: Path | str, device: str | torch.device = "cpu", trust:
         raise BadInput(path, found=f"a checkpoint of a {type(recipe).__name__}", expected="one of a Recipe")
     network = recipe.network.build(recipe.seed)
     checkpoint.load_into(network)
-    domain = rebuild(checkpoint.about["domain"], str(path))
-    return LoadedNetwork(network.to(device).eval(), recipe.objective, recipe, domain, Draw(recipe.seed))
+    domain, calibrator = (rebuild(checkpoint.about[name], str(path), trust) for name in ("domain", "calibrator"))
+    return LoadedNetwork(network.to(device).eval(), recipe.objective, recipe, domain, calibrator, Draw(recipe.seed))

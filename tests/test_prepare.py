@@ -118,7 +118,7 @@ def test_nothing_is_written_over(tmp_path):
     prepare(Small(), tmp_path, Calibrator(), PATTERN)
     before = bits(tmp_path)
     for archive, calibrator, draw in (
-        (Small(), Calibrator(crop=0.9), Draw(0)),
+        (Small(), Calibrator(crop=0.7), Draw(0)),
         (Small(), Calibrator(), Draw(1)),
         (Small(volumes_=("a", "b")), Calibrator(), Draw(0)),
         (Small(full=False), Calibrator(), Draw(0)),
@@ -139,5 +139,7 @@ def test_a_recipes_data(tmp_path):
     assert said == [f"data: {made.description}"]
     linked = prepare_data(Data(str(tmp_path / "made")), tmp_path / "linked")
     assert linked.fingerprint() == made.fingerprint() and bits(tmp_path / "linked") == bits(tmp_path / "made")
+    with pytest.raises(BadRecipe, match="data.calibrator: found Calibrator.*coils=3.* for a store prepared with .*; expected the store's"):
+        prepare_data(Data(str(tmp_path / "made"), calibrator=Calibrator(coils=3)), tmp_path / "other")
     with pytest.raises(BadRecipe, match="prepared store"):
         prepare_data(Data(str(tmp_path / "made"), pattern=PATTERN), tmp_path / "twice")

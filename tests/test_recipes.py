@@ -1,9 +1,11 @@
 """Every recipe loads and describes itself; the knee recipe runs two steps of its own modules on a stand-in archive in the same layout."""
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import pytest
 
 from ssrecon.archive.phantom import PhantomArchive, T1Weighted
@@ -18,6 +20,7 @@ from ssrecon.recipe import Comparison, Recipe
 from ssrecon.simulate import simulate
 from ssrecon.store import Store
 from ssrecon.study.comparison import run
+from ssrecon.train import load_checkpoint
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.py"))
 QUICKSTART = next(path for path in RECIPES if path.stem == "quickstart")
@@ -58,14 +61,83 @@ def test_where_data_lie_is_not_part_of_the_hash():
     assert override(recipe, ["--data.source", "elsewhere"]).hash == recipe.hash
 
 
+def test_every_field_is_within_reach():
+    changed = override(
+        load_recipe(QUICKSTART),
+        ["--data.pattern.acceleration", "6", "--data.calibrator.smallest=26", "--data.calibrator.width=30", "--margins.psnr", "0.3"]
+        + ["--arms.supervised.training.epochs", "2", "--network.mixed-precision", "False"]
+        + ["--baselines.cg-sense.baseline.iterations", "7", "--network.recompute", "--validation.lines", "None"],
+    )
+    assert changed.data.pattern.acceleration == 6 and changed.data.calibrator.width == 30 and changed.margins.psnr == 0.3
+    assert {name: arm.training.epochs for name, arm in changed.arms.items()} == {"ssdu": None, "supervised": 2}
+    networks = [arm.network for arm in changed.arms.values()]
+    assert all(network.recompute and not network.mixed_precision for network in networks)
+    assert changed.baselines["cg_sense"].baseline.iterations == 7
+    assert override(load_recipe(QUICKSTART), ["--data.pattern", "None"]).data.pattern is None
+
+
+OWN = """
+from dataclasses import dataclass, replace
+from ssrecon import Recipe
+from ssrecon.archive.phantom import PhantomArchive
+from ssrecon.archive.splits import BySubject
+from ssrecon.networks import ResNet, Unrolled
+from ssrecon.objectives import SSDU
+from ssrecon.objectives.base import Loss, Objective
+from ssrecon.partition import Uniform
+from ssrecon.recipe import Data, Training
+from ssrecon.undersampling import RandomColumns
+
+
+@dataclass(frozen=True)
+class Mine(Objective):
+    weight: float = 1.0
+
+    def loss(self, network, scan, reference, draw):
+        found = SSDU(Uniform(0.4)).loss(network, scan, None, draw)
+        return Loss(self.weight * found.per_scan)
+
+
+recipe = Recipe(
+    data=Data(PhantomArchive(subjects=3, slices=1, matrix=(48, 48), coils=4), RandomColumns(2, 12), split=BySubject(1, 1)),
+    network=Unrolled(ResNet(blocks=1, channels=4), unrolls=1, cg_iterations=2),
+    objective=Mine(),
+    training=Training(steps=1),
+)
+"""
+
+
+def test_an_objective_may_be_defined_in_the_recipe_itself(tmp_path):
+    path = tmp_path / "my_trial.py"
+    path.write_text(OWN)
+    assert run(override(load_recipe(path), ["--objective.weight", "2"]), tmp_path / "out").exists()
+    checkpoint = tmp_path / "out/arms/mine/seed-0/checkpoints/gamma.safetensors"
+    with pytest.raises(BadRecipe, match="my_trial.Mine from outside ssrecon; expected --trust my_trial"):
+        load_checkpoint(checkpoint)
+    assert load_checkpoint(checkpoint, trust=["my_trial"]).objective.weight == 2
+    del sys.modules["my_trial"]
+    with pytest.raises(BadRecipe, match="my_trial.Mine, which cannot be imported .*; expected PYTHONPATH to name the folder"):
+        load_checkpoint(checkpoint, trust=["my_trial"])
+
+
+def test_a_recipe_does_not_take_the_name_of_a_module(tmp_path):
+    path = tmp_path / "json.py"
+    path.write_text(OWN)
+    with pytest.raises(BadRecipe, match="json.py: found the name of the module 'json'; expected another name"):
+        load_recipe(path)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--objective.rho", "0.3"], "override --objective.rho: found no such field; expected a dotted field"),
         (["--training.steps", "many"], "override .*steps many.*: found .*invalid"),
-        (["--training.steps", "0"], "training.steps: found 0; expected 1 or more"),
+        (["--training.steps", "0"], "Training.steps: found 0; expected 1 or more"),
         (["--objective.partitioner.loss-fraction", "1.5"], "loss_fraction"),
-        (["--data.source.subject", "3"], "override --subject: found no such field"),
+        (["--objective", "SSDU"], "override --objective SSDU: found one value for what has several; expected --objective.partitioner"),
+        (["--training.steps", "3", "4"], "override --training.steps 3 4: found"),
+        (["thesis.tex"], "override thesis.tex: found no such field"),
+        (["--data.source.subject", "3"], "override --data.source.subject: found no such field"),
     ],
 )
 def test_bad_overrides_are_named(arguments, message):
@@ -120,7 +192,7 @@ def test_a_whole_run_and_its_folder(small, tmp_path):
     run(small, tmp_path / "run", resume=True)
     assert report.stat().st_mtime_ns >= before
     with pytest.raises(OutputInUse, match="found the run of another recipe"):
-        run(replace(small, title="another"), tmp_path / "run")
+        run(replace(small, seeds=(1,)), tmp_path / "run")
 
 
 def test_a_folder_with_other_things_is_left_alone(small, tmp_path):
@@ -169,19 +241,42 @@ def test_a_source_without_a_value_is_not_the_current_folder(arguments):
         override(load_recipe(QUICKSTART), arguments)
 
 
+def test_a_mistyped_path_leaves_no_trace(small, tmp_path):
+    arms = {name: replace(arm, data=replace(arm.data, source=str(tmp_path / "nowhere"))) for name, arm in small.arms.items()}
+    with pytest.raises(BadInput, match="nowhere: found no such file or folder"):
+        run(replace(small, arms=arms), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_trained_nothing_is_begun_again(small, tmp_path):
+    (tmp_path / ".run.json.x.partial").touch()
+    wrong = {name: replace(arm, network=replace(arm.network, maps=2)) for name, arm in small.arms.items()}
+    with pytest.raises(BadInput, match="found 1 sets of sensitivity maps; expected 2"):
+        run(replace(small, arms=wrong), tmp_path)
+    arms = {"ssdu": small.arms["ssdu"]}
+    assert run(replace(small, arms=arms, baselines={}), tmp_path).exists()
+
+
 def test_an_unfinished_run_wants_resume(small, tmp_path):
-    (tmp_path / "run").mkdir()
+    (tmp_path / "run/arms/ssdu/seed-0/checkpoints").mkdir(parents=True)
+    (tmp_path / "run/arms/ssdu/seed-0/checkpoints/last.safetensors").touch()
     (tmp_path / "run/run.json").write_text(json.dumps({"title": small.title, "hash": small.hash}))
     with pytest.raises(OutputInUse, match="found an unfinished run of this recipe; expected --resume"):
         run(small, tmp_path / "run")
 
 
 def test_the_knee_recipe_on_a_stand_in_archive_in_fastmris_layout(tmp_path):
-    simulate(tmp_path / "multicoil_train", PhantomArchive(subjects=3, slices=1, matrix=(64, 64), coils=4, contrasts=(T1Weighted(),)))
+    simulate(tmp_path / "multicoil_train", PhantomArchive(subjects=4, slices=1, matrix=(64, 64), coils=4, contrasts=(T1Weighted(),)))
     knee = load_recipe(next(path for path in RECIPES if path.stem == "ssdu_fastmri_knee"))
-    changes = ["--data.source", str(tmp_path / "multicoil_train"), "--training.steps", "2", "--network.denoiser.blocks", "2"]
+    with h5py.File(next((tmp_path / "multicoil_train").glob("*.h5")), "a") as other:
+        other.attrs["acquisition"] = "CORPDFS_FBK"
+    changes = ["--data.source", str(tmp_path / "multicoil_train"), "--training.epochs", "2", "--network.denoiser.blocks", "2"]
     knee = override(knee, [*changes, "--network.denoiser.channels", "8", "--network.unrolls", "2"])
-    data = replace(knee.data, split=BySubject(1, 1))
+    with pytest.raises(BadRecipe, match="data.contrasts: found none of CORPD_FBK in the archive .CORPDFS_FBK, T1."):
+        run(knee, tmp_path / "out")
+    data = replace(knee.data, split=BySubject(1, 1, 1), contrasts=("T1",))
     assert knee.arms["ssdu"].network.cg_iterations == 10 and not isinstance(knee.arms["ssdu"].objective, MultiMaskSSDU)
     arms = {name: replace(arm, data=data) for name, arm in knee.arms.items()}
     assert run(replace(knee, arms=arms, baselines={}), tmp_path / "out").exists()
+    assert len(Store(tmp_path / "out/store")) == 3
+    assert json.loads((tmp_path / "out/run.json").read_text())["arms"]["ssdu"]["seeds"]["0"]["updates"] == 2

@@ -169,3 +169,18 @@ def test_brain_d_compares_with_the_files_own_images(test_data, tmp_path):
     assert images.shape == expected.shape
     inside = images > 0
     assert ((images - expected)[inside] ** 2).sum() / (expected[inside] ** 2).sum() < 0.01
+
+
+def test_a_trained_network_brings_its_calibrator(tmp_path):
+    """That of the store it was trained on, which may not be the recipe's."""
+    seen = []
+
+    class Network:
+        calibrator = Calibrator(coils=3)
+
+        def __call__(self, scan):
+            seen.append(scan.kspace.shape[2])
+            return ZeroFilled()(scan)
+
+    reconstruct(Network(), write(tmp_path), tmp_path / "out")
+    assert seen == [3, 3]

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from ssrecon.algorithms import conjugate_gradient
 from ssrecon.baselines.base import Baseline
+from ssrecon.errors import at_least
 from ssrecon.operators import encoding
 from ssrecon.scan import CalibratedScan, Estimate
 
@@ -21,6 +22,9 @@ class CGSense(Baseline):
 
     regularisation: float = 0.0
     iterations: int = 10
+
+    def __post_init__(self) -> None:
+        at_least(self, regularisation=0, iterations=1)
 
     def reconstruct(self, scan: CalibratedScan) -> Estimate:
         E = encoding(scan)

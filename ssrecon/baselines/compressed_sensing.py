@@ -9,6 +9,7 @@ from ssrecon.algorithms.power_iteration import power_iteration
 from ssrecon.algorithms.proximal_gradient import proximal_gradient, soft_threshold
 from ssrecon.baselines.base import Baseline
 from ssrecon.draw import Draw
+from ssrecon.errors import at_least
 from ssrecon.operators import LinearOperator, encoding
 from ssrecon.operators.wavelet import Wavelet, deepest_level
 from ssrecon.scan import CalibratedScan, Estimate
@@ -34,6 +35,9 @@ class L1Wavelet(Baseline):
     regularisation: float = 0.003
     iterations: int = 100
     cycle_spinning: bool = True
+
+    def __post_init__(self) -> None:
+        at_least(self, regularisation=0, iterations=1)
 
     def reconstruct(self, scan: CalibratedScan) -> Estimate:
         E = encoding(scan)

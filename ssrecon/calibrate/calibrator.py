@@ -13,7 +13,7 @@ from ssrecon.calibrate.noise_level import estimated_covariance
 from ssrecon.calibrate.region import Sides, centred_region, crop, frames_region, region_mask, require
 from ssrecon.calibrate.scale import low_resolution_image, volume_scale
 from ssrecon.calibrate.whiten import mix_coils, noise_covariance, whitening
-from ssrecon.errors import BadInput
+from ssrecon.errors import BadInput, BadRecipe, at_least
 from ssrecon.operators.fourier import Fourier
 from ssrecon.operators.sensitivity import Sensitivity
 from ssrecon.scan import CalibratedScan, Prepared, Scan
@@ -58,6 +58,11 @@ class Calibrator:
     """Smallest eigenvalue. Between `espirit`'s own .95, which on noisy scans cuts into objects at the edge of the field of view, and .8,
     with which so much background stays that CG-SENSE errs by 15 % more (T1 brain, R=4, 4 coils)."""
 
+    def __post_init__(self) -> None:
+        at_least(self, maps=1, coils=1, kernel=2, smallest=self.kernel, width=self.smallest, threshold=0, crop=0)
+        if self.coils is not None and self.maps > self.coils:
+            raise BadRecipe("Calibrator.maps", found=f"{self.maps} map sets of {self.coils} coils", expected="at most as many as coils")
+
     def volume(self, scans: Sequence[Scan]) -> list[Prepared]:
         """All the slices of one volume, fitted and applied."""
         fitted = self.fit(scans)
@@ -88,6 +93,8 @@ class Calibrator:
             names.append(scan.scan_id)
         if first is None:
             raise BadInput("volume", "no scans", "at least one")
+        if first.kspace.shape[2] < self.maps:
+            raise BadInput(names[0], f"{first.kspace.shape[2]} coils", f"at least {self.maps}, for so many map sets")
         matrix, source, notes = _whiten(noise, regions)
         white = [replace(region, kspace=mix_coils(matrix, region.kspace)) for region in regions]
         if self.coils is not None:

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
+from ssrecon.errors import at_least
 from ssrecon.networks.base import DenoiserSpec
 
 
@@ -45,6 +46,9 @@ class ResNet(DenoiserSpec):
     tied: bool = False
     residual: bool = False
     init_std: float = 0.05
+
+    def __post_init__(self) -> None:
+        at_least(self, blocks=1, channels=1, init_std=0)
 
     def build(self, maps: int) -> nn.Module:
         return _ResNet(self, maps)
@@ -90,6 +94,9 @@ class CNN(DenoiserSpec):
     layers: int = 5
     channels: int = 64
     batch_norm: bool = True
+
+    def __post_init__(self) -> None:
+        at_least(self, layers=1, channels=1)
 
     def build(self, maps: int) -> nn.Module:
         return _CNN(self, maps)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ssrecon.algorithms import conjugate_gradient, implicit_conjugate_gradient
+from ssrecon.errors import BadInput, at_least
 from ssrecon.networks.base import DenoiserSpec, NetworkSpec
 from ssrecon.networks.denoisers import ResNet, as_channels, as_image
 from ssrecon.operators import encoding
@@ -44,6 +45,9 @@ class Unrolled(NetworkSpec):
     padding_is_known: bool = False
     """Let data consistency hold zero-padded samples at zero, as SSDU's published code does."""
 
+    def __post_init__(self) -> None:
+        at_least(self, unrolls=1, cg_iterations=1, maps=1)
+
     def build(self, seed: int) -> nn.Module:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -62,7 +66,8 @@ class UnrolledNetwork(nn.Module):
 
     def forward(self, scan: CalibratedScan) -> Estimate:
         if scan.csm.shape[1] != self.spec.maps:
-            raise ValueError(f"this network was made for {self.spec.maps} map sets, scan {scan.ids[0]} has {scan.csm.shape[1]}")
+            expected = f"{self.spec.maps}, which the network was made for (`Unrolled.maps`), or another calibration"
+            raise BadInput(scan.ids[0], f"{scan.csm.shape[1]} sets of sensitivity maps", expected)
         known = replace(scan, mask=scan.mask | scan.padding) if self.spec.padding_is_known else scan
         operator = encoding(known)
         zero_filled = encoding(scan).adjoint(scan.kspace)

@@ -34,7 +34,14 @@ class Objective(ABC):
     """Only where this is True does the trainer hand over the fully sampled reference."""
 
     @abstractmethod
-    def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draw: Draw) -> Loss: ...
+    def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draw: Draw) -> Loss:
+        r"""The loss of each scan of a batch, differentiable in the network's parameters: :math:`\ell(y_\Lambda, E_\Lambda f(y_\Theta))`
+        for one that splits :math:`\Omega = \Theta \cup \Lambda`.
+
+        `scan` is what was acquired (less Gamma where the scan is validated on); `reference` the fully sampled scan, None unless
+        `needs_reference`. All that is random comes from `draw`, scan by scan, so that batch-mates, device and workers change nothing.
+        Raises BadInput, naming the scan, where it cannot be trained on in this way.
+        """
 
     def reconstruct(self, network: Network, scan: CalibratedScan, draw: Draw) -> Estimate:
         """The method's own rule at test time; by default the network sees everything that was acquired."""

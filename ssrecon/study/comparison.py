@@ -1,7 +1,9 @@
 """From a recipe to a finished run folder: prepare, tune, train, evaluate, report."""
 
 import json
-from collections.abc import Callable, Mapping
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from ssrecon.distributed import Process
 from ssrecon.draw import Draw
 from ssrecon.errors import OutputInUse
 from ssrecon.evaluate import Arm, evaluate
-from ssrecon.files import whole_file
+from ssrecon.files import discard_partial_files, whole_file
 from ssrecon.preflight import Preflight, preflight
 from ssrecon.prepare import prepare_data
 from ssrecon.provenance import provenance
@@ -52,11 +54,11 @@ def run(
     comparison = experiment if isinstance(experiment, Comparison) else _alone(experiment)
     this = Run(Path(folder), comparison, process or Process(), say)
     if this.process.first:
-        _claim(this, resume)
-        prepare_data(comparison.data, this.folder / "store", say)
-    this.process.agree(True)
+        with _claimed(this, resume):
+            prepare_data(comparison.data, this.folder / "store", say)
+    this.process.wait()
     store = Store(this.folder / "store")
-    assignment = comparison.data.split.assign(store.headers)
+    assignment = comparison.data.split.assign(comparison.data.chosen(store.headers))
     about = _about(this, store)
     trained, flights = _train_arms(this, store, assignment)
     if this.process.first:
@@ -67,7 +69,7 @@ def run(
         _evaluate(this, store, assignment, trained, {name: baseline for name, (baseline, _) in baselines.items()})
         _write_json(this.folder / "run.json", {**about, "finished": True})
         write_report(this.folder)
-    this.process.agree(True)
+    this.process.wait()
     return this.folder / "report.html"
 
 
@@ -76,9 +78,26 @@ def _alone(recipe: Recipe) -> Comparison:
     return Comparison(title=recipe.title or name, arms={name: recipe}, seeds=(recipe.seed,))
 
 
-def _claim(this: Run, resume: bool) -> None:
+@contextmanager
+def _claimed(this: Run, resume: bool) -> Iterator[None]:
+    """The folder is this run's from here on; what fails before the first volume is prepared (a mistyped path) leaves no trace."""
+    known = this.folder.exists()
+    fresh = _claim(this, resume)
+    try:
+        yield
+    except BaseException:
+        if fresh and not any((this.folder / "store").glob("*.h5")):
+            (this.folder / "run.json").unlink()
+            if not known:
+                shutil.rmtree(this.folder)
+        raise
+
+
+def _claim(this: Run, resume: bool) -> bool:
+    """Whether the folder is newly this run's. Raises OutputInUse where it is anything else's."""
     record = this.folder / "run.json"
-    if record.exists():
+    trained = any(this.folder.glob("arms/*/*/checkpoints/*.safetensors"))
+    if record.exists() and trained:
         known = json.loads(record.read_text())
         if known.get("hash") != this.comparison.hash:
             raise OutputInUse(
@@ -88,11 +107,15 @@ def _claim(this: Run, resume: bool) -> None:
             )
         if not resume and not known.get("finished"):
             raise OutputInUse(this.folder, found="an unfinished run of this recipe", expected="--resume to continue it, or another --out")
-    elif this.folder.exists() and any(this.folder.iterdir()):
+        return False
+    # A run that has trained nothing yet (its pre-flight failed, or its recipe was mended since) is begun again; a store it prepared is
+    # kept where it fits.
+    discard_partial_files(this.folder)
+    if not record.exists() and this.folder.exists() and any(this.folder.iterdir()):
         raise OutputInUse(this.folder, found="files that are not a run of ssrecon", expected="an empty folder; choose another with --out")
-    else:
-        # Before anything is trained: the margins of non-inferiority are on record.
-        _write_json(record, {"title": this.comparison.title, "hash": this.comparison.hash, "recipe": this.comparison.description})
+    # Before anything is trained: the margins of non-inferiority are on record.
+    _write_json(record, {"title": this.comparison.title, "hash": this.comparison.hash, "recipe": this.comparison.description})
+    return True
 
 
 def _about(this: Run, store: Store) -> dict[str, Any]:

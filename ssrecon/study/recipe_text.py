@@ -55,7 +55,9 @@ def summary(run: RunFolder) -> str:
         unrolls, denoiser = shared.get("network.unrolls"), shared.get("network.denoiser")
         inside = f" of {denoiser}" if denoiser else ""
         parts.append(f"{_words(network)} network" + (f", {unrolls} unrolls{inside}" if unrolls else inside))
-    if steps := shared.get("training.steps"):
+    if epochs := shared.get("training.epochs"):
+        parts.append(f"{epochs} epochs for every network")
+    elif steps := shared.get("training.steps"):
         parts.append(f"{steps} updates for every network")
     if rate := shared.get("training.learning_rate"):
         parts.append(f"Adam at {rate}")

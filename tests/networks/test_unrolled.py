@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from ssrecon.errors import BadInput
 from ssrecon.networks import CNN, ResNet, Unrolled
 from ssrecon.networks.denoisers import as_channels, as_image
 from ssrecon.operators import sense
@@ -95,7 +96,7 @@ def test_known_padding_is_data_only_on_request():
 
 
 def test_wrong_number_of_map_sets_is_refused():
-    with pytest.raises(ValueError, match="made for 1 map sets, scan phantom/slice-000 has 2"):
+    with pytest.raises(BadInput, match="phantom/slice-000: found 2 sets of sensitivity maps; expected 1"):
         SMALL.build(0)(make_scan(maps=2))
 
 

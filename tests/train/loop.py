@@ -3,6 +3,7 @@
 python -m tests.train.loop STORE OUT STEPS
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -36,4 +37,6 @@ if __name__ == "__main__":
 
         safetensors.torch.save_file = save_slowly
     with process() as this:
+        out.mkdir(parents=True, exist_ok=True)
+        (out.parent / f"{out.name}-{this.rank}.pid").write_text(str(os.getpid()))
         Trainer(recipe(steps=steps, validate_every=1, batch_size=3), store, assign(store), out, this).run(resume=True)

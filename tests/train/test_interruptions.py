@@ -92,11 +92,25 @@ def test_ctrl_c_writes_a_checkpoint_and_resumes(store, tmp_path, number):
     assert "last.safetensors" in checkpoints(out)
 
 
+TWO = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m")
+
+
+def test_a_signal_to_one_process_stops_all(store, tmp_path):
+    """Some schedulers tell one process of a node only: the others must not wait for it for ever."""
+    out = tmp_path / "out"
+    process = start(store, out, 40_000, launcher=TWO)
+    while not (out / "history.csv").exists() or len(rows(out)) < 3:
+        assert process.poll() is None, errors(out)
+        time.sleep(0.02)
+    os.kill(int((tmp_path / "out-1.pid").read_text()), signal.SIGTERM)
+    assert process.wait(timeout=60) != 0 and "a checkpoint was written, --resume continues" in errors(out)
+    assert "last.safetensors" in checkpoints(out)
+
+
 def test_two_processes_follow_one(store, tmp_path):
     """Five training scans of two shapes in batches of three: unequal shares, and batches that leave a process without a scan."""
     finish(start(store, tmp_path / "one", 20), tmp_path / "one")
-    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m")
-    finish(start(store, tmp_path / "two", 20, launcher=launcher), tmp_path / "two")
+    finish(start(store, tmp_path / "two", 20, launcher=TWO), tmp_path / "two")
     for one, two in zip(rows(tmp_path / "one"), rows(tmp_path / "two"), strict=True):
         for key in ("loss", "gamma", "hidden_nmse"):
             if one[key]:

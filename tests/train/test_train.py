@@ -1,3 +1,5 @@
+import os
+import signal
 from dataclasses import replace
 from functools import partial
 
@@ -5,7 +7,9 @@ import h5py
 import pytest
 import torch
 
+from ssrecon.calibrate import Calibrator
 from ssrecon.checkpoint import read_checkpoint
+from ssrecon.description import describe
 from ssrecon.draw import Draw
 from ssrecon.errors import BadInput, BadRecipe, TrainingDiverged
 from ssrecon.networks import CNN, Unrolled
@@ -104,6 +108,51 @@ def test_fine_tuning_starts_from_a_checkpoint(store, tmp_path):
     start = str(tmp_path / "first/checkpoints/last.safetensors")
     trainer = Trainer(recipe(start=start), store, assign(store), tmp_path / "second")
     assert torch.equal(trainer.network.state_dict()["mu"], read_checkpoint(start).tensors["network/mu"])
+
+
+def test_epochs_are_counted_in_updates(store, tmp_path):
+    result = run(recipe(epochs=2, steps=999, validate_every=50), store, tmp_path)
+    assert result.updates == 4 and not result.stopped_early  # three scans of two shapes, in batches of two
+
+
+def test_a_stop_between_validations_does_not_show_in_the_history(store, tmp_path, monkeypatch):
+    long = recipe(steps=8, validate_every=8)
+    run(long, store, tmp_path / "whole")
+    update = Trainer.update
+
+    def interrupted(self, step, scans):
+        if step.number == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+        return update(self, step, scans)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt, match="stopped at step 4; a checkpoint was written"):
+        patched.setattr(Trainer, "update", interrupted)
+        run(long, store, tmp_path / "cut")
+    run(long, store, tmp_path / "cut", resume=True)
+    tables = [(tmp_path / name / "history.csv").read_text().splitlines() for name in ("whole", "cut")]
+    whole, cut = ([line.rsplit(",", 1)[0] for line in table] for table in tables)
+    assert whole == cut and len(whole) == 3
+
+
+def test_a_checkpoint_knows_how_its_scans_were_calibrated(store, tmp_path):
+    folder = tmp_path / "store"
+    for header in store.headers:
+        write_volume(folder, [store.load(header.scan_id)], {"calibrator": describe(Calibrator(coils=3, crop=0.7))})
+    other = Store(folder)
+    run(recipe(steps=1), other, tmp_path / "arm")
+    trained = load_checkpoint(tmp_path / "arm/checkpoints/last.safetensors", trust=["tests.train.small"])
+    assert trained.calibrator == Calibrator(coils=3, crop=0.7) != trained.recipe.data.calibrator
+
+
+def test_a_start_that_changed_is_refused_on_resuming(store, tmp_path):
+    run(recipe(steps=1), store, tmp_path / "first")
+    start = tmp_path / "first/checkpoints/last.safetensors"
+    tuned = recipe(steps=3, start=str(start))
+    run(tuned, store, tmp_path / "tuned")
+    run(recipe(steps=2, learning_rate=0.1), store, tmp_path / "other")
+    start.write_bytes((tmp_path / "other/checkpoints/last.safetensors").read_bytes())
+    with pytest.raises(BadInput, match="found a training that started from other weights"):
+        run(tuned, store, tmp_path / "tuned", resume=True)
 
 
 def test_scan_specific_training_never_sees_its_gamma(store, tmp_path):
