@@ -11,7 +11,7 @@ from tests.scans import make_scan
 torch.set_num_threads(min(2, torch.get_num_threads()))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def test_data() -> Path:
     """Real measurements, which never are in the repository."""
     folder = os.environ.get("SSRECON_TEST_DATA")

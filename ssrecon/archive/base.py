@@ -1,7 +1,7 @@
 """What an archive is, and how the format of a file or folder is found from its content."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache, cached_property
 from importlib import import_module
@@ -9,6 +9,8 @@ from inspect import isabstract
 from pathlib import Path
 from pkgutil import walk_packages
 from typing import ClassVar
+
+import h5py
 
 from ssrecon.archive.verdict import verdict
 from ssrecon.errors import BadInput
@@ -181,6 +183,17 @@ def formats() -> tuple[type[Archive], ...]:
     return tuple(sorted(known, key=lambda kind: kind.__name__))
 
 
+def holds(path: Path, test: Callable[[h5py.File], bool]) -> bool:
+    """Whether `path` is an HDF5 file that passes a test. False, and no error, for whatever else it is."""
+    if not path.is_file():
+        return False
+    try:
+        with h5py.File(path) as file:
+            return test(file)
+    except UNREADABLE:
+        return False
+
+
 def unknown_scan(path: Path, scan_id: str, known: tuple[str, ...]) -> BadInput:
     """The error for a scan id that an archive does not hold."""
     listed = ", ".join(known[:3]) + (f" ... ({len(known)} in all)" if len(known) > 3 else "")
@@ -204,8 +217,6 @@ def _open_file(path: Path) -> Archive:
 
 def _content(path: Path) -> str:
     """What a file of no known format holds, in words."""
-    import h5py
-
     with path.open("rb") as file:
         start = file.read(8)
     if not start:

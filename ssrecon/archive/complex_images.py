@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Complex
 from torch import Tensor
 
-from ssrecon.archive.base import UNREADABLE, Archive, unknown_scan
+from ssrecon.archive.base import Archive, holds, unknown_scan
 from ssrecon.archive.phantom.acquisition import correlated, encode
 from ssrecon.archive.phantom.archive import NOISE_READOUTS, NOISE_SAMPLES
 from ssrecon.archive.phantom.coils import CoilArray
@@ -41,12 +41,11 @@ class ComplexImages(Archive):
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        try:
-            with h5py.File(path) as file:
-                data = file.get("image")
-                return isinstance(data, h5py.Dataset) and data.ndim == 3 and data.dtype.kind == "c" and "kspace" not in file
-        except UNREADABLE:
-            return False
+        def test(file: h5py.File) -> bool:
+            data = file.get("image")
+            return isinstance(data, h5py.Dataset) and data.ndim == 3 and data.dtype.kind == "c" and "kspace" not in file
+
+        return holds(path, test)
 
     @cached_property
     def headers(self) -> tuple[Header, ...]:

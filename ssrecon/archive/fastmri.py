@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ssrecon.archive.base import UNREADABLE, Archive, unknown_scan
+from ssrecon.archive.base import UNREADABLE, Archive, holds, unknown_scan
 from ssrecon.archive.fastmri_writer import write_fastmri
 from ssrecon.archive.geometry import is_partial_fourier, remove_readout_oversampling
 from ssrecon.archive.ismrmrd_header import Encoding, FileHeader, parse_header
@@ -73,14 +73,11 @@ class FastMRI(Archive):
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        if not path.is_file():
-            return False
-        try:
-            with h5py.File(path) as file:
-                kspace = file.get("kspace")
-                return isinstance(kspace, h5py.Dataset) and kspace.dtype.kind == "c" and kspace.ndim in (3, 4)
-        except UNREADABLE:
-            return False
+        def test(file: h5py.File) -> bool:
+            kspace = file.get("kspace")
+            return isinstance(kspace, h5py.Dataset) and kspace.dtype.kind == "c" and kspace.ndim in (3, 4)
+
+        return holds(path, test)
 
     @cached_property
     def headers(self) -> tuple[Header, ...]:

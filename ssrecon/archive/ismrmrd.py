@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ssrecon.archive.base import UNREADABLE, Archive, unknown_scan
+from ssrecon.archive.base import UNREADABLE, Archive, holds, unknown_scan
 from ssrecon.archive.geometry import is_partial_fourier, remove_readout_oversampling
 from ssrecon.archive.ismrmrd_header import parse_header
 from ssrecon.archive.ismrmrd_lines import read_lines, usable_readout
@@ -45,13 +45,7 @@ class ISMRMRD(Archive):
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        if not path.is_file():
-            return False
-        try:
-            with h5py.File(path) as file:
-                return bool(_groups(file))
-        except UNREADABLE:
-            return False
+        return holds(path, lambda file: bool(_groups(file)))
 
     @cached_property
     def headers(self) -> tuple[Header, ...]:

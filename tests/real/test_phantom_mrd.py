@@ -14,14 +14,8 @@ from ssrecon.prepare import prepare
 
 
 @pytest.fixture(scope="module")
-def prepared(tmp_path_factory, request):
-    import os
-    from pathlib import Path
-
-    folder = os.environ.get("SSRECON_TEST_DATA")
-    if not folder or not Path(folder).is_dir():
-        pytest.skip("SSRECON_TEST_DATA is not set to the folder of real measurements")
-    archive = open_archive(Path(folder) / "raw" / "phantom_mrd_r3_noise_acs.h5")
+def prepared(tmp_path_factory, test_data):
+    archive = open_archive(test_data / "raw" / "phantom_mrd_r3_noise_acs.h5")
     store = prepare(archive, tmp_path_factory.mktemp("store"), Calibrator())
     return store.load(store.headers[0].scan_id)
 
