@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ssrecon.scan import CalibratedScan, Estimate, Scan
     from ssrecon.store import Store
     from ssrecon.study.comparison import run
-    from ssrecon.train import load_checkpoint
+    from ssrecon.trained import load_checkpoint
 
 _PLACES = {
     "CalibratedScan": "scan",
@@ -36,7 +36,7 @@ _PLACES = {
     "SsreconError": "errors",
     "Store": "store",
     "Training": "recipe",
-    "load_checkpoint": "train",
+    "load_checkpoint": "trained",
     "open_archive": "archive",
     "process": "distributed",
     "run": "study.comparison",

@@ -151,7 +151,7 @@ def _run(options: argparse.Namespace, rest: list[str]) -> None:
 
 
 def _evaluate(options: argparse.Namespace, rest: list[str]) -> None:
-    from ssrecon.evaluate import evaluate_folder
+    from ssrecon.evaluate_folder import evaluate_folder
 
     print(evaluate_folder(options.reconstructions, options.references, options.out))
 
@@ -164,7 +164,7 @@ def _report(options: argparse.Namespace, rest: list[str]) -> None:
 
 def _reconstruct(options: argparse.Namespace, rest: list[str]) -> int:
     from ssrecon.reconstruct import reconstruct
-    from ssrecon.train import load_checkpoint
+    from ssrecon.trained import load_checkpoint
 
     device = _device(options.device)
     trained = load_checkpoint(options.checkpoint, device, options.trust)

@@ -105,58 +105,6 @@ def write_metrics(path: Path, rows: Iterable[Row]) -> None:
         writer.writerows({**row, "value": repr(float(row["value"]))} for row in rows)
 
 
-def evaluate_folder(reconstructions: Path, references: Path, out: Path | None = None) -> str:
-    """Score HDF5 files with `reconstruction` (fastMRI's layout) against files of the same name with `reconstruction_rss` (or `_esc`).
-
-    Both are cropped about their centres to the size they share. Gives a table of the means over volumes, and writes ``metrics.csv`` into
-    `out` where one is given. Raises BadInput where a file has no counterpart or no images.
-    """
-    files = sorted(Path(reconstructions).rglob("*.h5"))
-    if not files:
-        raise BadInput(reconstructions, found="no .h5 file", expected="HDF5 files with `reconstruction`")
-    rows: list[Row] = []
-    labels: Row = {"arm": "reconstruction", "seed": "", "selection": "none"}
-    for file in track(files, "Scoring"):
-        name = file.relative_to(reconstructions)
-        images, _ = _read_images(file, ("reconstruction",))
-        reference, subject = _read_images(Path(references) / name, ("reconstruction_rss", "reconstruction_esc"))
-        volume = name.with_suffix("").as_posix()
-        if len(images) != len(reference):
-            raise BadInput(file, found=f"{len(images)} slices", expected=f"{len(reference)}, as in {Path(references) / name}")
-        header = Header("", volume, subject or volume)
-        size = tuple(min(a, b) for a, b in zip(images.shape[1:], reference.shape[1:], strict=True))
-        for score in score_volume(_centre(images, size), _centre(reference, size)):
-            scan_id = "" if score.slice is None else f"{volume}/slice-{score.slice:03d}"
-            rows.append(_row(labels, header, scan_id, score.metric, score.convention, score.value))
-    if out is not None:
-        write_metrics(Path(out) / "metrics.csv", rows)
-    means: dict[tuple[str, str], list[float]] = {}
-    for row in rows:
-        if not row["scan"]:
-            means.setdefault((str(row["metric"]), str(row["convention"])), []).append(float(row["value"]))
-    lines = [f"{metric:8} {np.mean(values):10.5g}   {convention}" for (metric, convention), values in means.items()]
-    return "\n".join([f"{len(files)} volumes, mean of the volumes' values", *lines])
-
-
-def _read_images(path: Path, names: Sequence[str]) -> tuple[Float[np.ndarray, "n y x"], str]:
-    import h5py
-
-    try:
-        with h5py.File(path) as file:
-            for name in names:
-                if name in file:
-                    images = np.asarray(file[name][()], dtype=np.float32)
-                    return images.reshape(-1, *images.shape[-2:]), str(file.attrs.get("patient_id", ""))
-            raise BadInput(path, found=f"an HDF5 file with {', '.join(sorted(file)) or 'nothing'} at its top", expected=f"`{names[0]}`")
-    except OSError as error:
-        raise BadInput(path, found=f"no readable HDF5 file ({error})", expected=f"a file with `{names[0]}`") from error
-
-
-def _centre(images: Float[np.ndarray, "n y x"], size: tuple[int, ...]) -> Float[np.ndarray, "n y x"]:
-    first = [(n - m) // 2 for n, m in zip(images.shape[1:], size, strict=True)]
-    return images[:, first[0] : first[0] + size[0], first[1] : first[1] + size[1]]
-
-
 def residual_rows(arm: Arm, prepared: Prepared, estimate: Estimate, gamma: Gamma | None, draw: Draw) -> list[Row]:
     """The scores that need no reference image."""
     scan = prepared.scan if estimate.csm is None else replace(prepared.scan, csm=estimate.csm)
@@ -168,7 +116,7 @@ def residual_rows(arm: Arm, prepared: Prepared, estimate: Estimate, gamma: Gamma
         score, _ = gamma_score(arm.reconstruct, prepared.scan, gamma.hold_out(prepared.scan, draw))
         found[f"gamma, {unit}"] = float(score.mean())
     header = scan.headers[0]
-    return [_row(arm.labels, header, header.scan_id, "residual", convention, value) for convention, value in found.items()]
+    return [tidy_row(arm.labels, header, header.scan_id, "residual", convention, value) for convention, value in found.items()]
 
 
 def _residual(judge: CalibratedScan, image: Complex[Tensor, "1 frames maps *x"]) -> float:
@@ -214,7 +162,7 @@ class _Volume:
                     continue  # a volume of which only some scans have a reference is not scored as if it were whole
                 for score in score_volume(np.concatenate(slices), whole):
                     scan_id = "" if score.slice is None else self.labels[score.slice]
-                    yield _row(arm.labels, self.header, scan_id, score.metric, score.convention + SUFFIXES[kind], score.value)
+                    yield tidy_row(arm.labels, self.header, scan_id, score.metric, score.convention + SUFFIXES[kind], score.value)
 
 
 def _stacked(prepared: Prepared, magnitude: Float[Tensor, "1 frames *x"]) -> Float[np.ndarray, "n y x"]:
@@ -222,7 +170,7 @@ def _stacked(prepared: Prepared, magnitude: Float[Tensor, "1 frames *x"]) -> Flo
     return magnitude.reshape(-1, *magnitude.shape[-2:]).float().cpu().numpy()
 
 
-def _row(labels: Row, header: Header, scan_id: str, metric: str, convention: str, value: float) -> Row:
+def tidy_row(labels: Row, header: Header, scan_id: str, metric: str, convention: str, value: float) -> Row:
     place: Row = {"subject": header.subject, "volume": header.volume_id, "scan": scan_id}
     return {**labels, **place, "metric": metric, "convention": convention, "value": float(value)}
 

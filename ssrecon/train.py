@@ -3,7 +3,7 @@
 import math
 import signal
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ssrecon.archive.splits import Assignment, spread
-from ssrecon.calibrate import Calibrator
 from ssrecon.checkpoint import Checkpoint, load_optimizer, optimizer_tensors, read_checkpoint, save_checkpoint
-from ssrecon.description import describe, rebuild
+from ssrecon.description import describe
 from ssrecon.distributed import Process
 from ssrecon.domain import TrainingDomain
 from ssrecon.draw import Draw
@@ -24,7 +23,6 @@ from ssrecon.errors import BadInput, TrainingDiverged
 from ssrecon.files import discard_partial_files
 from ssrecon.history import History
 from ssrecon.loader import Schedule, Step, collate, load
-from ssrecon.objectives.base import Objective
 from ssrecon.progress import track
 from ssrecon.provenance import data_fingerprint
 from ssrecon.recipe import Recipe
@@ -287,35 +285,3 @@ def _stop_on_signals() -> Iterator[list[int]]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-
-
-@dataclass(frozen=True)
-class LoadedNetwork:
-    """A trained network and the objective whose rule it reconstructs by."""
-
-    network: nn.Module
-    objective: Objective
-    recipe: Recipe
-    domain: TrainingDomain
-    calibrator: Calibrator
-    """As the training scans were calibrated."""
-    draw: Draw
-
-    def __call__(self, scan: Any) -> Any:
-        return self.objective.reconstruct(self.network, scan, self.draw)
-
-
-def load_checkpoint(path: Path | str, device: str | torch.device = "cpu", trust: Collection[str] = ()) -> LoadedNetwork:
-    """A trained network, ready to reconstruct: rebuilt from its recipe's names, its weights put in, in evaluation mode.
-
-    Raises BadInput where the file is no checkpoint of ours, BadRecipe where it needs classes from outside ssrecon that `trust` does not
-    name.
-    """
-    checkpoint = read_checkpoint(path)
-    recipe = checkpoint.recipe(trust)
-    if not isinstance(recipe, Recipe):
-        raise BadInput(path, found=f"a checkpoint of a {type(recipe).__name__}", expected="one of a Recipe")
-    network = recipe.network.build(recipe.seed)
-    checkpoint.load_into(network)
-    domain, calibrator = (rebuild(checkpoint.about[name], str(path), trust) for name in ("domain", "calibrator"))
-    return LoadedNetwork(network.to(device).eval(), recipe.objective, recipe, domain, calibrator, Draw(recipe.seed))

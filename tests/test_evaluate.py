@@ -8,7 +8,8 @@ import torch
 
 from ssrecon.baselines import CGSense, ZeroFilled
 from ssrecon.errors import BadInput
-from ssrecon.evaluate import BANDS, COLUMNS, Arm, evaluate, evaluate_folder, radial_residual
+from ssrecon.evaluate import BANDS, COLUMNS, Arm, evaluate, radial_residual
+from ssrecon.evaluate_folder import evaluate_folder
 from ssrecon.operators import Fourier
 from ssrecon.partition import Gamma
 from ssrecon.scan import Estimate, Prepared

@@ -14,8 +14,8 @@ LAYERS = [
     {"networks", "baselines", "loader"},
     {"objectives"},
     {"recipe", "validation"},
-    {"simulate", "prepare", "train", "evaluate", "reconstruct"},
-    {"preflight", "overrides"},
+    {"simulate", "prepare", "train", "trained", "evaluate", "reconstruct"},
+    {"preflight", "overrides", "evaluate_folder"},
     {"study"},
     {"cli"},
 ]

@@ -20,7 +20,7 @@ from ssrecon.recipe import Comparison, Recipe
 from ssrecon.simulate import simulate
 from ssrecon.store import Store
 from ssrecon.study.comparison import run
-from ssrecon.train import load_checkpoint
+from ssrecon.trained import load_checkpoint
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.py"))
 QUICKSTART = next(path for path in RECIPES if path.stem == "quickstart")

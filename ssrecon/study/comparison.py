@@ -23,7 +23,8 @@ from ssrecon.provenance import provenance
 from ssrecon.recipe import Comparison, Recipe
 from ssrecon.store import Store
 from ssrecon.study.report import write_report
-from ssrecon.train import Trained, Trainer, load_checkpoint
+from ssrecon.train import Trained, Trainer
+from ssrecon.trained import load_checkpoint
 
 Say = Callable[[str], None]
 TUNING_SCANS = 4

@@ -17,7 +17,8 @@ from ssrecon.objectives import MultiMaskSSDU, Supervised
 from ssrecon.partition import Gamma
 from ssrecon.scan import CalibratedScan, Prepared
 from ssrecon.store import Store, write_volume
-from ssrecon.train import Trainer, load_checkpoint
+from ssrecon.train import Trainer
+from ssrecon.trained import load_checkpoint
 from ssrecon.validation import validate
 from tests.scans import make_scan
 from tests.train.small import RECIPE, assign, make_store, recipe
