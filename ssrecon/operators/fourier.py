@@ -42,8 +42,10 @@ def alternating(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device
     """
     if any(n % 2 for n in shape):
         return None
-    total = torch.zeros(shape, dtype=torch.int64, device=device)
-    for axis, n in enumerate(shape):
-        total += torch.arange(n, device=device).reshape(-1, *(1,) * (len(shape) - axis - 1))
-    signs = (1 - 2 * (total % 2)).to(dtype)
-    return signs, signs * math.prod((-1) ** (n // 2) for n in shape)
+    # They are kept: made while reconstructing, they have to serve a later training too.
+    with torch.inference_mode(False):
+        total = torch.zeros(shape, dtype=torch.int64, device=device)
+        for axis, n in enumerate(shape):
+            total += torch.arange(n, device=device).reshape(-1, *(1,) * (len(shape) - axis - 1))
+        signs = (1 - 2 * (total % 2)).to(dtype)
+        return signs, signs * math.prod((-1) ** (n // 2) for n in shape)

@@ -57,6 +57,25 @@ def test_sense_is_mask_fourier_sensitivity():
     torch.testing.assert_close(sense(mask, csm)(x), (Mask(mask) @ Fourier(2) @ Sensitivity(csm))(x))
 
 
+def test_reconstructing_first_does_not_hinder_training():
+    csm, mask, x = random_like((1, 1, 4, 10, 14), 0), column_mask((10, 14), 2, 2), random_like((1, 1, 1, 10, 14), 1)
+    with torch.inference_mode():
+        sense(mask, csm)(x)
+    x.requires_grad_()
+    sense(mask, csm)(x).abs().sum().backward()
+    assert x.grad is not None
+
+
+@pytest.mark.parametrize("shape", [(10, 14), (8, 10), (12, 8), (4, 6, 10)])
+def test_even_sides_need_no_shifts(shape):
+    csm, mask, x = random_like((1, 2, 3, *shape), 0), column_mask(shape, 2, 2), random_like((1, 1, 2, *shape), 1)
+    explicit = Mask(mask) @ Fourier(len(shape)) @ Sensitivity(csm)
+    assert sense(mask, csm)._signs is not None
+    torch.testing.assert_close(sense(mask, csm)(x), explicit(x))
+    y = explicit(x)
+    torch.testing.assert_close(sense(mask, csm).adjoint(y), explicit.adjoint(y))
+
+
 def test_full_sampling_with_unit_norm_csm_is_the_identity():
     mask, x = torch.ones(1, 1, 1, 8, 6, dtype=torch.bool), random_like((1, 1, 1, 8, 6), 1)
     torch.testing.assert_close(sense(mask, smooth_csm(5, (8, 6), dtype=torch.complex128)).gram(x), x)
