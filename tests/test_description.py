@@ -6,7 +6,7 @@ import pytest
 
 from ssrecon.baselines import CGSense, L1Wavelet
 from ssrecon.calibrate import Calibrator
-from ssrecon.description import describe, digest
+from ssrecon.description import describe, digest, rebuild
 from ssrecon.errors import BadRecipe
 from ssrecon.networks import CNN, ResNet, Unrolled
 from ssrecon.recipe import Comparison, Training
@@ -42,6 +42,11 @@ from tests.train.small import RECIPE
 def test_values_out_of_range_are_named(kind, field, value):
     with pytest.raises(BadRecipe, match=f"{kind.__name__}.{field}: found {value}; expected"):
         kind(**{field: value})
+
+
+def test_a_wrong_type_is_named_as_such():
+    with pytest.raises(BadRecipe, match=r"here.unrolls: found '5' \(str\); expected int"):
+        rebuild({**describe(Unrolled()), "unrolls": "5"}, "here")
 
 
 def test_more_map_sets_than_coils_are_refused():
