@@ -38,7 +38,7 @@ def acquired_only(
     a mask that samples nothing."""
     if not mask.any():
         raise BadInput(path, found=f"a mask that samples nothing of {scan_id}", expected="at least one acquired sample")
-    kept = np.where(mask, kspace, 0).astype(np.complex64)
+    kept = np.where(mask, kspace, 0).astype(np.complex64, order="C")
     if bad := int((~np.isfinite(kept)).sum()):
         raise BadInput(path, found=f"{bad} acquired samples of {scan_id} that are not finite", expected="finite k-space")
     full = np.array(np.broadcast_to(mask, (kept.shape[0], 1, *kept.shape[2:])))
