@@ -12,6 +12,7 @@ from typing import ClassVar
 
 import h5py
 
+from ssrecon.archive.vendor_refusals import refusal
 from ssrecon.archive.verdict import verdict
 from ssrecon.errors import BadInput
 from ssrecon.progress import track
@@ -53,6 +54,11 @@ class Archive(ABC):
     def skipped(self) -> Mapping[str, str]:
         """Files of a folder that could not be used, each with the reason."""
         return {}
+
+    @property
+    def companions(self) -> frozenset[Path]:
+        """Other files that this archive reads (a header, a mask, further repetitions): in a folder they are not opened for themselves."""
+        return frozenset()
 
     def __len__(self) -> int:
         return len(self.headers)
@@ -114,20 +120,26 @@ class Folder(Archive):
     def _contents(self) -> tuple[dict[str, tuple[Archive, str, Header]], dict[str, str]]:
         scans: dict[str, tuple[Archive, str, Header]] = {}
         skipped: dict[str, str] = {}
+        taken: set[Path] = set()
         for file in track(_data_files(self.path), "listing"):
             name = file.relative_to(self.path)
+            if file in taken:
+                continue
             try:
                 archive = _open_file(file)
                 listed = archive.headers
             except BadInput as error:
                 skipped[name.as_posix()] = f"found {error.found}; expected {error.expected}"
                 continue
+            taken |= archive.companions
             for header in listed:
                 inside = _within(header, name.parent)
                 if inside.scan_id in scans:
                     other = scans[inside.scan_id][0].path
                     raise BadInput(file, found=f"scan {inside.scan_id}, which is also in {other}", expected="different names")
                 scans[inside.scan_id] = (archive, header.scan_id, inside)
+        # A companion may lie before the file that it belongs to.
+        skipped = {name: reason for name, reason in skipped.items() if self.path / name not in taken}
         if not scans:
             reasons = "; ".join(f"{name}: {reason}" for name, reason in skipped.items())
             raise BadInput(self.path, found=f"no scan ({reasons or 'no files'})", expected=_known())
@@ -212,6 +224,8 @@ def _open_file(path: Path) -> Archive:
     kinds = _formats_of(path)
     if kinds:
         return kinds[0](path)  # type: ignore[call-arg]
+    if refused := refusal(path):
+        raise refused
     raise BadInput(path, found=_content(path), expected=_known())
 
 

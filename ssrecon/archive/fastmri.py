@@ -1,5 +1,6 @@
 """fastMRI's files: one volume a file, slices of multi-coil or single-coil k-space."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ssrecon.archive.arrays import attribute
 from ssrecon.archive.base import UNREADABLE, Archive, holds, unknown_scan
 from ssrecon.archive.fastmri_writer import write_fastmri
 from ssrecon.archive.geometry import is_partial_fourier, remove_readout_oversampling
@@ -18,7 +20,7 @@ from ssrecon.archive.ismrmrd_header import Encoding, FileHeader, parse_header
 from ssrecon.errors import BadInput
 from ssrecon.scan import Header, Scan
 
-__all__ = ["FastMRI", "write_fastmri"]
+__all__ = ["FastMRI", "is_m4raw", "write_fastmri"]
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,10 @@ class FastMRI(Archive):
     def recognises(cls, path: Path) -> bool:
         def test(file: h5py.File) -> bool:
             kspace = file.get("kspace")
-            return isinstance(kspace, h5py.Dataset) and kspace.dtype.kind == "c" and kspace.ndim in (3, 4)
+            if not isinstance(kspace, h5py.Dataset) or kspace.dtype.kind != "c" or kspace.ndim not in (3, 4):
+                return False
+            # Two formats share the dataset's name: the plain one, which says so, and M4Raw.
+            return attribute(file, "layout") != "ssrecon" and not is_m4raw(file)
 
         return holds(path, test)
 
@@ -215,6 +220,20 @@ class FastMRI(Archive):
             phase, middle = kspace.shape[-1], kspace.shape[0] // 2
             sides = [slice(0, first), slice(last + 1, phase)]
             return any(bool(np.any(kspace[(middle, ..., side)])) for side in sides if side.stop > side.start)
+
+
+def is_m4raw(file: h5py.File) -> bool:
+    """Whether a file of fastMRI's layout is of M4Raw: its header lists the repetitions, or it has four coils and .3 T (fastMRI has 1.5 T
+    and 3 T). See `ssrecon.archive.m4raw`."""
+    kspace, text = file.get("kspace"), file.get("ismrmrd_header")
+    if not isinstance(kspace, h5py.Dataset) or kspace.ndim != 4 or not isinstance(text, h5py.Dataset) or text.shape != ():
+        return False
+    header = text[()]
+    header = header.encode() if isinstance(header, str) else bytes(header)
+    if b"repetitionInformation" in header or b"repetitionLabel" in header:
+        return True
+    told = re.search(rb"systemFieldStrength_T>\s*([\d.]+)\s*<", header)
+    return kspace.shape[1] == 4 and told is not None and 0.2 < float(told.group(1)) < 0.4
 
 
 def _open(path: Path) -> h5py.File:

@@ -1,0 +1,210 @@
+"""CMRxRecon 2023, 2024 and 2025: MATLAB 7.3 files of cardiac k-space, masks in files of their own."""
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar
+
+import h5py
+import numpy as np
+
+from ssrecon.archive.arrays import acquired_only, opened
+from ssrecon.archive.base import Archive, holds, unknown_scan
+from ssrecon.errors import BadInput
+from ssrecon.scan import Header, Scan
+
+FULL = ("kspace_full", "kspace_single_full", "kspace")
+UNDERSAMPLED = re.compile(r"^(kus|kspace_(single_)?sub(?P<factor>\d\d))$")
+MASK = re.compile(r"^mask(\d\d)?$")
+SET = re.compile(r"^(Training|Train|Validation|Test)Set$")
+PATIENT, CENTRE = re.compile(r"^P\d+$"), re.compile(r"^Center\d+$")
+SCANNER = re.compile(r"^(?P<vendor>[A-Za-z]+)_(?P<field>\d\d)T_\w+$")
+CONTRASTS = ("Cine", "Mapping", "Aorta", "Tagging", "Flow2d", "BlackBlood", "LGE", "T1rho", "T1w", "T2w", "Perfusion")
+
+
+@dataclass(frozen=True)
+class _Variable:
+    """A variable of k-space in a file. MATLAB's first axis is the last here: (nt, nz, nc, ny, nx) with single trailing axes missing."""
+
+    name: str
+    shape: tuple[int, ...]
+
+    @property
+    def single(self) -> bool:
+        return "single" in self.name
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """The axes there are, of ``t z c y x``, or ``t z y x`` of a single coil."""
+        return ("t", "z", "y", "x")[-len(self.shape) :] if self.single else ("t", "z", "c", "y", "x")[-len(self.shape) :]
+
+    def length(self, axis: str) -> int:
+        return self.shape[self.axes.index(axis)] if axis in self.axes else 1
+
+
+class CMRxRecon(Archive):
+    """One MATLAB 7.3 file of CMRxRecon: one scan a slice (or long-axis view), one frame a cardiac phase or weighting.
+
+    - The variable is ``kspace_full`` (2023, 2024) or ``kspace`` (2025), or undersampled ``kspace_sub04|08|10`` (2023) or ``kus`` (2024,
+      2025); ``kspace_single_*`` has one coil. Its type is a compound of ``real`` and ``imag``, its MATLAB axes (nx, ny, nc, nz, nt),
+      reversed in HDF5: (t, z, coil, y, x), so that the readout x comes last, as here. A missing last axis has length 1 (black blood has no
+      frames).
+    - The mask of undersampled k-space, (nx, ny) or (nx, ny, nt), is a file of its own: ``NAME_mask.mat`` beside it (2023, variable
+      ``mask04|08|10``), or with ``_mask_`` for ``_kus_`` in its name and ``Mask_`` for ``UnderSample_`` in its folder's (2024, 2025,
+      variable ``mask``). Without it the file is refused: zeros are not taken for a mask.
+    - Subjects are numbered anew in every set and centre: the folders' names ``CenterNNN``, ``VENDOR_30T_MODEL``, ``TrainingSet`` and
+      ``PNNN`` together are the subject, and vendor and field strength are told from them.
+    - Coils were compressed to 10 by the publishers and noise was not kept. Whether the scanner filled lines in the "full" k-space by
+      parallel imaging is not told by the file.
+
+    Wang et al. CMRxRecon: a publicly available k-space dataset and benchmark. Sci Data 11:687 (2024). doi:10.1038/s41597-024-03525-4
+    Wang et al. CMRxRecon2024. arXiv:2406.19043. Layout of 2025: https://cmrxrecon.github.io/2025/Data.html
+    """
+
+    layout: ClassVar[str] = "a CMRxRecon file (MATLAB 7.3 with 'kspace_full', 'kspace_sub04', 'kus' or 'kspace' of real and imag)"
+
+    def __init__(self, path: Path | str):
+        self.path = Path(path)
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        return holds(path, lambda file: bool(_kspace_names(file)) or _is_mask(file))
+
+    @property
+    def companions(self) -> frozenset[Path]:
+        mask = self._mask_path
+        return frozenset() if mask is None else frozenset({mask})
+
+    @cached_property
+    def headers(self) -> tuple[Header, ...]:
+        variable, name = self._variable, self.path.stem
+        if not self._is_full:
+            self._mask_shape()
+        where = self._whereabouts()
+        matrix = (variable.length("y"), variable.length("x"))
+        scanner = SCANNER.match(where.get("scanner", ""))
+        parts = [where[key] for key in ("centre", "scanner", "set", "patient") if key in where]
+        notes = {"full k-space": "the file does not tell acquired lines from any that the scanner interpolated"} if self._is_full else {}
+        return tuple(
+            Header(
+                scan_id=f"{name}/slice-{index:03d}",
+                volume_id=name,
+                subject="-".join(parts) if "patient" in where else name,
+                slice=index,
+                protocol=name,
+                contrast=where.get("contrast", ""),
+                vendor=scanner["vendor"] if scanner else "",
+                field_strength=int(scanner["field"]) / 10 if scanner else None,
+                encoded_matrix=matrix,
+                recon_matrix=matrix,
+                notes=notes,
+            )
+            for index in range(variable.length("z"))
+        )
+
+    def read(self, scan_id: str) -> Scan:
+        known = {header.scan_id: header for header in self.headers}
+        if scan_id not in known:
+            raise unknown_scan(self.path, scan_id, tuple(known))
+        index, variable = known[scan_id].slice, self._variable
+        with opened(self.path, self.layout) as file:
+            data = file[variable.name]
+            part = np.asarray(data[:, index] if "t" in variable.axes else data[index] if "z" in variable.axes else data)
+        kspace = (part["real"] + 1j * part["imag"]).astype(np.complex64)
+        kspace = kspace.reshape([variable.length(axis) for axis in ("t", "c", "y", "x")])
+        mask = np.ones((1, 1, *kspace.shape[2:]), bool) if self._is_full else self._mask()
+        data_kept, sampled = acquired_only(kspace, np.broadcast_to(mask, (len(kspace), *mask.shape[1:])), self.path, scan_id)
+        return Scan(header=known[scan_id], kspace=data_kept, mask=sampled, padding=sampled.new_zeros(sampled.shape))
+
+    def _mask(self) -> np.ndarray:
+        """(frames or 1, 1, y, x)."""
+        name, shape = self._mask_shape()
+        assert self._mask_path is not None
+        with opened(self._mask_path, self.layout) as file:
+            mask = np.asarray(file[name]) != 0
+        return mask.reshape(-1, 1, *shape[-2:])
+
+    def _mask_shape(self) -> tuple[str, tuple[int, ...]]:
+        """The name of the mask's variable, and its shape. Raises `BadInput` where it does not fit."""
+        path, variable = self._mask_path, self._variable
+        if path is None:
+            told = " or ".join(candidate.name for candidate in _mask_candidates(self.path))
+            raise BadInput(self.path, found=f"undersampled k-space ({variable.name}) without its mask", expected=f"its mask in {told}")
+        matched = UNDERSAMPLED.match(variable.name)
+        factor = matched["factor"] if matched else None
+        with opened(path, "a CMRxRecon mask") as file:
+            names = [name for name in _masks(file) if factor is None or name in (f"mask{factor}", "mask")]
+            shapes = {name: file[name].shape for name in names}
+        wanted = (variable.length("y"), variable.length("x"))
+        if len(names) != 1:
+            raise BadInput(path, found=f"{len(names)} masks for {variable.name}", expected=f"one, mask{factor or ''}")
+        shape = shapes[names[0]]
+        if shape not in (wanted, (variable.length("t"), *wanted)):
+            expected = f"{wanted} or {(variable.length('t'), *wanted)} in HDF5's order, as {self.path.name} has it"
+            raise BadInput(path, found=f"a mask {shape}", expected=expected)
+        return names[0], shape
+
+    @cached_property
+    def _mask_path(self) -> Path | None:
+        if self._is_full:
+            return None
+        return next((path for path in _mask_candidates(self.path) if holds(path, _is_mask)), None)
+
+    @property
+    def _is_full(self) -> bool:
+        return self._variable.name in FULL
+
+    @cached_property
+    def _variable(self) -> _Variable:
+        with opened(self.path, self.layout) as file:
+            names, masked = _kspace_names(file), _is_mask(file)
+            shapes = {name: file[name].shape for name in names}
+            held = ", ".join(sorted(file)) or "nothing"
+        if masked and not names:
+            raise BadInput(self.path, found="a sampling mask, which is read with its k-space", expected="k-space")
+        if len(names) != 1:
+            raise BadInput(self.path, found=f"a file with {held} at its top", expected=self.layout)
+        variable = _Variable(names[0], shapes[names[0]])
+        smallest, largest = (2, 4) if variable.single else (3, 5)
+        if not smallest <= len(variable.shape) <= largest or min(variable.shape) < 1:
+            axes = "(t, z, y, x)" if variable.single else "(t, z, coil, y, x)"
+            raise BadInput(self.path, found=f"{variable.name} {variable.shape}", expected=f"{axes}, of which the first may be missing")
+        return variable
+
+    def _whereabouts(self) -> dict[str, str]:
+        """What the names of the folders say; nothing else of the path goes further."""
+        found: dict[str, str] = {}
+        for part in self.path.parts[:-1]:
+            for key, pattern in (("centre", CENTRE), ("scanner", SCANNER), ("set", SET), ("patient", PATIENT)):
+                if pattern.match(part):
+                    found[key] = part
+            if part in CONTRASTS:
+                found["contrast"] = part
+        return found
+
+
+def _kspace_names(file: h5py.File) -> list[str]:
+    def complex_(item: object) -> bool:
+        return isinstance(item, h5py.Dataset) and item.dtype.names is not None and {"real", "imag"} <= set(item.dtype.names)
+
+    return [name for name in file if (name in FULL or UNDERSAMPLED.match(name)) and complex_(file[name])]
+
+
+def _masks(file: h5py.File) -> list[str]:
+    return [name for name in file if MASK.match(name) and isinstance(file[name], h5py.Dataset) and file[name].dtype.kind in "buif"]
+
+
+def _is_mask(file: h5py.File) -> bool:
+    """A file with masks and nothing else but what MATLAB adds."""
+    return bool(_masks(file)) and all(MASK.match(name) or name.startswith("#") for name in file)
+
+
+def _mask_candidates(path: Path) -> list[Path]:
+    """Where the mask of an undersampled file may be, of 2023 and of the years after."""
+    candidates = [path.with_name(f"{path.stem}_mask{path.suffix}")]
+    name = path.name.replace("_kus_", "_mask_")
+    if name != path.name:
+        folders = [re.sub(r"^UnderSample_", "Mask_", part) for part in path.parent.parts]
+        candidates += [Path(*folders) / name if folders else Path(name), path.with_name(name)]
+    return candidates

@@ -1,0 +1,209 @@
+"""SKM-TEA's raw-data track: hybrid k-space of two echoes, half of whose lines GE's ARC has interpolated."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar
+
+import h5py
+import numpy as np
+import torch
+from jaxtyping import Bool, Complex
+
+from ssrecon.archive.arrays import acquired_only, finite, opened
+from ssrecon.archive.base import Archive, holds, unknown_scan
+from ssrecon.errors import BadInput
+from ssrecon.scan import Header, Scan
+
+OFFSETS = (-3, -1, 1, 3)
+"""The lines about a line from which it is predicted; with acceleration 2 those at odd distance were acquired where it was not."""
+
+WINDOW = 2
+"""Neighbours on either side along the other axis."""
+
+PREDICTED = 0.1
+"""A line is interpolated where the prediction leaves less than this part of what it leaves of acquired lines, which have noise."""
+
+REACH = 3
+"""Lines at the border of the calibration region that do not count as acquired: ARC uses other kernels there."""
+
+
+class SKMTEA(Archive):
+    """A file of SKM-TEA's folder ``files_recon_calib-24``: ``kspace`` (x, ky, kz, echo, coil), transformed along the readout, and ``maps``
+    (x, ky, kz, coil, map). One scan a hybrid slice ``kz ky``, one frame an echo.
+
+    - The publishers call this k-space fully sampled: it was acquired with acceleration 2 x 1 and elliptical, and filled by ARC. The file
+      does not say which lines were measured, but they can be told: an interpolated line is a linear combination of its neighbours, an
+      acquired one has noise of its own. `interpolated_lines` finds them; they are in no mask. Where it finds none the file is refused,
+      unless ``acquired`` (kz, ky) says what was measured. A loss on interpolated lines teaches the interpolation.
+    - What is zero in every coil and echo of the middle slice, the zero-filling of GE's ZIP2 and the corners of the ellipse, is
+      `Scan.padding`.
+    - ``maps`` (JSENSE, from the central 24 x 24) are handed on as sensitivities that came with the data. ``target`` was reconstructed from
+      the interpolated k-space: it is no reference.
+
+    Desai et al. SKM-TEA: a dataset for accelerated MRI reconstruction with dense image labels for quantitative clinical evaluation.
+    NeurIPS Datasets and Benchmarks (2021). arXiv:2203.06823
+    """
+
+    layout: ClassVar[str] = "a SKM-TEA file (HDF5, complex 'kspace' (x, ky, kz, echo, coil) and 'maps' (x, ky, kz, coil, map))"
+
+    def __init__(self, path: Path | str, acquired: Bool[np.ndarray, "kz ky"] | None = None):
+        self.path, self.acquired = Path(path), acquired
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        def test(file: h5py.File) -> bool:
+            parts = (file.get("kspace"), file.get("maps"))
+            return all(isinstance(part, h5py.Dataset) and part.dtype.kind == "c" and part.ndim == 5 for part in parts)
+
+        return holds(path, test)
+
+    @cached_property
+    def headers(self) -> tuple[Header, ...]:
+        slices, y, z = self._shape[:3]
+        name = self.path.stem
+        notes = {"frames": f"{self._shape[3]} echoes", "sampling": "lines interpolated by ARC are left out, as told from the data"}
+        if self.acquired is not None:
+            notes["sampling"] = "as the user gave it"
+        return tuple(
+            Header(
+                scan_id=f"{name}/slice-{index:03d}",
+                volume_id=name,
+                subject=name,
+                slice=index,
+                contrast="qDESS",
+                vendor="GE",
+                encoded_matrix=(z, y),
+                recon_matrix=(z, y),
+                readout=False,
+                notes=notes,
+            )
+            for index in range(slices)
+        )
+
+    def read(self, scan_id: str) -> Scan:
+        known = {header.scan_id: header for header in self.headers}
+        if scan_id not in known:
+            raise unknown_scan(self.path, scan_id, tuple(known))
+        index, (mask, padding) = known[scan_id].slice, self._sampling
+        with opened(self.path, self.layout) as file:
+            maps = np.asarray(file["maps"][index]).transpose(3, 2, 1, 0)
+        kspace = self._slice(index)
+        data, sampled = acquired_only(kspace, np.broadcast_to(mask, (len(kspace), 1, *mask.shape)), self.path, scan_id)
+        zeros = torch.from_numpy(padding).expand(sampled.shape).clone()
+        return Scan(header=known[scan_id], kspace=data, mask=sampled, padding=zeros, csm=finite(maps[None], self.path, "maps"))
+
+    def _slice(self, index: int) -> Complex[np.ndarray, "echo coil kz ky"]:
+        with opened(self.path, self.layout) as file:
+            return np.asarray(file["kspace"][index]).transpose(2, 3, 1, 0)
+
+    @cached_property
+    def _sampling(self) -> tuple[Bool[np.ndarray, "kz ky"], Bool[np.ndarray, "kz ky"]]:
+        """What was acquired, and what is padding, alike in all slices."""
+        middle = self._slice(self._shape[0] // 2)
+        padding = (middle == 0).all(axis=(0, 1))
+        if self.acquired is not None:
+            if self.acquired.shape != padding.shape:
+                raise BadInput(self.path, found=f"acquired {self.acquired.shape}", expected=f"{padding.shape}, (kz, ky)")
+            return np.asarray(self.acquired, bool) & ~padding, padding
+        found = interpolated_lines(middle[0], padding)
+        if found is None:
+            raise BadInput(
+                self.path,
+                found="k-space filled by ARC, whose acquired lines cannot be told from the interpolated ones",
+                expected="SKMTEA(path, acquired=...), what was acquired of (kz, ky)",
+            )
+        return ~padding & ~found, padding
+
+    @cached_property
+    def _shape(self) -> tuple[int, int, int, int, int]:
+        with opened(self.path, self.layout) as file:
+            parts = {name: file.get(name) for name in ("kspace", "maps")}
+            if not all(isinstance(part, h5py.Dataset) and part.dtype.kind == "c" and part.ndim == 5 for part in parts.values()):
+                raise BadInput(
+                    self.path, found=f"an HDF5 file with {', '.join(sorted(file)) or 'nothing'} at its top", expected=self.layout
+                )
+            shape, maps = parts["kspace"].shape, parts["maps"].shape
+        if min(shape) < 1 or maps[:4] != (*shape[:3], shape[4]) or maps[4] < 1:
+            raise BadInput(
+                self.path, found=f"kspace {shape} and maps {maps}", expected="(x, ky, kz, echo, coil) and (x, ky, kz, coil, map)"
+            )
+        return shape
+
+
+def interpolated_lines(kspace: Complex[np.ndarray, "coil kz ky"], padding: Bool[np.ndarray, "kz ky"]) -> Bool[np.ndarray, "kz ky"] | None:
+    """Which samples were interpolated, of k-space that was acquired with acceleration 2 along one axis; None where that cannot be told.
+
+    The lines of either parity are predicted by least squares from their neighbours in all coils (those at distances 1 and 3, and 2 samples
+    to either side), the kernel being fitted to the outer lines. Of an interpolated line almost nothing is left, of an acquired one its
+    noise. The calibration region is the run of lines about the centre where the interpolated parity has noise too, less `REACH` at either
+    end. The transform along x leaves an interpolation by one kernel what it was: at each x it is one kernel along ky and kz.
+    """
+    best: tuple[float, np.ndarray] | None = None
+    for axis in (1, 0):
+        lines = kspace if axis == 1 else kspace.swapaxes(1, 2)
+        inside = ~padding if axis == 1 else ~padding.T
+        left = _left(lines, inside)
+        for parity in (0, 1):
+            mine, others = _outer(left[parity::2]), _outer(left[1 - parity :: 2])
+            if not (mine.size and others.size) or np.median(others) <= 0:
+                continue
+            ratio = float(np.median(mine) / np.median(others))
+            if ratio < PREDICTED and (best is None or ratio < best[0]):
+                missing = _outside_calibration(left, parity, PREDICTED * float(np.median(others)))
+                full = np.broadcast_to(missing, inside.shape)
+                best = (ratio, full if axis == 1 else full.T)
+    return None if best is None else best[1] & ~padding
+
+
+def _outer(left: np.ndarray) -> np.ndarray:
+    """The known values of the outer lines, a third at either end: a calibration region lies in the middle."""
+    known = left[~np.isnan(left)]
+    third = len(known) // 3
+    return np.concatenate([known[:third], known[len(known) - third :]])
+
+
+def _left(kspace: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """Per line (last axis) the mean energy that its prediction leaves; NaN where there is none. Either parity has a kernel of its own."""
+    coils, across, lines = kspace.shape
+    reach = max(OFFSETS)
+    padded = np.pad(kspace.astype(np.complex128), ((0, 0), (WINDOW, WINDOW), (reach, reach)))
+    shifts = [(step, offset) for offset in OFFSETS for step in range(2 * WINDOW + 1)]
+    sources = np.concatenate([padded[:, s : s + across, reach + o : reach + o + lines] for s, o in shifts])
+    # A position counts where every neighbour along the line's axis is inside: at the edges the interpolation had another kernel.
+    whole = inside.copy()
+    for offset in OFFSETS:
+        shifted = np.zeros_like(inside)
+        shifted[:, max(0, -offset) : lines - max(0, offset)] = inside[:, max(0, offset) : lines - max(0, -offset)]
+        whole &= shifted
+    left = np.full(lines, np.nan)
+    for parity in (0, 1):
+        chosen = whole.copy()
+        chosen[:, 1 - parity :: 2] = False
+        outer = chosen.copy()
+        outer[:, lines // 3 : lines - lines // 3] = False
+        if outer.sum() < 2 * len(sources):
+            continue
+        weights = np.linalg.lstsq(sources[:, outer].T, kspace[:, outer].T, rcond=None)[0]
+        matrix, wanted = sources[:, chosen].T, kspace[:, chosen].T
+        energy = np.zeros((across, lines))
+        energy[chosen] = (np.abs(wanted - matrix @ weights) ** 2).sum(axis=1)
+        for line in np.flatnonzero(chosen.any(axis=0)):
+            left[line] = energy[chosen[:, line], line].mean()
+    return left
+
+
+def _outside_calibration(left: np.ndarray, parity: int, threshold: float) -> np.ndarray:
+    """Lines of a parity but for those that were acquired about the centre."""
+    mine = np.arange(len(left)) % 2 == parity
+    missing = mine.copy()
+    noisy = np.where(np.isnan(left), False, left >= threshold) & mine
+    middle = len(left) // 2
+    start = middle if middle % 2 == parity else middle + 1
+    first = last = start
+    while first - 2 >= 0 and noisy[first] and noisy[first - 2]:
+        first -= 2
+    while last + 2 < len(left) and noisy[last] and noisy[last + 2]:
+        last += 2
+    if noisy[start]:
+        missing[max(0, first + REACH) : max(0, last - REACH + 1)] = False
+    return missing
