@@ -82,6 +82,8 @@ class CartesianLines:
         kept = found.encoding.readout_kept
         mask = _mask_without_oversampling(times > 0, kept)
         kspace = torch.where(mask[:, None], remove_readout_oversampling(total, kept), 0)
+        if not torch.isfinite(torch.view_as_real(kspace)).all():
+            raise BadInput(self.path, found=f"samples of {scan_id} too large to be transformed", expected="undamaged k-space")
         averages = float(times.sum() / (times > 0).sum())
         kspace = kspace.reshape(len(frames), *found.shape[:-1], found.coils, kept).movedim(-2, 1)
         return kspace[None].contiguous(), mask.reshape(1, len(frames), 1, *found.shape[:-1], kept), averages

@@ -88,20 +88,32 @@ class Siemens(Archive):
 
     @cached_property
     def _contents(self) -> "_Contents":
-        found = [(one, parse_protocol(one.buffers, _longest(one), self.path)) for one in measurements(self.path) if len(one.lines)]
+        refused: dict[str, str] = {}
+        errors: list[BadInput] = []
+
+        def refuse(one: Measurement, error: BadInput) -> None:
+            errors.append(error)
+            refused[f"measurement {one.number}"] = f"found {error.found}; expected {error.expected}"
+
+        found = []
+        for one in measurements(self.path):
+            try:
+                if len(one.lines):
+                    found.append((one, parse_protocol(one.buffers, _longest(one), self.path)))
+            except BadInput as error:
+                refuse(one, error)
         scans = [(one, protocol) for one, protocol in found if not protocol.adjustment]
-        if not scans:
+        if not scans and not errors:
             raise BadInput(self.path, found=f"{len(found)} measurements, none but the scanner's own adjustments", expected="a scan")
         adjustments = [(one, protocol) for one, protocol in found if protocol.adjustment]
-        volumes, refused, errors = [], {}, []
+        volumes = []
         for one, protocol in scans:
             try:
                 volume = self._volume(one, protocol, adjustments, f"{self.path.stem}/meas-{one.number}" if scans[1:] else self.path.stem)
                 _ = volume.headers
                 volumes.append(volume)
             except BadInput as error:
-                errors.append(error)
-                refused[f"measurement {one.number}"] = f"found {error.found}; expected {error.expected}"
+                refuse(one, error)
         if not volumes:
             raise errors[0]
         return _Contents(tuple(volumes), refused)
@@ -113,27 +125,42 @@ class Siemens(Archive):
         notes: dict[str, str] = {"scanner": protocol.scanner} if protocol.scanner else {}
         heads = _heads(one, protocol)
         _one_centre(heads, protocol, self.path)
-        if not one.has("NOISEADJSCAN").any():
-            heads = np.concatenate([heads, *self._borrowed(one, adjustments, notes)])
+        heads = self._with_noise(heads, one, adjustments, notes)
         found = sort_acquisitions(heads, protocol.header, self.path)
         _check_readouts(heads[found.imaging], found.encoding.encoded_matrix[2], self.path)
+        kinds = np.unique(heads[found.imaging][["number_of_samples", "center_sample", "discard_pre", "discard_post"]])
+        if len(kinds) > 1:
+            notes["readouts"] = f"of {len(kinds)} kinds (samples, echo, samples to be discarded): {kinds[0]}, {kinds[1]} ..."
         if one.has("RAWDATACORRECTION").any():
             notes["raw data correction"] = "the scanner's factors for each channel are not applied"
         read = partial(read_lines, self.path, heads["position"], one.vb)
         return CartesianLines(self.path, volume_id, replace(found, notes={**found.notes, **notes}), read)
 
-    def _borrowed(
-        self, one: Measurement, adjustments: list[tuple[Measurement, Protocol]], notes: dict[str, str]
-    ) -> list[np.ndarray]:
-        """The noise readouts of the last adjustment whose channels are those of the scan."""
-        channels = channels_of(self.path, one.positions[0], one.lines[0], one.vb)
-        for other, protocol in reversed(adjustments):
-            noise = np.flatnonzero(other.has("NOISEADJSCAN"))
-            same = [i for i in noise if np.array_equal(channels_of(self.path, other.positions[i], other.lines[i], other.vb), channels)]
-            if same:
+    def _with_noise(
+        self, heads: np.ndarray, one: Measurement, adjustments: list[tuple[Measurement, Protocol]], notes: dict[str, str]
+    ) -> np.ndarray:
+        """The lines, with noise readouts of the same channels only: the measurement's own, else those of the last adjustment with any."""
+        noise = one.has("NOISEADJSCAN")
+        if noise.all():
+            return heads  # and nothing to compare with: refused as such when the lines are sorted
+        first = int(np.flatnonzero(~noise)[0])
+        channels = channels_of(self.path, one.positions[first], one.lines[first], one.vb)
+
+        def same(other: Measurement) -> np.ndarray:
+            places = np.flatnonzero(other.has("NOISEADJSCAN"))
+            own = [np.array_equal(channels_of(self.path, other.positions[i], other.lines[i], other.vb), channels) for i in places]
+            return places[np.array(own, dtype=bool)]
+
+        kept = same(one)
+        if len(kept) < noise.sum():
+            notes["noise scan"] = f"{noise.sum() - len(kept)} noise readouts of other channels were left out"
+        lines = [heads[np.sort(np.append(np.flatnonzero(~noise), kept))]]
+        for other, protocol in () if len(kept) else reversed(adjustments):
+            if len(borrowed := same(other)):
                 notes["noise scan"] = f"of another measurement of the file, number {other.number}"
-                return [_heads(other, protocol)[same]]
-        return []
+                lines.append(_heads(other, protocol)[borrowed])
+                break
+        return np.concatenate(lines)
 
 
 @dataclass(frozen=True)
@@ -179,7 +206,7 @@ def _refuse(one: Measurement, protocol: Protocol, path: Path) -> None:
         raise BadInput(
             path,
             found=f"an echo-planar or other scan with {lines}{ramp}",
-            expected="lines in one direction at even steps; another tool has to correct and regrid these, and write them as ISMRMRD or BART",
+            expected="lines in one direction at even steps: corrected and regridded by another tool, and written as ISMRMRD or BART",
         )
     together = one.has("SLICE_ACCEL_REFSCAN") | one.has("SLICE_ACCEL_PHASCOR")
     if protocol.bands > 1 or together.any():

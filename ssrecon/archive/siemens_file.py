@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -130,7 +131,7 @@ def _places(start: bytes, size: int) -> list[tuple[int, int]]:
     return places
 
 
-def _begins_protocol(file, start: int) -> bool:  # noqa: ANN001
+def _begins_protocol(file: BinaryIO, start: int) -> bool:
     file.seek(start)
     head = file.read(64)
     if len(head) < 64:
@@ -142,7 +143,8 @@ def _begins_protocol(file, start: int) -> bool:  # noqa: ANN001
 
 def _buffers(protocol: bytes, where: object) -> dict[str, str]:
     (count,) = struct.unpack_from("<I", protocol, 4)
-    place, found = 8, {}
+    place = 8
+    found: dict[str, str] = {}
     for _ in range(count):
         name = BUFFER.match(protocol, place)
         length = struct.unpack("<I", name.group(2))[0] if name else 0
@@ -169,7 +171,8 @@ def _walk(data: mmap.mmap, start: int, stop: int, vb: bool, where: object) -> np
             length = _length(channels, samples, vb) if samples and channels else 0
             positions.append(place)
         if length < header:
-            raise BadInput(where, found=f"a line of {length} bytes at byte {place}, after {len(positions)} lines", expected="a whole twix file")
+            found = f"a line of {length} bytes at byte {place}, after {len(positions)} lines"
+            raise BadInput(where, found=found, expected="a whole twix file")
         place += length
     raise BadInput(
         where, found=f"{len(positions)} lines and no end of the acquisition: the file is truncated or damaged", expected="a whole twix file"

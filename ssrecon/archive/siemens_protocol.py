@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from ssrecon.archive.ismrmrd_header import Encoding, FileHeader, Limit, pseudonym
@@ -77,7 +77,7 @@ def parse_protocol(buffers: Mapping[str, str], longest: int, where: object) -> P
     )
 
 
-def _encoding(number, parameter, longest: int, where: object) -> Encoding:  # noqa: ANN001
+def _encoding(number: Callable[..., float], parameter: Callable[..., float], longest: int, where: object) -> Encoding:
     volume = int(number("sKSpace.ucDimension", 2)) == 4
     base, lines = int(number("sKSpace.lBaseResolution")), int(number("sKSpace.lPhaseEncodingLines"))
     partitions = int(number("sKSpace.lPartitions")) if volume else 1
@@ -116,7 +116,7 @@ def _encoding(number, parameter, longest: int, where: object) -> Encoding:  # no
 
 
 def _settings(buffers: Mapping[str, str], where: object) -> dict[str, str]:
-    """The settings as ``name: value``, flat. twixtools nests them, loses values with a blank, and makes lists as long as a damaged index."""
+    """The settings as ``name: value``. twixtools nests them, loses values with a blank, and makes lists as long as a damaged index."""
     for name in ("MeasYaps", "Phoenix", "Meas"):
         if section := SETTINGS.search(buffers.get(name, "")):
             return {match.group(1): match.group(2).strip().strip('"') for match in SETTING.finditer(section.group(1))}
@@ -131,7 +131,8 @@ def _told(buffers: Mapping[str, str], where: object) -> dict[str, object]:
         try:
             found = parse_xprot(SETTINGS.sub("", buffers.get(part, "")))
         except Exception as error:  # whatever it is; its words might name the patient
-            raise BadInput(where, found=f"a protocol whose part {part} cannot be read ({type(error).__name__})", expected="XProtocol") from None
+            problem = f"a protocol whose part {part} cannot be read ({type(error).__name__})"
+            raise BadInput(where, found=problem, expected="a whole twix file") from None
         told.update({name: found[name] for name in names if name in found and found[name] not in ("", [])})
     return told
 
