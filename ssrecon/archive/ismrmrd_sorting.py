@@ -73,6 +73,7 @@ def sort_acquisitions(heads: np.ndarray, header: FileHeader, path: Path) -> Sort
     _refuse_duplicates(keys, imaging, path)
     _refuse_duplicates(keys, calibration, path)
     _note_averages(keys[imaging], notes)
+    _note_incomplete(keys[imaging], notes)
     if not flagged(heads, Flag.LAST_IN_MEASUREMENT).any():
         notes["end"] = "no line is marked as the measurement's last: the file may be incomplete"
     if noise.any() and header.noise_bandwidth:
@@ -156,6 +157,15 @@ def _note_averages(keys: np.ndarray, notes: dict[str, str]) -> None:
         notes["averages"] = f"{counts.min()} to {counts.max()} a line, averaged: the noise level is not the same for all lines"
     elif counts.max() > 1:
         notes["averages"] = f"{counts.max()}, averaged"
+
+
+def _note_incomplete(keys: np.ndarray, notes: dict[str, str]) -> None:
+    """A frame of far fewer lines than another was broken off, or one of its counters is damaged."""
+    found, counts = np.unique(keys[:, :2], axis=0, return_counts=True)
+    frames = len(np.unique(found[:, 0])) * len(np.unique(found[:, 1]))
+    fewest = int(counts.min()) if len(counts) == frames else 0
+    if 4 * fewest < counts.max():
+        notes["incomplete"] = f"{fewest} to {counts.max()} lines a frame"
 
 
 def _coils(heads: np.ndarray, lines: np.ndarray, path: Path) -> int:
