@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from ssrecon.archive import Archive, open_archive
+from ssrecon.archive.identity import safe_name
 from ssrecon.calibrate import Calibrator
 from ssrecon.description import describe, digest
 from ssrecon.draw import Draw
@@ -57,7 +58,7 @@ def prepare(
     wanted = {name: ids for name, ids in known.items() if volumes is None or name in volumes}
     jobs = [_Job(archive, name, ids, out, calibrator, pattern, draw, per_slice) for name, ids in wanted.items()]
     todo = _claim(out, jobs)
-    skipped = {str(name): reason for name, reason in archive.skipped.items()}
+    skipped = {safe_name(str(name)): reason for name, reason in archive.skipped.items()}
     errors: list[SsreconError] = []
     with _results(todo, workers) as results:
         for job, error in track(results, "Preparing", total=len(todo)):
@@ -65,7 +66,9 @@ def prepare(
                 raise error
             if error is not None:
                 errors.append(error)
-                skipped[job.volume_id] = str(error)
+                # Ids have lost their names; the path of a file has not.
+                named = isinstance(error, BadInput) and not error.where.startswith(job.volume_id)
+                skipped[job.volume_id] = str(error).removeprefix(f"{error.where}: ") if named else str(error)  # type: ignore[attr-defined]
     if len(errors) == len(jobs):
         raise errors[0]
     for name, reason in skipped.items():

@@ -11,6 +11,15 @@ from tests.scans import make_scan
 torch.set_num_threads(min(2, torch.get_num_threads()))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _key(tmp_path_factory):
+    """Pseudonyms of tests are made with a key of their own, never with the user's."""
+    file = tmp_path_factory.mktemp("key") / "key"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSRECON_KEY_FILE", str(file))
+        yield
+
+
 @pytest.fixture(scope="session")
 def test_data() -> Path:
     """Real measurements, which never are in the repository."""

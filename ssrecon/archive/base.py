@@ -8,10 +8,11 @@ from importlib import import_module
 from inspect import isabstract
 from pathlib import Path
 from pkgutil import walk_packages
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import h5py
 
+from ssrecon.archive.identity import deidentified, safe_name
 from ssrecon.archive.vendor_refusals import refusal
 from ssrecon.archive.verdict import verdict
 from ssrecon.errors import BadInput
@@ -35,6 +36,18 @@ class Archive(ABC):
     """The format in words, for messages; empty where nothing on a disk is in it."""
 
     path: Path
+
+    def __init_subclass__(cls, **settings: Any):
+        """Identity does not get past the reader: whatever headers a format gives, now or in a file added later, lose their names here."""
+        super().__init_subclass__(**settings)
+        given = cls.__dict__.get("headers")
+        if cls.from_files and isinstance(given, cached_property):
+            inner = given.func
+            cls.headers = cached_property(lambda self: tuple(map(deidentified, inner(self))))  # type: ignore[assignment, method-assign]
+            cls.headers.__set_name__(cls, "headers")  # type: ignore[attr-defined]
+
+    from_files: ClassVar[bool] = True
+    """False where scans are made and not read: nobody can be named."""
 
     @classmethod
     @abstractmethod
@@ -253,6 +266,7 @@ def _data_files(folder: Path) -> list[Path]:
 def _within(header: Header, parent: Path) -> Header:
     if not parent.parts:
         return header
+    parent = Path(safe_name(parent.as_posix()))
     volume_id = (parent / header.volume_id).as_posix()
     # A subject that is only the volume's name for want of a better one has to stay unique too.
     subject = volume_id if header.subject == header.volume_id else header.subject

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ssrecon.archive.geometry import is_partial_fourier, remove_readout_oversampling
+from ssrecon.archive.identity import deidentified
 from ssrecon.archive.ismrmrd_lines import usable_readout
 from ssrecon.archive.ismrmrd_sorting import Sorted
 from ssrecon.errors import BadInput
@@ -131,7 +132,8 @@ class CartesianLines:
         oversampled = encoding.readout_kept < encoding.encoded_matrix[2]
         fov = (*encoding.encoded_fov[:2], encoding.recon_fov[2] if oversampled else encoding.encoded_fov[2])
         partial = is_partial_fourier(int(step_1.min()), int(step_1.max()), encoding.encoded_matrix[1] // 2, encoding.encoded_matrix[1])
-        return Header(
+        # Lines are looked up by these ids before an archive gives them on.
+        header = Header(
             scan_id=f"{self.volume_id}/slice-{index:03d}",
             volume_id=self.volume_id,
             subject=found.header.subject or self.path.stem,
@@ -146,6 +148,7 @@ class CartesianLines:
             partial_fourier=partial,
             notes=found.notes,
         )
+        return deidentified(header)
 
     @cached_property
     def _noise(self) -> Tensor | None:

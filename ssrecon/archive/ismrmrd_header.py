@@ -1,9 +1,9 @@
 """The XML header that ISMRMRD and fastMRI files share: only what a reconstruction needs, and nothing that names a person."""
 
 from dataclasses import dataclass
-from hashlib import blake2b
 from xml.etree import ElementTree
 
+from ssrecon.archive.identity import pseudonym
 from ssrecon.errors import BadInput
 
 Triple = tuple[float, float, float]
@@ -81,11 +81,6 @@ def parse_header(text: str | bytes, where: object) -> FileHeader:
         field_strength=field if field is not None else round(frequency / 42.577e6, 2) if frequency else None,
         noise_bandwidth=noise_bandwidth,
     )
-
-
-def pseudonym(identity: str) -> str:
-    """The same short name for the same person, from which the number in the file cannot be read off (but can be tried out)."""
-    return blake2b(identity.encode(), digest_size=8).hexdigest()
 
 
 def _subject(root: ElementTree.Element) -> str:

@@ -12,7 +12,7 @@ import torch
 from ssrecon.archive.arrays import attribute, opened
 from ssrecon.archive.base import Archive, holds, unknown_scan
 from ssrecon.archive.fastmri import FastMRI, is_m4raw
-from ssrecon.archive.ismrmrd_header import pseudonym
+from ssrecon.archive.identity import pseudonym
 from ssrecon.errors import BadInput
 from ssrecon.scan import Header, Scan
 

@@ -5,7 +5,8 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from ssrecon.archive.ismrmrd_header import Encoding, FileHeader, Limit, pseudonym
+from ssrecon.archive.identity import pseudonym
+from ssrecon.archive.ismrmrd_header import Encoding, FileHeader, Limit
 from ssrecon.errors import BadInput
 
 NOISE_BANDWIDTH = 0.793

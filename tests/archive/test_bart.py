@@ -128,10 +128,10 @@ def test_folder_reads_each_pair_once(tmp_path):
     write_pair(tmp_path, "k", kspace())
     write_pair(tmp_path, "k_sens", kspace())
     write_pair(tmp_path, "k_noise", kspace())
-    write_pair(tmp_path, "other", kspace())
+    write_pair(tmp_path, "scan", kspace())
     write_fastmri(tmp_path / "v.h5", complex_noise(1, 2, 8, 8))
     archive = open_archive(tmp_path)
-    assert [header.scan_id for header in archive.headers] == ["k/slice-000", "other/slice-000", "v/slice-000"]
+    assert [header.scan_id for header in archive.headers] == ["k/slice-000", "scan/slice-000", "v/slice-000"]
     assert archive.skipped == {}
 
 

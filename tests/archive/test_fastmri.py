@@ -7,6 +7,7 @@ import torch
 
 from ssrecon.archive import open_archive
 from ssrecon.archive.fastmri import FastMRI, write_fastmri
+from ssrecon.archive.identity import pseudonym
 from ssrecon.archive.verdict import verdict
 from tests.archive.mrd import complex_noise
 
@@ -45,7 +46,7 @@ def test_train_file_is_full(tmp_path, kspace):
         assert scan.reference is None and scan.noise is None
         assert scan.header.slice == index
     header = archive.headers[0]
-    assert (header.subject, header.contrast, header.protocol) == ("someone", "CORPD_FBK", "a < b")
+    assert (header.subject, header.contrast, header.protocol) == (pseudonym("someone"), "CORPD_FBK", "a < b")
     assert header.field_strength == 3.0
     assert header.encoded_matrix == (PHASE, READOUT)
     with h5py.File(path) as file:

@@ -7,6 +7,7 @@ import torch
 
 from ssrecon.archive import open_archive
 from ssrecon.archive.fastmri_prostate import FastMRIProstate
+from ssrecon.archive.identity import pseudonym
 from ssrecon.archive.verdict import verdict
 from ssrecon.errors import BadInput
 from tests.archive.mrd import complex_noise, header_xml
@@ -62,7 +63,7 @@ def test_masks_alternate_and_the_rest_is_padding(tmp_path):
     assert torch.equal(lines[0] | lines[1], ~padding) and int(padding.sum()) == MATRIX - PHASE
     found = verdict(scan)
     assert found.may_train and found.calibration == (LINES, READOUT // 2) and found.calibration_source == "measured apart"
-    assert (scan.header.subject, scan.header.contrast, scan.header.volume_max) == ("0f0f", "AXT2", 3.5)
+    assert (scan.header.subject, scan.header.contrast, scan.header.volume_max) == (pseudonym("0f0f"), "AXT2", 3.5)
     assert not scan.header.partial_fourier
 
 

@@ -8,6 +8,7 @@ import torch
 from ssrecon.archive import open_archive
 from ssrecon.archive.base import Folder
 from ssrecon.archive.fastmri import FastMRI, write_fastmri
+from ssrecon.archive.identity import pseudonym
 from ssrecon.archive.ismrmrd import ISMRMRD
 from ssrecon.archive.verdict import calibration_extent, verdict
 from ssrecon.errors import BadInput
@@ -26,20 +27,20 @@ def test_format_is_found_by_content_not_by_name(tmp_path):
 def test_folder_of_several_formats(tmp_path):
     (tmp_path / "train").mkdir()
     (tmp_path / "val").mkdir()
-    write_fastmri(tmp_path / "train" / "same.h5", complex_noise(2, 3, 16, 16), subject="someone")
-    write_fastmri(tmp_path / "val" / "same.h5", complex_noise(1, 5, 20, 16))
+    write_fastmri(tmp_path / "train" / "vol.h5", complex_noise(2, 3, 16, 16), subject="someone")
+    write_fastmri(tmp_path / "val" / "vol.h5", complex_noise(1, 5, 20, 16))
     test_ismrmrd.example(tmp_path)
     (tmp_path / "README.md").write_text("beside the data")
     (tmp_path / ".hidden.h5").write_text("left by an interrupted writer")
     archive = open_archive(tmp_path)
     assert isinstance(archive, Folder)
     assert [header.scan_id for header in archive.headers] == [
-        "a/slice-000", "a/slice-001", "train/same/slice-000", "train/same/slice-001", "val/same/slice-000",
+        "a/slice-000", "a/slice-001", "train/vol/slice-000", "train/vol/slice-001", "val/vol/slice-000",
     ]  # fmt: skip
     # A subject with a name is one person wherever their files lie; one that is only a volume's name is not.
-    assert [header.subject for header in archive.headers] == ["a", "a", "someone", "someone", "val/same"]
-    scan = archive.read("val/same/slice-000")
-    assert scan.scan_id == "val/same/slice-000" and scan.kspace.shape[2] == 5
+    assert [header.subject for header in archive.headers] == ["a", "a", pseudonym("someone"), pseudonym("someone"), "val/vol"]
+    scan = archive.read("val/vol/slice-000")
+    assert scan.scan_id == "val/vol/slice-000" and scan.kspace.shape[2] == 5
     assert archive.skipped == {}
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -64,6 +65,8 @@ class PhantomArchive(Archive):
         names = [contrast.name for contrast in self.contrasts]
         if not names or len(set(names)) < len(names):
             raise BadInput("PhantomArchive.contrasts", found=", ".join(names) or "none", expected="at least one, each with its own name")
+
+    from_files: ClassVar[bool] = False
 
     @property
     def path(self) -> Path:  # type: ignore[override]

@@ -1,0 +1,152 @@
+"""What may be told of where a scan comes from: harmless words stay readable, all else becomes a hash whose key stays with the user."""
+
+import os
+import re
+import secrets
+import sys
+from dataclasses import replace
+from hashlib import blake2b
+from pathlib import Path
+
+from ssrecon.errors import BadInput
+from ssrecon.scan import Header
+
+KEY_BYTES = 32
+PSEUDONYM = re.compile(r"[a-z]-[0-9a-f]{16}")
+
+WORDS = frozenset(
+    # What is scanned, and how data sets and their parts are called.
+    "file brain knee prostate head heart cardiac spine phantom scan subject volunteer slice vol volume case train val validation test"
+    " trainingset validationset testset challenge multicoil singlecoil coil full sample undersample image images"
+    " raw data kspace study semi synthetic simulated ssrecon coils"
+    # Sequences, contrasts, orientations.
+    " t1 t2 pd t1w t2w pdw t1rho flair stir gre tse fse se epi mprage space spgr flash trufi bssfp haste vibe dess dwi adc swi tof"
+    " ax cor sag tra axt1 axt2 axpd axflair axt1pre axt1post axt1c pre post fs fat fatsat corpd corpdfs fbk mtr cine sax lax lvot aorta"
+    " aortic blackblood flow2d lge mapping t1map t2map t2smap tagging rad radial cartesian cart"
+    # Counters and places.
+    " meas mid fid rep repetition echo frame run part set kus mask uniform ktuniform ktgaussian ktradial gaussian"
+    # Makers and models.
+    " siemens healthineers healthcare ge medical systems philips uih united imaging canon bruker hitachi ingenia prisma skyra aera avanto"
+    " verio trio biograph umr".split()
+)
+"""Words that say what was scanned or how, never whom. Only what is listed here stays readable."""
+
+LISTED = re.compile(r"file\d{7}|file_brain_AX[A-Z0-9]+_\d{3}_\d{7}", re.IGNORECASE)
+"""fastMRI's names, whose seven digits its publishers gave."""
+
+TOKEN = re.compile(r"[^\W_]+")
+NUMBER_DIGITS = 4
+"""Numbers of more digits, or several in a row that have more together, could be a date, a telephone or an accession number."""
+
+
+def key_file() -> Path:
+    """Where the key lies: ``SSRECON_KEY_FILE``, else ``ssrecon/key`` in the user's configuration folder."""
+    if told := os.environ.get("SSRECON_KEY_FILE"):
+        return Path(told)
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "ssrecon" / "key"
+
+
+def pseudonym(identity: str, kind: str = "s") -> str:
+    """The same short name for the same identity and key: ``s-`` and 8 bytes of keyed BLAKE2b in hexadecimal.
+
+    Without the key it can neither be read off nor tried out. Raises `BadInput` for a key file that is damaged or cannot be made.
+
+    Aumasson et al. BLAKE2: simpler, smaller, fast as MD5. ACNS (2013). doi:10.1007/978-3-642-38980-1_8
+    """
+    return f"{kind}-{blake2b(identity.encode('utf-8', 'surrogateescape'), digest_size=8, key=_key(key_file())).hexdigest()}"
+
+
+def harmless(text: str) -> bool:
+    """Whether every word of a name is on the list, or a number too short to be anyone's."""
+    if LISTED.fullmatch(text):
+        return True
+    digits = 0
+    for token in TOKEN.findall(text.lower()):
+        if token.isdecimal():
+            digits += len(token)  # neighbours count together: 1970-01-01 is a date
+            if digits > NUMBER_DIGITS:
+                return False
+            continue
+        digits = 0
+        if not _listed(token):
+            return False
+    return True
+
+
+def safe_name(name: str) -> str:
+    """A file's or folder's name, or ids made of several with ``/``: harmless parts as they are, others as ``v-`` and a keyed hash."""
+    if os.environ.get("SSRECON_KEEP_NAMES") == "1":
+        return name
+    parts = (part if PSEUDONYM.fullmatch(part) or harmless(part) else pseudonym(part, "v") for part in name.split("/"))
+    return "/".join(parts)
+
+
+def safe_text(text: str) -> str:
+    """Free text whose words are on the list, or one keyed hash of all of it: equal protocols stay equal."""
+    return text if PSEUDONYM.fullmatch(text) or harmless(text) else pseudonym(text, "t")
+
+
+def safe_subject(identity: str) -> str:
+    """A pseudonym stays what it is; so does a harmless name with a word in it (``volunteer-1``), but never a bare number."""
+    named = re.search(r"[^\W\d_]", identity) is not None and harmless(identity)
+    return identity if PSEUDONYM.fullmatch(identity) or named else pseudonym(identity)
+
+
+def deidentified(header: Header) -> Header:
+    """A header without names: ids, subject and every text but the notes, which readers write. Doing it twice changes nothing."""
+    volume = safe_name(header.volume_id)
+    return replace(
+        header,
+        scan_id=safe_name(header.scan_id),
+        volume_id=volume,
+        # A subject that is only the volume's name for want of a better one has to stay so.
+        subject=volume if header.subject == header.volume_id else safe_subject(header.subject),
+        protocol=safe_text(header.protocol),
+        contrast=safe_text(header.contrast),
+        vendor=safe_text(header.vendor),
+    )
+
+
+def _listed(token: str) -> bool:
+    if token in WORDS or len(token) == 1:
+        return True
+    if re.fullmatch(
+        r"(?:mid|fid)\d{1,6}|umr[0-9a-z]{3}|(?:p|r|s)\d{1,3}|(?:center|centre)\d{1,4}|t[12]\d\d|\d{1,2}(?:t|d|ch)|\d{4}v", token
+    ):
+        return True
+    counted = re.fullmatch(r"([a-z]+|[a-z]*(?:t1|t2))(\d{1,4})", token)
+    return counted is not None and counted[1] in WORDS
+
+
+def _key(path: Path) -> bytes:
+    if not path.exists():
+        _make(path)
+    try:
+        key, mode = path.read_bytes(), path.stat().st_mode
+    except OSError as error:
+        raise BadInput(path, found=f"a key that cannot be read ({error.strerror})", expected="the key of the pseudonyms") from None
+    if len(key) != KEY_BYTES:
+        raise BadInput(path, found=f"a key of {len(key)} bytes", expected=f"{KEY_BYTES}, as they were made; without them names change")
+    if os.name == "posix" and mode & 0o077:
+        raise BadInput(path, found=f"a key that others may read (mode {mode & 0o777:o})", expected="mode 600: chmod 600 the file")
+    return key
+
+
+def _make(path: Path) -> None:
+    """A new key, whole or not at all; of several processes that make one at once, the first wins."""
+    made = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with open(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(secrets.token_bytes(KEY_BYTES))
+        try:
+            os.link(made, path)
+        except FileExistsError:
+            return
+        print(f"ssrecon: the key of the pseudonyms was made: {path}. Keep it, and keep it to yourself.", file=sys.stderr)
+    except OSError as error:
+        raise BadInput(
+            path, found=f"no place for the key ({error.strerror})", expected="a folder to write in, or SSRECON_KEY_FILE"
+        ) from None
+    finally:
+        made.unlink(missing_ok=True)
