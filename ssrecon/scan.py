@@ -35,6 +35,10 @@ class Header:
     protocol: str = ""
     contrast: str = ""
     vendor: str = ""
+    site: str = ""
+    """A pseudonym of the institution, or the data set's own name for it."""
+    scanner: str = ""
+    """A pseudonym of the device, or its model."""
     field_strength: float | None = None
     """In tesla."""
     encoded_matrix: tuple[int, ...] = ()
@@ -46,6 +50,10 @@ class Header:
     readout: bool = True
     """Whether the last axis of ``*k`` is a readout, acquired line by line."""
     partial_fourier: bool = False
+    acceleration: float | None = None
+    """Locations of the encoded support over locations acquired, of the scan as it trains; None before it was prepared."""
+    content: str = ""
+    """A digest of the volume's acquired samples, the same on any machine and under any name; empty before it was prepared."""
     volume_max: float | None = None
     """fastMRI's ``max`` attribute: the largest value of the reference volume in the file's own units."""
     notes: Mapping[str, str] = field(default_factory=dict)
