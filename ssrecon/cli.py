@@ -22,6 +22,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Only now: the help needs none of it.
     from ssrecon.errors import SsreconError
 
+    if getattr(known, "keep_names", False):
+        from ssrecon.identity import KEEP_NAMES
+
+        os.environ[KEEP_NAMES] = "1"  # of this process, and of those it starts
     warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
     try:
         return int(known.function(known, rest) or 0)
@@ -60,7 +64,12 @@ def _parser() -> argparse.ArgumentParser:
     prepare.add_argument("--coils", type=int, help="compress to so many virtual coils")
     prepare.add_argument("--maps", type=int, default=1, help="map sets: 2 where the object is larger than the field of view")
     prepare.add_argument("--workers", type=int, default=1)
+    _identity_options(prepare)
     prepare.set_defaults(function=_prepare)
+
+    names = commands.add_parser("names", help="which file is behind each pseudonym of an archive, for whoever has the key")
+    names.add_argument("archive", type=Path)
+    names.set_defaults(function=_names)
 
     run = commands.add_parser(
         "run",
@@ -92,8 +101,16 @@ def _parser() -> argparse.ArgumentParser:
     reconstruct.add_argument("--complex", action="store_true", help="write complex images too")
     reconstruct.add_argument("--device", help="cpu, cuda, ... (default: a GPU where there is one)")
     reconstruct.add_argument("--trust", action="append", default=[], metavar="MODULE", help="import classes of the checkpoint from it")
+    _identity_options(reconstruct)
     reconstruct.set_defaults(function=_reconstruct)
     return parser
+
+
+def _identity_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--require-deidentified", action="store_true", help="refuse files that still bear names, dates or numbers of people"
+    )
+    command.add_argument("--keep-names", action="store_true", help="keep the names of files and folders: for data that are public")
 
 
 def _device(chosen: str | None) -> str:
@@ -123,12 +140,20 @@ def _prepare(options: argparse.Namespace, rest: list[str]) -> int:
     from ssrecon.calibrate import Calibrator
     from ssrecon.prepare import prepare
 
-    archive = open_archive(options.archive)
+    archive = open_archive(options.archive, options.require_deidentified)
     print(archive.describe())
     calibrator = Calibrator(maps=options.maps, coils=options.coils)
     result = prepare(archive, options.out, calibrator, workers=options.workers)
     print(f"{options.out}: {len(result.headers)} scans are ready to train on")
     return 1 if result.skipped else 0
+
+
+def _names(options: argparse.Namespace, rest: list[str]) -> None:
+    from ssrecon.archive import open_archive
+
+    archive = open_archive(options.archive)
+    for volume_id in archive.volumes():
+        print(volume_id, *archive.files(volume_id), sep="\t")
 
 
 def _run(options: argparse.Namespace, rest: list[str]) -> None:
@@ -168,7 +193,14 @@ def _reconstruct(options: argparse.Namespace, rest: list[str]) -> int:
 
     device = _device(options.device)
     trained = load_checkpoint(options.checkpoint, device, options.trust)
-    results = reconstruct(trained, options.scans, options.out, complex_images=options.complex, device=device)
+    results = reconstruct(
+        trained,
+        options.scans,
+        options.out,
+        complex_images=options.complex,
+        device=device,
+        require_deidentified=options.require_deidentified,
+    )
     failed = [result for result in results if result.error is not None]
     for result in failed:
         print(f"{result.source}: {result.error}", file=sys.stderr)

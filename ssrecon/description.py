@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ssrecon.errors import BadRecipe
+from ssrecon.identity import safe_place
 
 PLACES = ("source", "path")
 """Fields whose text value says where something lies and not what it is: a path does not change a result, the data's own fingerprint
@@ -25,6 +26,8 @@ def describe(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         kind = type(value)
         fields = {f.name: describe(getattr(value, f.name)) for f in dataclasses.fields(value) if f.init}
+        # A path can name a person, and descriptions are written into run folders and checkpoints.
+        fields = {name: safe_place(item) if name in PLACES and isinstance(item, str) else item for name, item in fields.items()}
         return {"class": f"{kind.__module__}.{kind.__qualname__}", **fields}
     if isinstance(value, Mapping):
         return {str(key): describe(item) for key, item in value.items()}

@@ -7,8 +7,10 @@ import h5py
 import numpy as np
 from jaxtyping import Float
 
+from ssrecon.archive.identifying import deidentified
 from ssrecon.errors import BadInput
 from ssrecon.evaluate import Row, tidy_row, write_metrics
+from ssrecon.identity import safe_name
 from ssrecon.metrics import score_volume
 from ssrecon.progress import track
 from ssrecon.scan import Header
@@ -17,22 +19,25 @@ from ssrecon.scan import Header
 def evaluate_folder(reconstructions: Path, references: Path, out: Path | None = None) -> str:
     """Score HDF5 files with `reconstruction` (fastMRI's layout) against files of the same name with `reconstruction_rss` (or `_esc`).
 
-    Both are cropped about their centres to the size they share. Gives a table of the means over volumes, and writes ``metrics.csv`` into
-    `out` where one is given. Raises BadInput where a file has no counterpart or no images.
+    The name is that of the reference, or the pseudonym that `reconstruct` gave it. Both images are cropped about their centres to the size
+    they share. Gives a table of the means over volumes, and writes ``metrics.csv`` into `out` where one is given. Raises BadInput where a
+    file has no counterpart or no images.
     """
     files = sorted(Path(reconstructions).rglob("*.h5"))
     if not files:
         raise BadInput(reconstructions, found="no .h5 file", expected="HDF5 files with `reconstruction`")
+    named = {safe_name(path.relative_to(references).with_suffix("").as_posix()): path for path in Path(references).rglob("*.h5")}
     rows: list[Row] = []
     labels: Row = {"arm": "reconstruction", "seed": "", "selection": "none"}
     for file in track(files, "Scoring"):
         name = file.relative_to(reconstructions)
         images, _ = _read_images(file, ("reconstruction",))
-        reference, subject = _read_images(Path(references) / name, ("reconstruction_rss", "reconstruction_esc"))
-        volume = name.with_suffix("").as_posix()
+        volume = safe_name(name.with_suffix("").as_posix())
+        counterpart = named.get(volume, Path(references) / name)
+        reference, subject = _read_images(counterpart, ("reconstruction_rss", "reconstruction_esc"))
         if len(images) != len(reference):
-            raise BadInput(file, found=f"{len(images)} slices", expected=f"{len(reference)}, as in {Path(references) / name}")
-        header = Header("", volume, subject or volume)
+            raise BadInput(file, found=f"{len(images)} slices", expected=f"{len(reference)}, as in {counterpart}")
+        header = deidentified(Header("", volume, subject or volume))
         size = tuple(min(a, b) for a, b in zip(images.shape[1:], reference.shape[1:], strict=True))
         for score in score_volume(_centre(images, size), _centre(reference, size)):
             scan_id = "" if score.slice is None else f"{volume}/slice-{score.slice:03d}"

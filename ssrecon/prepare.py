@@ -15,12 +15,12 @@ from typing import Any
 import torch
 
 from ssrecon.archive import Archive, open_archive
-from ssrecon.archive.identity import safe_name
 from ssrecon.calibrate import Calibrator
 from ssrecon.description import describe, digest
 from ssrecon.draw import Draw
 from ssrecon.errors import BadInput, BadRecipe, OutputInUse, SsreconError
 from ssrecon.files import whole_file
+from ssrecon.identity import safe_name, safe_reason
 from ssrecon.progress import track
 from ssrecon.provenance import data_fingerprint
 from ssrecon.recipe import Data
@@ -58,7 +58,7 @@ def prepare(
     wanted = {name: ids for name, ids in known.items() if volumes is None or name in volumes}
     jobs = [_Job(archive, name, ids, out, calibrator, pattern, draw, per_slice) for name, ids in wanted.items()]
     todo = _claim(out, jobs)
-    skipped = {safe_name(str(name)): reason for name, reason in archive.skipped.items()}
+    skipped = {safe_name(name): safe_reason(reason, Path(name)) for name, reason in archive.skipped.items()}
     errors: list[SsreconError] = []
     with _results(todo, workers) as results:
         for job, error in track(results, "Preparing", total=len(todo)):
@@ -66,9 +66,10 @@ def prepare(
                 raise error
             if error is not None:
                 errors.append(error)
-                # Ids have lost their names; the path of a file has not.
-                named = isinstance(error, BadInput) and not error.where.startswith(job.volume_id)
-                skipped[job.volume_id] = str(error).removeprefix(f"{error.where}: ") if named else str(error)  # type: ignore[attr-defined]
+                # Ids of scans have lost their names; what else an error calls by its place is a file.
+                in_file = isinstance(error, BadInput) and not error.where.startswith(job.volume_id)
+                text = f"found {error.found}; expected {error.expected}" if in_file else str(error)
+                skipped[job.volume_id] = safe_reason(text, *archive.files(job.volume_id))
     if len(errors) == len(jobs):
         raise errors[0]
     for name, reason in skipped.items():
@@ -124,7 +125,7 @@ class _Job:
         how = {
             "archive": _settings(self.archive),
             "volume": self.volume_id,
-            "data": _data_fingerprint(self.archive, self.volume_id),
+            "data": data_fingerprint(files) if (files := self.archive.files(self.volume_id)) else None,
             "calibrator": describe(self.calibrator),
             "pattern": describe(self.pattern),
             "draw": describe(self.draw) if self.pattern is not None else None,
@@ -196,17 +197,6 @@ def _settings(archive: Archive) -> Any:
     if not is_dataclass(archive):
         return type(archive).__name__
     return {name: value for name, value in describe(archive).items() if name != "path"}
-
-
-def _data_fingerprint(archive: Archive, volume_id: str) -> str | None:
-    """Of the files that a volume may come from: those of its name, or else all; None where it is made and not read."""
-    path = Path(archive.path)
-    if path.is_file():
-        return data_fingerprint([path])
-    if not path.is_dir():
-        return None
-    files = [file for file in sorted(path.rglob("*")) if file.is_file()]
-    return data_fingerprint([file for file in files if file.stem == Path(volume_id).name] or files)
 
 
 def _link(source: Path, out: Path) -> None:

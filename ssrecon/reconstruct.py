@@ -49,6 +49,7 @@ def reconstruct(
     calibrator: Calibrator | None = None,
     domain: TrainingDomain | None = None,
     device: torch.device | str = "cpu",
+    require_deidentified: bool = False,
 ) -> list[Result]:
     r"""Reconstruct every volume of a file or folder and write each as ``OUT/<volume>.h5``.
 
@@ -63,7 +64,7 @@ def reconstruct(
     results and does not stop the others; where the file is a single volume its error is raised instead. Raises BadInput where `path` is
     no archive.
     """
-    archive = open_archive(path)
+    archive = open_archive(path, require_deidentified)
     recipe = getattr(network, "recipe", None)
     calibrator = calibrator or getattr(network, "calibrator", None) or Calibrator()
     domain = domain or getattr(network, "domain", None)

@@ -7,6 +7,7 @@ import ssrecon
 
 LAYERS = [
     {"errors"},
+    {"identity"},
     {"scan", "draw", "metrics", "provenance", "progress", "files", "description"},
     {"operators"},
     {"algorithms"},

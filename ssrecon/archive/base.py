@@ -12,10 +12,11 @@ from typing import Any, ClassVar
 
 import h5py
 
-from ssrecon.archive.identity import deidentified, safe_name
+from ssrecon.archive.identifying import deidentified, identity_of
 from ssrecon.archive.vendor_refusals import refusal
 from ssrecon.archive.verdict import verdict
 from ssrecon.errors import BadInput
+from ssrecon.identity import safe_name
 from ssrecon.progress import track
 from ssrecon.scan import Header, Scan
 
@@ -41,10 +42,13 @@ class Archive(ABC):
         """Identity does not get past the reader: whatever headers a format gives, now or in a file added later, lose their names here."""
         super().__init_subclass__(**settings)
         given = cls.__dict__.get("headers")
-        if cls.from_files and isinstance(given, cached_property):
-            inner = given.func
-            cls.headers = cached_property(lambda self: tuple(map(deidentified, inner(self))))  # type: ignore[assignment, method-assign]
-            cls.headers.__set_name__(cls, "headers")  # type: ignore[attr-defined]
+        if given is None or not cls.from_files or getattr(given, "__isabstractmethod__", False):
+            return
+        inner = given.func if isinstance(given, cached_property) else given.fget if isinstance(given, property) else None
+        if inner is None:
+            raise TypeError(f"{cls.__name__}.headers has to be a property or cached_property: what it gives loses its names here")
+        cls.headers = cached_property(lambda self: tuple(map(deidentified, inner(self))))  # type: ignore[assignment, method-assign]
+        cls.headers.__set_name__(cls, "headers")  # type: ignore[attr-defined]
 
     from_files: ClassVar[bool] = True
     """False where scans are made and not read: nobody can be named."""
@@ -72,6 +76,17 @@ class Archive(ABC):
     def companions(self) -> frozenset[Path]:
         """Other files that this archive reads (a header, a mask, further repetitions): in a folder they are not opened for themselves."""
         return frozenset()
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """Places of the files that may name a person, a place or a date; never what they hold."""
+        return tuple(dict.fromkeys(place for file in self.files("") for place in identity_of(file)))
+
+    def files(self, volume_id: str) -> tuple[Path, ...]:
+        """The files that a volume is read from; none where it is made and not read."""
+        places = {self.path, *self.companions} if self.from_files else set()
+        inside = {file for place in places if place.is_dir() for file in place.rglob("*")}
+        return tuple(sorted(file for file in places | inside if file.is_file()))
 
     def __len__(self) -> int:
         return len(self.headers)
@@ -122,8 +137,8 @@ class Folder(Archive):
     Files that cannot be used do not stop the others: they are in `skipped` and in `describe`.
     """
 
-    def __init__(self, path: Path | str):
-        self.path = Path(path)
+    def __init__(self, path: Path | str, require_deidentified: bool = False):
+        self.path, self.require_deidentified = Path(path), require_deidentified
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
@@ -139,7 +154,7 @@ class Folder(Archive):
             if file in taken:
                 continue
             try:
-                archive = _open_file(file)
+                archive = _open_file(file, self.require_deidentified)
                 listed = archive.headers
             except BadInput as error:
                 skipped[name.as_posix()] = f"found {error.found}; expected {error.expected}"
@@ -166,6 +181,10 @@ class Folder(Archive):
     def headers(self) -> tuple[Header, ...]:
         return tuple(header for _, _, header in self._contents[0].values())
 
+    def files(self, volume_id: str) -> tuple[Path, ...]:
+        members = {id(archive): archive for archive, _, header in self._contents[0].values() if header.volume_id == volume_id}
+        return tuple(sorted({file for archive in members.values() for file in Archive.files(archive, volume_id)}))
+
     def read(self, scan_id: str) -> Scan:
         scans = self._contents[0]
         if scan_id not in scans:
@@ -175,18 +194,19 @@ class Folder(Archive):
         return replace(scan, header=_within(scan.header, archive.path.parent.relative_to(self.path)))
 
 
-def open_archive(path: Path | str) -> Archive:
+def open_archive(path: Path | str, require_deidentified: bool = False) -> Archive:
     """Open a file or a folder in whichever format its content is.
 
+    With `require_deidentified` a file that still bears identity (`Archive.identity`) is refused; in a folder it is among the skipped.
     Raises `BadInput` where there is nothing, nothing readable, or nothing in a known layout.
     """
     path = Path(path)
     if not path.exists():
         raise BadInput(path, found="no such file or folder", expected=_known())
     if not path.is_dir():
-        return _open_file(path)
+        return _open_file(path, require_deidentified)
     whole = _formats_of(path)
-    archive = whole[0](path) if whole else Folder(path)  # type: ignore[call-arg]
+    archive = whole[0](path) if whole and not require_deidentified else Folder(path, require_deidentified)  # type: ignore[call-arg]
     _ = archive.headers  # an empty or unreadable archive is an error now, not at the first scan
     return archive
 
@@ -233,10 +253,14 @@ def _formats_of(path: Path) -> list[type[Archive]]:
     return [kind for kind in formats() if kind.recognises(path)]
 
 
-def _open_file(path: Path) -> Archive:
+def _open_file(path: Path, require_deidentified: bool) -> Archive:
     kinds = _formats_of(path)
     if kinds:
-        return kinds[0](path)  # type: ignore[call-arg]
+        archive = kinds[0](path)  # type: ignore[call-arg]
+        if require_deidentified and (places := archive.identity):
+            more = f" and {len(places) - 5} more places" if places[5:] else ""
+            raise BadInput(path, found="what may bear identity: " + ", ".join(places[:5]) + more, expected="a de-identified file")
+        return archive
     if refused := refusal(path):
         raise refused
     raise BadInput(path, found=_content(path), expected=_known())

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ssrecon.archive.geometry import is_partial_fourier, remove_readout_oversampling
-from ssrecon.archive.identity import deidentified
+from ssrecon.archive.identifying import deidentified
 from ssrecon.archive.ismrmrd_lines import usable_readout
 from ssrecon.archive.ismrmrd_sorting import Sorted
 from ssrecon.errors import BadInput
@@ -140,6 +140,8 @@ class CartesianLines:
             slice=index,
             protocol=found.header.protocol,
             vendor=found.header.vendor,
+            site=found.header.site,
+            scanner=found.header.scanner,
             field_strength=found.header.field_strength,
             encoded_matrix=found.shape,
             recon_matrix=tuple(encoding.recon_matrix)[first:],

@@ -95,6 +95,8 @@ class CMRxRecon(Archive):
                 protocol=name,
                 contrast=where.get("contrast", ""),
                 vendor=scanner["vendor"] if scanner else "",
+                site=where.get("centre", ""),
+                scanner=where.get("scanner", ""),
                 field_strength=int(scanner["field"]) / 10 if scanner else None,
                 encoded_matrix=matrix,
                 recon_matrix=matrix,

@@ -144,6 +144,8 @@ class FastMRI(Archive):
             protocol=file.protocol if file else "",
             contrast=str(volume.attributes.get("acquisition", "")),
             vendor=file.vendor if file else "",
+            site=file.site if file else "",
+            scanner=file.scanner if file else "",
             field_strength=file.field_strength if file else None,
             encoded_matrix=(phase, kept),
             recon_matrix=encoding.recon_matrix[1:] if encoding else (phase, kept),

@@ -81,6 +81,8 @@ class FastMRIProstate(Archive):
                 protocol=volume.header.protocol,
                 contrast=volume.attributes["acquisition"],
                 vendor=volume.header.vendor,
+                site=volume.header.site,
+                scanner=volume.header.scanner,
                 field_strength=volume.header.field_strength,
                 encoded_matrix=volume.matrix,
                 recon_matrix=encoding.recon_matrix[1:],

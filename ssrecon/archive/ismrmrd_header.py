@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
-from ssrecon.archive.identity import pseudonym
 from ssrecon.errors import BadInput
+from ssrecon.identity import pseudonym
 
 Triple = tuple[float, float, float]
 
@@ -46,6 +46,10 @@ class FileHeader:
     subject: str = ""
     protocol: str = ""
     vendor: str = ""
+    site: str = ""
+    """A pseudonym of the institution."""
+    scanner: str = ""
+    """A pseudonym of the very device; its model where the file does not say which it was."""
     field_strength: float | None = None
     noise_bandwidth: float | None = None
     """The receiver's noise bandwidth relative to 1 / dwell time: .793 on Siemens systems."""
@@ -77,10 +81,21 @@ def parse_header(text: str | bytes, where: object) -> FileHeader:
         subject=_subject(root),
         protocol=root.findtext("measurementInformation/protocolName", ""),
         vendor=root.findtext("acquisitionSystemInformation/systemVendor", ""),
+        site=pseudonym(site, "i") if (site := _system(root, "institutionName")) else "",
+        scanner=device_name(_system(root, "deviceSerialNumber") or _system(root, "deviceID"), _system(root, "systemModel")),
         # The proton's 42.577 MHz a tesla says the field strength where the file does not.
         field_strength=field if field is not None else round(frequency / 42.577e6, 2) if frequency else None,
         noise_bandwidth=noise_bandwidth,
     )
+
+
+def device_name(serial: str, model: str) -> str:
+    """What a device is called here."""
+    return pseudonym(serial, "d") if serial else model
+
+
+def _system(root: ElementTree.Element, name: str) -> str:
+    return root.findtext(f"acquisitionSystemInformation/{name}", "").strip()
 
 
 def _subject(root: ElementTree.Element) -> str:

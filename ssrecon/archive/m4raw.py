@@ -12,8 +12,8 @@ import torch
 from ssrecon.archive.arrays import attribute, opened
 from ssrecon.archive.base import Archive, holds, unknown_scan
 from ssrecon.archive.fastmri import FastMRI, is_m4raw
-from ssrecon.archive.identity import pseudonym
 from ssrecon.errors import BadInput
+from ssrecon.identity import pseudonym
 from ssrecon.scan import Header, Scan
 
 NAME = re.compile(r"^(?P<study>.+)_(?P<contrast>[A-Za-z]+[12]?)(?P<repetition>\d\d)$")

@@ -19,7 +19,7 @@ from ssrecon.scan import Calibration, Header, Scan
 
 LAYOUT, VERSION = "ssrecon", 1
 ENCODED = (("z", "y", "x"), ("y", "x"), ("z", "y"))
-TEXTS = ("subject", "contrast", "protocol", "vendor")
+TEXTS = ("subject", "contrast", "protocol", "vendor", "site", "scanner")
 PAIRS = ("recon_matrix", "encoded_fov", "recon_fov")
 
 
@@ -71,6 +71,8 @@ class Plain(Archive):
                 protocol=texts["protocol"],
                 contrast=texts["contrast"],
                 vendor=texts["vendor"],
+                site=texts["site"],
+                scanner=texts["scanner"],
                 field_strength=field_strength[0] if field_strength else None,
                 encoded_matrix=matrix,
                 recon_matrix=tuple(int(n) for n in numbers["recon_matrix"]) or matrix,

@@ -13,7 +13,7 @@ from ssrecon.archive.cartesian_lines import CartesianLines
 from ssrecon.archive.ismrmrd_lines import Flag
 from ssrecon.archive.ismrmrd_sorting import sort_acquisitions
 from ssrecon.archive.siemens_file import Measurement, channels_of, is_twix, measurements, read_lines
-from ssrecon.archive.siemens_protocol import Protocol, parse_protocol
+from ssrecon.archive.siemens_protocol import Protocol, identity_of_protocol, parse_protocol
 from ssrecon.errors import BadInput
 from ssrecon.scan import Header, Scan
 
@@ -81,6 +81,11 @@ class Siemens(Archive):
     @property
     def skipped(self) -> Mapping[str, str]:
         return self._contents.refused
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        told = (place for one in measurements(self.path) for place in identity_of_protocol(one.buffers))
+        return tuple(dict.fromkeys([*super().identity, *told]))
 
     @property
     def _volumes(self) -> tuple[CartesianLines, ...]:

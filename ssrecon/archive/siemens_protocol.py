@@ -1,19 +1,22 @@
-"""What a reconstruction needs of a Siemens protocol, and nothing that names a person, a device or a place."""
+"""What a reconstruction needs of a Siemens protocol; persons, devices and places only by their pseudonyms."""
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from ssrecon.archive.identity import pseudonym
-from ssrecon.archive.ismrmrd_header import Encoding, FileHeader, Limit
+from ssrecon.archive.identifying import NAMING, names
+from ssrecon.archive.ismrmrd_header import Encoding, FileHeader, Limit, device_name
 from ssrecon.errors import BadInput
+from ssrecon.identity import pseudonym
 
 NOISE_BANDWIDTH = 0.793
 """Of Siemens receivers, relative to 1 / dwell time (Kellman and McVeigh, doi:10.1002/mrm.20713)."""
 
 SETTINGS = re.compile(r"### ASCCONV BEGIN.*?###(.*?)### ASCCONV END ###", re.DOTALL)
 SETTING = re.compile(r"^\s*([\w.\[\]]+)[ \t]*=[ \t]*([^\r\n#]*)", re.MULTILINE)
+
+PARAMETER = re.compile(r'<Param\w*\."(\w+)">\s*\{\s*(?:<\w+>\s*\S+\s*)*([^{}<>]*)\}')
 
 TRAJECTORIES = {1: "cartesian", 2: "radial", 4: "spiral", 8: "propeller"}
 REFERENCES = {2: "embedded", 4: "separate", 8: "separate", 16: "interleaved", 32: "interleaved", 64: "interleaved"}
@@ -23,9 +26,17 @@ and phases."""
 KEPT = {
     "Config": ("PatientID", "PatientLOID", "ProtocolName"),
     "Meas": ("alRegridMode", "iNoOfFourierLines", "iNoOfFourierPartitions", "flReadoutOSFactor", "flMagneticFieldStrength"),
-    "Dicom": ("ManufacturersModelName", "SoftwareVersions", "flReadoutOSFactor", "flMagneticFieldStrength"),
+    "Dicom": (
+        "ManufacturersModelName",
+        "SoftwareVersions",
+        "InstitutionName",
+        "DeviceSerialNumber",
+        "flReadoutOSFactor",
+        "flMagneticFieldStrength",
+    ),
 }
-"""All that is taken from the parts of a protocol besides its settings. The patient's numbers become a pseudonym at once."""
+"""All that is taken from the parts of a protocol besides its settings. The numbers of patient and device and the institution's name become
+pseudonyms at once."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +77,8 @@ def parse_protocol(buffers: Mapping[str, str], longest: int, where: object) -> P
             subject=_subject(told),
             protocol=_decoded(name),
             vendor="SIEMENS",
+            site=pseudonym(site, "i") if (site := _not_blanked(told.get("InstitutionName"))) else "",
+            scanner=device_name(_not_blanked(told.get("DeviceSerialNumber")), _text(told.get("ManufacturersModelName"))),
             field_strength=round(field, 2) if field > 0 else None,
             noise_bandwidth=NOISE_BANDWIDTH,
         ),
@@ -76,6 +89,15 @@ def parse_protocol(buffers: Mapping[str, str], longest: int, where: object) -> P
         regridding=int(parameter("alRegridMode", 1)),
         bands=int(number("sSliceAcceleration.lMultiBandFactor", 1)),
     )
+
+
+def identity_of_protocol(buffers: Mapping[str, str]) -> Iterator[str]:
+    """Parameters of a protocol that may name someone, by their names: those of such names that were not blanked."""
+    for part, text in buffers.items():
+        for name, value in [*PARAMETER.findall(text), *SETTING.findall(text)]:
+            value = value.strip().strip('"').strip()
+            if value and (names(name, value) if "ProtocolName" in name else NAMING.search(name) and names(name, value)):
+                yield f"{name} of {part}"
 
 
 def _encoding(number: Callable[..., float], parameter: Callable[..., float], longest: int, where: object) -> Encoding:
@@ -128,13 +150,13 @@ def _told(buffers: Mapping[str, str], where: object) -> dict[str, object]:
     from twixtools.twixprot import parse_xprot
 
     told: dict[str, object] = {}
-    for part, names in KEPT.items():
+    for part, kept in KEPT.items():
         try:
             found = parse_xprot(SETTINGS.sub("", buffers.get(part, "")))
         except Exception as error:  # whatever it is; its words might name the patient
             problem = f"a protocol whose part {part} cannot be read ({type(error).__name__})"
             raise BadInput(where, found=problem, expected="a whole twix file") from None
-        told.update({name: found[name] for name in names if name in found and found[name] not in ("", [])})
+        told.update({name: found[name] for name in kept if name in found and found[name] not in ("", [])})
     return told
 
 
@@ -153,9 +175,14 @@ def _number(text: str | None, name: str, default: float | None, where: object) -
 def _subject(told: Mapping[str, object]) -> str:
     """A pseudonym of the patient's number; of the scanner's own number for the patient where that was overwritten with x or left out."""
     for name in ("PatientID", "PatientLOID"):
-        if (identity := _text(told.get(name))) and set(identity.lower()) != {"x"}:
+        if identity := _not_blanked(told.get(name)):
             return pseudonym(identity)
     return ""
+
+
+def _not_blanked(value: object) -> str:
+    text = _text(value)
+    return "" if set(text.lower()) == {"x"} else text
 
 
 def _text(value: object) -> str:

@@ -1,12 +1,13 @@
 """Which scans train, which choose the checkpoint, and which are reported: by subject, never by slice."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ssrecon.draw import Draw
 from ssrecon.errors import BadInput, BadRecipe, at_least
+from ssrecon.identity import safe_name, safe_subject
 from ssrecon.scan import Header
 
 STRATA = ("protocol", "contrast", "field_strength", "acceleration")
@@ -206,7 +207,8 @@ class HeldOutGroup(SubjectSplit):
 
 @dataclass(frozen=True)
 class ByList(SubjectSplit):
-    """Text files with one name a line: of a volume (with or without the suffix of its file) or of a subject; ``#`` begins a comment.
+    """Text files with one name a line: of a volume (with or without the suffix of its file) or of a subject, as the file or the archive has
+    it, or its pseudonym; ``#`` begins a comment.
 
     Scans on no list are not used. Raises BadInput naming the list and the line for a name that is not in the archive, and BadRecipe where
     the lists put one subject on two sides.
@@ -275,6 +277,13 @@ def _too_few(names: Sequence[str], needed: int, split: Split) -> BadRecipe:
     return BadRecipe("data.split", found=f"{len(names)} subjects in the archive", expected=f"at least {needed} for {split}")
 
 
+def _spellings(name: str) -> Iterator[str]:
+    stem = Path(name).with_suffix("").as_posix()
+    yield from (name, stem)
+    # Only a name that is not known as it is needs the key.
+    yield from (safe_name(name), safe_name(stem), safe_subject(name))
+
+
 def _listed(path: Path, owners: dict[str, str]) -> frozenset[str]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -287,7 +296,7 @@ def _listed(path: Path, owners: dict[str, str]) -> frozenset[str]:
         name = line.partition("#")[0].strip()
         if not name:
             continue
-        known = [key for key in (name, Path(name).with_suffix("").as_posix()) if key in owners]
+        known = [key for key in _spellings(name) if key in owners]
         if not known:
             listed = ", ".join(sorted(owners)[:3])
             raise BadInput(f"{path}, line {number}", found=f"{name!r}, which is not in the archive", expected=f"one of {listed} ...")

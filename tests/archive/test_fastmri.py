@@ -7,8 +7,8 @@ import torch
 
 from ssrecon.archive import open_archive
 from ssrecon.archive.fastmri import FastMRI, write_fastmri
-from ssrecon.archive.identity import pseudonym
 from ssrecon.archive.verdict import verdict
+from ssrecon.identity import pseudonym
 from tests.archive.mrd import complex_noise
 
 SLICES, COILS, PHASE, READOUT = 3, 4, 24, 40

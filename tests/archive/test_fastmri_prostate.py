@@ -7,9 +7,9 @@ import torch
 
 from ssrecon.archive import open_archive
 from ssrecon.archive.fastmri_prostate import FastMRIProstate
-from ssrecon.archive.identity import pseudonym
 from ssrecon.archive.verdict import verdict
 from ssrecon.errors import BadInput
+from ssrecon.identity import pseudonym
 from tests.archive.mrd import complex_noise, header_xml
 
 AVERAGES, SLICES, COILS, PHASE, READOUT, LINES, MATRIX = 3, 2, 4, 31, 40, 12, 44

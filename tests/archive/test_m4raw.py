@@ -7,9 +7,9 @@ import torch
 
 from ssrecon.archive import open_archive
 from ssrecon.archive.fastmri import FastMRI, write_fastmri
-from ssrecon.archive.identity import pseudonym
 from ssrecon.archive.m4raw import M4Raw
 from ssrecon.errors import BadInput
+from ssrecon.identity import pseudonym
 from tests.archive.mrd import complex_noise, header_xml
 
 SLICES, COILS, PHASE, READOUT = 3, 4, 24, 20

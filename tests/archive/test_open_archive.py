@@ -8,10 +8,10 @@ import torch
 from ssrecon.archive import open_archive
 from ssrecon.archive.base import Folder
 from ssrecon.archive.fastmri import FastMRI, write_fastmri
-from ssrecon.archive.identity import pseudonym
 from ssrecon.archive.ismrmrd import ISMRMRD
 from ssrecon.archive.verdict import calibration_extent, verdict
 from ssrecon.errors import BadInput
+from ssrecon.identity import pseudonym
 from ssrecon.scan import Calibration, Header, Scan
 from tests.archive import test_fastmri, test_ismrmrd
 from tests.archive.mrd import complex_noise

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from ssrecon.archive import open_archive
-from ssrecon.archive.identity import deidentified
+from ssrecon.archive.identifying import deidentified
 from ssrecon.archive.plain import Plain, write_plain
 from ssrecon.errors import BadInput
 from ssrecon.scan import Calibration, Header, Scan
@@ -96,7 +96,8 @@ def made():
     scans = []
     for index in range(SLICES):
         header = Header(
-            f"v/slice-{index:03d}", "v", "someone", index, "a protocol", "T2", "GE", 3.0, (Y, X), (12, 20), (160.0, 200.0), (120.0, 200.0),
+            f"v/slice-{index:03d}", "v", "someone", index, "a protocol", "T2", "GE", field_strength=3.0, encoded_matrix=(Y, X),
+            recon_matrix=(12, 20), encoded_fov=(160.0, 200.0), recon_fov=(120.0, 200.0),
             partial_fourier=True, volume_max=2.5,
         )  # fmt: skip
         kspace = torch.where(mask, torch.from_numpy(complex_noise(1, FRAMES, COILS, Y, X, seed=index)), 0)

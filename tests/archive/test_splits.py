@@ -8,7 +8,10 @@ import pytest
 
 from ssrecon.archive.splits import ByList, BySubject, Fractions, HeldOutGroup, KFold, Sides, SubjectSplit
 from ssrecon.errors import BadInput, BadRecipe
+from ssrecon.identity import safe_name, safe_subject
 from ssrecon.scan import Header
+
+NAMED = ("Jane", "John", "Joe")
 
 
 def archive(subjects=30, seed=0, contrasts=("T1", "T2"), sites=("a", "b", "c")):
@@ -174,6 +177,15 @@ def test_lists(tmp_path):
     (tmp_path / "test.lst").write_text("subject4\n")
     split = ByList(*(str(tmp_path / name) for name in ("train.lst", "validation.lst", "test.lst")))
     assert sides(split, headers) == [{"subject0", "subject1", "subject2"}, {"subject3"}, {"subject4"}]
+
+
+def test_lists_name_files_whose_names_became_pseudonyms(tmp_path):
+    headers = [Header(scan_id=f"{safe_name(name)}/0", volume_id=safe_name(name), subject=safe_subject(f"s{name}")) for name in NAMED]
+    for name, text in zip(("train", "validation", "test"), ("Jane.h5", "sJohn", "Joe"), strict=True):
+        (tmp_path / f"{name}.lst").write_text(text)
+    split = ByList(*(str(tmp_path / f"{name}.lst") for name in ("train", "validation", "test")))
+    assert sides(split, headers) == [{headers[0].subject}, {headers[1].subject}, {headers[2].subject}]
+    assert not any(name in str(headers) for name in NAMED)
 
 
 def test_a_list_that_cuts_a_subject_in_two_is_refused(tmp_path):

@@ -19,6 +19,14 @@ MADE = [kind for kind in subclasses("ssrecon.archive", Archive) if not kind.layo
 """Archives that are made and not read."""
 
 
+def example(kind, folder):
+    """A file of a format, written by its own test file."""
+    module = importlib.import_module(f"tests.archive.test_{kind.__module__.rpartition('.')[2]}")
+    if not hasattr(module, "example"):
+        pytest.fail(f"{module.__name__} has no example(folder) -> path, an archive of {kind.__name__} to test")
+    return module.example(folder)
+
+
 @pytest.fixture(params=[*FORMATS, *MADE, Folder], ids=lambda kind: kind.__name__)
 def archive(request, tmp_path):
     kind = request.param
@@ -30,11 +38,7 @@ def archive(request, tmp_path):
     if kind in MADE:
         small = {"subjects": 1, "slices": 2, "matrix": (48, 40), "coils": 3}
         return kind(**{name: value for name, value in small.items() if name in inspect.signature(kind).parameters})
-    module = importlib.import_module(f"tests.archive.test_{kind.__module__.rpartition('.')[2]}")
-    if not hasattr(module, "example"):
-        pytest.fail(f"{module.__name__} has no example(folder) -> path, an archive of {kind.__name__} to test")
-    path = module.example(tmp_path)
-    opened = open_archive(path)
+    opened = open_archive(example(kind, tmp_path))
     assert type(opened) is kind
     return opened
 

@@ -4,32 +4,38 @@ import os
 import re
 import secrets
 import sys
-from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
 
 from ssrecon.errors import BadInput
-from ssrecon.scan import Header
 
+KEEP_NAMES = "SSRECON_KEEP_NAMES"
+"""Set to 1 in the environment, as ``--keep-names`` does: names of files and folders stay, for data that are public."""
 KEY_BYTES = 32
 PSEUDONYM = re.compile(r"[a-z]-[0-9a-f]{16}")
 
 WORDS = frozenset(
     # What is scanned, and how data sets and their parts are called.
-    "file brain knee prostate head heart cardiac spine phantom scan subject volunteer slice vol volume case train val validation test"
+    "file brain brains knee prostate head heart cardiac spine phantom scan"
+    " subject volunteer slice vol volume case train val test validation"
     " trainingset validationset testset challenge multicoil singlecoil coil full sample undersample image images"
-    " raw data kspace study semi synthetic simulated ssrecon coils"
+    " raw data kspace noise acs mrd twix vb vd ve xa poisson undersampled accelerated study semi synthetic simulated ssrecon coils"
     # Sequences, contrasts, orientations.
     " t1 t2 pd t1w t2w pdw t1rho flair stir gre tse fse se epi mprage space spgr flash trufi bssfp haste vibe dess dwi adc swi tof"
     " ax cor sag tra axt1 axt2 axpd axflair axt1pre axt1post axt1c pre post fs fat fatsat corpd corpdfs fbk mtr cine sax lax lvot aorta"
+    " weighted t1weighted t2weighted tr te ti sub"
     " aortic blackblood flow2d lge mapping t1map t2map t2smap tagging rad radial cartesian cart"
-    # Counters and places.
-    " meas mid fid rep repetition echo frame run part set kus mask uniform ktuniform ktgaussian ktradial gaussian"
+    # Counters and suffixes.
+    " meas mid fid rep repetition echo frame run part set h5 hdf5 dat cfl hdr mat npy"
+    " kus mask uniform ktuniform ktgaussian ktradial gaussian"
     # Makers and models.
     " siemens healthineers healthcare ge medical systems philips uih united imaging canon bruker hitachi ingenia prisma skyra aera avanto"
     " verio trio biograph umr".split()
 )
 """Words that say what was scanned or how, never whom. Only what is listed here stays readable."""
+
+HOME = frozenset("archive archives store stores my mine own mnt srv home users work workspace scratch tmp runs".split())
+"""Words of paths, besides."""
 
 LISTED = re.compile(r"file\d{7}|file_brain_AX[A-Z0-9]+_\d{3}_\d{7}", re.IGNORECASE)
 """fastMRI's names, whose seven digits its publishers gave."""
@@ -75,10 +81,24 @@ def harmless(text: str) -> bool:
 
 def safe_name(name: str) -> str:
     """A file's or folder's name, or ids made of several with ``/``: harmless parts as they are, others as ``v-`` and a keyed hash."""
-    if os.environ.get("SSRECON_KEEP_NAMES") == "1":
+    if os.environ.get(KEEP_NAMES) == "1":
         return name
     parts = (part if PSEUDONYM.fullmatch(part) or harmless(part) else pseudonym(part, "v") for part in name.split("/"))
     return "/".join(parts)
+
+
+def safe_place(path: str) -> str:
+    """A path whose parts may each name someone: those of harmless words as they are, others as pseudonyms."""
+    return "/".join(part if part.lower() in HOME else safe_name(part) for part in path.split("/"))
+
+
+def safe_reason(reason: str, *files: Path) -> str:
+    """What was wrong with a file, in words for other eyes: without the file's path, name or folder where these could name someone."""
+    places = {part for file in files for part in (*file.parts, file.stem)}
+    for part in sorted(places, key=len, reverse=True):
+        if (safe := safe_place(part)) != part:
+            reason = reason.replace(part, safe)
+    return reason
 
 
 def safe_text(text: str) -> str:
@@ -90,21 +110,6 @@ def safe_subject(identity: str) -> str:
     """A pseudonym stays what it is; so does a harmless name with a word in it (``volunteer-1``), but never a bare number."""
     named = re.search(r"[^\W\d_]", identity) is not None and harmless(identity)
     return identity if PSEUDONYM.fullmatch(identity) or named else pseudonym(identity)
-
-
-def deidentified(header: Header) -> Header:
-    """A header without names: ids, subject and every text but the notes, which readers write. Doing it twice changes nothing."""
-    volume = safe_name(header.volume_id)
-    return replace(
-        header,
-        scan_id=safe_name(header.scan_id),
-        volume_id=volume,
-        # A subject that is only the volume's name for want of a better one has to stay so.
-        subject=volume if header.subject == header.volume_id else safe_subject(header.subject),
-        protocol=safe_text(header.protocol),
-        contrast=safe_text(header.contrast),
-        vendor=safe_text(header.vendor),
-    )
 
 
 def _listed(token: str) -> bool:
