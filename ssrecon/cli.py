@@ -63,7 +63,9 @@ def _parser() -> argparse.ArgumentParser:
     prepare.add_argument("out", type=Path)
     prepare.add_argument("--coils", type=int, help="compress to so many virtual coils")
     prepare.add_argument("--maps", type=int, default=1, help="map sets: 2 where the object is larger than the field of view")
-    prepare.add_argument("--workers", type=int, default=1)
+    prepare.add_argument("--workers", type=int, default=1, help="processes of this machine")
+    prepare.add_argument("--shard", metavar="I/N", help="the I-th of N parts of the archive, as the tasks of a SLURM array share it")
+    prepare.add_argument("--dask", metavar="ADDRESS", help="give the work to a Dask cluster (tcp://HOST:8786)")
     _identity_options(prepare)
     prepare.set_defaults(function=_prepare)
 
@@ -138,12 +140,14 @@ def _simulate(options: argparse.Namespace, rest: list[str]) -> None:
 def _prepare(options: argparse.Namespace, rest: list[str]) -> int:
     from ssrecon.archive import open_archive
     from ssrecon.calibrate import Calibrator
+    from ssrecon.engines import parse_shard
     from ssrecon.prepare import prepare
 
+    shard = parse_shard(options.shard) if options.shard else None
     archive = open_archive(options.archive, options.require_deidentified)
     print(archive.describe())
     calibrator = Calibrator(maps=options.maps, coils=options.coils)
-    result = prepare(archive, options.out, calibrator, workers=options.workers)
+    result = prepare(archive, options.out, calibrator, workers=options.workers, shard=shard, dask=options.dask)
     print(f"{options.out}: {len(result.headers)} scans are ready to train on")
     return 1 if result.skipped else 0
 

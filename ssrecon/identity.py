@@ -44,6 +44,8 @@ TOKEN = re.compile(r"[^\W_]+")
 NUMBER_DIGITS = 4
 """Numbers of more digits, or several in a row that have more together, could be a date, a telephone or an accession number."""
 
+SHORT = 3
+
 
 def key_file() -> Path:
     """Where the key lies: ``SSRECON_KEY_FILE``, else ``ssrecon/key`` in the user's configuration folder."""
@@ -94,10 +96,12 @@ def safe_place(path: str) -> str:
 
 def safe_reason(reason: str, *files: Path) -> str:
     """What was wrong with a file, in words for other eyes: without the file's path, name or folder where these could name someone."""
-    places = {part for file in files for part in (*file.parts, file.stem)}
-    for part in sorted(places, key=len, reverse=True):
-        if (safe := safe_place(part)) != part:
-            reason = reason.replace(part, safe)
+    places = {text for file in files for text in (str(file), str(file.parent), file.name, file.stem)}
+    # Folders of short names ("in", "at") are words of a sentence too; their paths are replaced as a whole.
+    places |= {part for file in files for part in file.parts if len(part) > SHORT}
+    for place in sorted(places, key=len, reverse=True):
+        if (safe := safe_place(place)) != place:
+            reason = re.sub(rf"(?<!\w){re.escape(place)}(?!\w)", safe, reason)
     return reason
 
 

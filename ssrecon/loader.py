@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from torch.utils.data import DataLoader, Dataset
 
@@ -69,7 +70,9 @@ class _Reads(Dataset):
 def load(store: Store, steps: Sequence[Step], process: Process, reference: bool, workers: int) -> Iterator[tuple[Step, list[Prepared]]]:
     """Every step with this process's share of its scans; references are read only where asked for."""
     reads = _Reads(store, [process.share(step.ids) for step in steps], reference)
-    loader = DataLoader(reads, batch_size=None, num_workers=workers, prefetch_factor=4 if workers else None)
+    # Spawned, not forked: a forked child of a process whose torch has started threads can wait for ever.
+    ahead: dict[str, Any] = {"num_workers": workers, "prefetch_factor": 4, "multiprocessing_context": "spawn"} if workers else {}
+    loader = DataLoader(reads, batch_size=None, **ahead)
     yield from zip(steps, loader, strict=True)
 
 

@@ -1,31 +1,31 @@
 """From an archive to a store: undersample where asked, calibrate, write. Volume by volume, and only those not yet written."""
 
-import json
 import os
 import shutil
 import warnings
-from collections.abc import Callable, Collection, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
-from dataclasses import dataclass, is_dataclass
-from multiprocessing import get_context
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, is_dataclass, replace
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import torch
 
 from ssrecon.archive import Archive, open_archive
+from ssrecon.archive.verdict import acceleration
 from ssrecon.calibrate import Calibrator
+from ssrecon.catalogue import Catalogue, Record, records
 from ssrecon.description import describe, digest
 from ssrecon.draw import Draw
+from ssrecon.engines import each, shard_of
 from ssrecon.errors import BadInput, BadRecipe, OutputInUse, SsreconError
 from ssrecon.files import whole_file
 from ssrecon.identity import safe_name, safe_reason
 from ssrecon.progress import track
 from ssrecon.provenance import data_fingerprint
 from ssrecon.recipe import Data
-from ssrecon.scan import Scan
-from ssrecon.store import SKIPPED, CannotWrite, Store, is_store, read_provenance, volume_path, write_volume
+from ssrecon.scan import Prepared, Scan
+from ssrecon.store import CannotWrite, Store, is_store, read_provenance, record_of, volume_path, write_volume
 from ssrecon.undersampling import Pattern, undersample
 
 
@@ -42,6 +42,8 @@ def prepare(
     workers: int = 1,
     per_slice: bool = False,
     volumes: Collection[str] | None = None,
+    shard: tuple[int, int] | None = None,
+    dask: str | None = None,
 ) -> Store:
     """Calibrate every volume of an archive (or those named in `volumes`), after undersampling it by `pattern` where one is given, and
     return the store.
@@ -49,34 +51,50 @@ def prepare(
     A slice is in memory at a time, not a volume. A volume already there whole, made from the same data in the same way, is kept: an
     interrupted call is continued by the same call. A volume that cannot be prepared (no calibration region, values that are not finite, a
     damaged file ...) is left out with a `LeftOut` warning and listed in `Store.skipped`; where it is the only one, its error is raised.
-    `draw` fixes the patterns (``Draw(0)`` by default). Several `workers` are processes.
+    `draw` fixes the patterns (``Draw(0)`` by default).
+
+    Several `workers` are processes of this machine; with `dask`, the address of a scheduler, its workers do the same work; a `shard`
+    (i, n) is the i-th of n parts of the archive, all of which may be made at once into one folder. Who made a volume changes no byte.
 
     Raises OutputInUse where `out` holds anything that was made from other data or in another way, and CannotWrite for a full disk.
     """
     out, draw = Path(out), draw or Draw(0)
     known = archive.volumes()
     wanted = {name: ids for name, ids in known.items() if volumes is None or name in volumes}
-    jobs = [_Job(archive, name, ids, out, calibrator, pattern, draw, per_slice) for name, ids in wanted.items()]
-    todo = _claim(out, jobs)
-    skipped = {safe_name(name): safe_reason(reason, Path(name)) for name, reason in archive.skipped.items()}
+    jobs = [_Job(archive.part(name), name, ids, out, calibrator, pattern, draw, per_slice) for name, ids in wanted.items()]
+    own = {job.volume_id for job in shard_of(jobs, shard)}
+    missing = _claim(out, jobs)
+    todo = [job for job in missing if job.volume_id in own]
+    catalogue = Catalogue(out, shard)
+    out.mkdir(parents=True, exist_ok=True)
+    catalogue.forget_failures()
+    if shard is None or shard[0] == 1:
+        refused = {safe_name(name): safe_reason(reason, Path(name)) for name, reason in archive.skipped.items()}
+        catalogue.put(*(Record(name, "refused", reason) for name, reason in refused.items()))
+    listed = {name for name, record in records(out).items() if record.state == "done"}.union(job.volume_id for job in missing)
+    # What a kill came before the catalogue could be told of.
+    catalogue.put(*(record_of(job.path, job.volume_id) for job in jobs if job.volume_id in own - listed))
+    _discard(out, {job.path.name for job in todo})
     errors: list[SsreconError] = []
-    with _results(todo, workers) as results:
-        for job, error in track(results, "Preparing", total=len(todo)):
+    with each(_attempt, todo, workers, dask) as results:
+        for job, result in track(results, "Preparing", total=len(todo)):
+            error, seconds = result if isinstance(result, tuple) else (_lost(job, result), 0.0)
             if isinstance(error, CannotWrite):
                 raise error
-            if error is not None:
-                errors.append(error)
-                # Ids of scans have lost their names; what else an error calls by its place is a file.
-                in_file = isinstance(error, BadInput) and not error.where.startswith(job.volume_id)
-                text = f"found {error.found}; expected {error.expected}" if in_file else str(error)
-                skipped[job.volume_id] = safe_reason(text, *archive.files(job.volume_id))
-    if len(errors) == len(jobs):
+            if error is None:
+                catalogue.put(record_of(job.path, job.volume_id, seconds))
+                continue
+            errors.append(error)
+            # Ids of scans have lost their names; what else an error calls by its place is a file.
+            in_file = isinstance(error, BadInput) and not error.where.startswith(job.volume_id)
+            text = f"found {error.found}; expected {error.expected}" if in_file else str(error)
+            catalogue.put(Record(job.volume_id, "failed", safe_reason(text, *archive.files(job.volume_id)), seconds=seconds))
+    if errors and len(errors) == len(jobs):
         raise errors[0]
-    for name, reason in skipped.items():
+    store = Store(out)
+    for name, reason in store.skipped.items():
         warnings.warn(f"{name} is left out: {reason}", LeftOut, stacklevel=2)
-    with whole_file(out / SKIPPED) as partial:
-        partial.write_text(json.dumps(skipped, indent=1) + "\n")
-    return Store(out)
+    return store
 
 
 def prepare_data(data: Data, out: Path | str, say: Callable[[str], None] = lambda text: None) -> Store:
@@ -135,7 +153,8 @@ class _Job:
 
     def run(self) -> None:
         fitted = self.calibrator.fit(map(self._read, self.scan_ids))
-        write_volume(self.out, (fitted.apply(self._read(scan_id)) for scan_id in self.scan_ids), self.provenance())
+        content = self.archive.content(self.volume_id)
+        write_volume(self.out, (_told(fitted.apply(self._read(scan_id)), content) for scan_id in self.scan_ids), self.provenance())
 
     def _read(self, scan_id: str) -> Scan:
         scan = self.archive.read(scan_id)
@@ -162,34 +181,40 @@ def _claim(out: Path, jobs: list[_Job]) -> list[_Job]:
     return [job for name, job in expected.items() if name not in done]
 
 
-def _attempt(job: _Job) -> SsreconError | None:
+def _discard(out: Path, names: set[str]) -> None:
+    """Remove what a killed process left of volumes that are this call's to make; other shards may be writing theirs."""
+    for partial in out.glob(".*.partial"):
+        if partial.name[1:].rsplit(".", 2)[0] in names:
+            partial.unlink(missing_ok=True)
+
+
+def _attempt(job: _Job) -> tuple[SsreconError | None, float]:
+    """Prepare one volume; its error, if any, and the seconds it took."""
     # One thread: with another number of them sums are added in another order, and the bytes would depend on the number of workers.
-    threads = torch.get_num_threads()
+    threads, start = torch.get_num_threads(), monotonic()
     torch.set_num_threads(1)
+    error: SsreconError | None = None
     try:
         job.run()
-    except SsreconError as error:
-        return error
-    except (OSError, RuntimeError, ValueError) as error:
-        return BadInput(job.volume_id, found=f"{type(error).__name__}: {error}", expected="a volume that can be read and calibrated")
+    except SsreconError as found:
+        error = found
+    except (OSError, RuntimeError, ValueError) as found:
+        error = BadInput(job.volume_id, found=f"{type(found).__name__}: {found}", expected="a volume that can be read and calibrated")
     finally:
         torch.set_num_threads(threads)
-    return None
+    return error, monotonic() - start
 
 
-@contextmanager
-def _results(jobs: list[_Job], workers: int) -> Iterator[Iterator[tuple[_Job, SsreconError | None]]]:
-    """Each job with its error, if any, in the order in which they end."""
-    if workers <= 1 or len(jobs) <= 1:
-        yield ((job, _attempt(job)) for job in jobs)
-        return
-    # Spawned, not forked: a forked child of a process whose torch has started threads can wait for ever.
-    pool = ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn"))
-    try:
-        futures: dict[Future[SsreconError | None], _Job] = {pool.submit(_attempt, job): job for job in jobs}
-        yield ((futures[future], future.result()) for future in as_completed(futures))
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+def _lost(job: _Job, error: object) -> SsreconError:
+    """The error of a job whose worker did not come back."""
+    return BadInput(job.volume_id, found=f"a worker that was lost with it ({type(error).__name__})", expected="more memory for each worker")
+
+
+def _told(prepared: Prepared, content: str) -> Prepared:
+    """With what a split asks for in the header."""
+    scan = prepared.scan
+    header = replace(scan.headers[0], content=content, acceleration=round(acceleration(scan.mask), 6))
+    return replace(prepared, scan=replace(scan, headers=(header,)))
 
 
 def _settings(archive: Archive) -> Any:

@@ -109,13 +109,18 @@ def data_fingerprint(files: Iterable[Path | str]) -> str:
     return _combined(_file_digest(Path(file)) for file in files)
 
 
+def content_fingerprint(files: Iterable[Path | str]) -> str:
+    """As `data_fingerprint`, but of contents alone: the same for files that were renamed."""
+    return _combined(_file_digest(Path(file), named=False) for file in files)
+
+
 def _combined(digests: Iterable[bytes]) -> str:
     return blake2b(b"".join(sorted(digests)), digest_size=8).hexdigest()
 
 
-def _file_digest(path: Path) -> bytes:
-    size = path.stat().st_size
-    digest = blake2b(f"{len(path.name)}:{path.name}|{size}|".encode(), digest_size=16)
+def _file_digest(path: Path, named: bool = True) -> bytes:
+    size, name = path.stat().st_size, path.name if named else ""
+    digest = blake2b(f"{len(name)}:{name}|{size}|".encode(), digest_size=16)
     with open(path, "rb") as file:
         if size <= 2 * END_BYTES:
             digest.update(file.read())

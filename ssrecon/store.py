@@ -13,7 +13,8 @@
       truth/0000                   the noiseless coil-combined image, where there is one
 
 ``reference`` and ``truth`` are groups of their own, so that they can be deleted from a file and everything self-supervised still runs.
-Files are written beside their place and moved there whole: what a reader finds was finished.
+Files are written beside their place and moved there whole: what a reader finds was finished. ``catalogue*.sqlite`` beside them is an index
+(`ssrecon.catalogue`), and says what could not be prepared; without it the files are read instead.
 """
 
 import json
@@ -30,12 +31,11 @@ import h5py
 import numpy as np
 import torch
 
+from ssrecon.catalogue import Record, records
 from ssrecon.errors import BadInput, SsreconError
 from ssrecon.files import whole_file
 from ssrecon.scan import CalibratedScan, Header, Prepared
 
-SKIPPED = "skipped.json"
-"""Beside the volumes: those that could not be prepared, each with the reason."""
 SIMULATED = {"ssrecon phantom": "simulated", "simulated coils": "semi-synthetic"}
 FORMAT, VERSION = "ssrecon store", 1
 ARRAYS = ("kspace", "mask", "padding", "csm", "calibration", "scale", "noise_std")
@@ -145,13 +145,28 @@ def read_provenance(path: Path) -> dict[str, Any] | None:
         return None
 
 
-def _describe(path: Path) -> dict[str, Any]:
+def record_of(path: Path, volume_id: str, seconds: float = 0.0) -> Record:
+    """What the catalogue keeps of a finished volume."""
+    stat = path.stat()
+    return Record(volume_id, "done", "", path.name, stat.st_size, stat.st_mtime_ns, seconds, _description(path))
+
+
+def _describe(path: Path, known: Record | None = None) -> dict[str, Any]:
+    """What a volume says of itself, from the catalogue where that is of this very file."""
+    if known is not None:
+        stat = path.stat()
+        if (known.bytes, known.changed) == (stat.st_size, stat.st_mtime_ns):
+            return dict(json.loads(known.described))
+    return dict(json.loads(_description(path)))
+
+
+def _description(path: Path) -> str:
     try:
         with h5py.File(path, "r") as file:
             found = (file.attrs.get("format"), file.attrs.get("version"))
             if found != (FORMAT, VERSION):
                 raise BadInput(path, f"an HDF5 file with format {found[0]!r}, version {found[1]}", f"{FORMAT!r}, version {VERSION}")
-            return dict(json.loads(file["json"].asstr()[()]))
+            return str(file["json"].asstr()[()])
     except (OSError, KeyError) as error:
         raise BadInput(path, f"a file that cannot be read ({error})", f"a whole {FORMAT} file; prepare the archive again") from error
 
@@ -166,8 +181,9 @@ class Store:
         self.folder = Path(folder)
         self._provenance: dict[str, Any] = {}
         entries: dict[str, Entry] = {}
+        known = {record.file: record for record in records(self.folder).values() if record.state == "done"}
         for path in sorted(self.folder.glob("*.h5")):
-            described = _describe(path)
+            described = _describe(path, known.get(path.name))
             self._provenance[path.name] = described["provenance"]
             for index, item in enumerate(described["scans"]):
                 header = _header(item["header"])
@@ -204,9 +220,8 @@ class Store:
 
     @cached_property
     def skipped(self) -> dict[str, str]:
-        """Volumes that could not be prepared, each with the reason."""
-        path = self.folder / SKIPPED
-        return dict(json.loads(path.read_text())) if path.exists() else {}
+        """Volumes that could not be prepared and files that could not be read, each with the reason."""
+        return {record.volume: record.reason for record in records(self.folder).values() if record.state != "done"}
 
     def __len__(self) -> int:
         return len(self.headers)

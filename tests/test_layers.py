@@ -9,6 +9,7 @@ LAYERS = [
     {"errors"},
     {"identity"},
     {"scan", "draw", "metrics", "provenance", "progress", "files", "description"},
+    {"engines", "catalogue"},
     {"operators"},
     {"algorithms"},
     {"archive", "undersampling", "calibrate", "partition", "store", "domain", "checkpoint", "distributed", "history"},

@@ -83,7 +83,7 @@ def _total(store: Store) -> float:
     return float(sum(store.load(h.scan_id).scan.kspace.abs().sum() for h in store.headers))
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.parametrize("method", ["forkserver", "spawn"])
 def test_other_processes_read_it(store, method):
     with multiprocessing.get_context(method).Pool(1) as pool:
         assert pool.map(_total, [pickle.loads(pickle.dumps(store))]) == [_total(store)]

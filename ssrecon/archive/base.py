@@ -18,6 +18,7 @@ from ssrecon.archive.verdict import verdict
 from ssrecon.errors import BadInput
 from ssrecon.identity import safe_name
 from ssrecon.progress import track
+from ssrecon.provenance import content_fingerprint
 from ssrecon.scan import Header, Scan
 
 UNREADABLE = (OSError, RuntimeError, KeyError, ValueError)
@@ -87,6 +88,23 @@ class Archive(ABC):
         places = {self.path, *self.companions} if self.from_files else set()
         inside = {file for place in places if place.is_dir() for file in place.rglob("*")}
         return tuple(sorted(file for file in places | inside if file.is_file()))
+
+    def content(self, volume_id: str) -> str:
+        """A digest of a volume's files, whatever they are called, with its place among the volumes in them; empty where it is made."""
+        files = self.files(volume_id)
+        return f"{content_fingerprint(files)}-{self._sharing[files].index(volume_id):04d}" if files else ""
+
+    @cached_property
+    def _sharing(self) -> dict[tuple[Path, ...], list[str]]:
+        """The volumes of the same files, in their order."""
+        together: dict[tuple[Path, ...], list[str]] = {}
+        for volume_id in self.volumes():
+            together.setdefault(self.files(volume_id), []).append(volume_id)
+        return together
+
+    def part(self, volume_id: str) -> "Archive":
+        """An archive of no more than the files of a volume, to be sent to another process."""
+        return self
 
     def __len__(self) -> int:
         return len(self.headers)
@@ -181,9 +199,29 @@ class Folder(Archive):
     def headers(self) -> tuple[Header, ...]:
         return tuple(header for _, _, header in self._contents[0].values())
 
+    @cached_property
+    def _members(self) -> dict[str, list[Archive]]:
+        """The archives that each volume is read from."""
+        members: dict[str, dict[int, Archive]] = {}
+        for archive, _, header in self._contents[0].values():
+            members.setdefault(header.volume_id, {})[id(archive)] = archive
+        return {volume_id: list(archives.values()) for volume_id, archives in members.items()}
+
     def files(self, volume_id: str) -> tuple[Path, ...]:
-        members = {id(archive): archive for archive, _, header in self._contents[0].values() if header.volume_id == volume_id}
-        return tuple(sorted({file for archive in members.values() for file in Archive.files(archive, volume_id)}))
+        return tuple(sorted({file for archive in self._members.get(volume_id, ()) for file in Archive.files(archive, volume_id)}))
+
+    def part(self, volume_id: str) -> "Folder":
+        smaller, scans = Folder(self.path, self.require_deidentified), self._contents[0]
+        ids = (scan_id for archive in self._members[volume_id] for scan_id in self._of_archive[id(archive)])
+        smaller.__dict__["_contents"] = ({scan_id: scans[scan_id] for scan_id in ids}, {})
+        return smaller
+
+    @cached_property
+    def _of_archive(self) -> dict[int, list[str]]:
+        ids: dict[int, list[str]] = {}
+        for scan_id, (archive, _, _) in self._contents[0].items():
+            ids.setdefault(id(archive), []).append(scan_id)
+        return ids
 
     def read(self, scan_id: str) -> Scan:
         scans = self._contents[0]

@@ -65,11 +65,17 @@ def verdict(scan: Scan) -> Verdict:
         coils=scan.kspace.shape[2],
         frames=scan.kspace.shape[1],
         pattern=_pattern(mask.any(dim=0), support, scan.header.readout),
-        acceleration=float(support.sum()) * len(mask) / max(1.0, float(mask.sum())),
+        acceleration=acceleration(scan.mask),
         calibration=region,
         calibration_source=source,
         noise=noise,
     )
+
+
+def acceleration(mask: Bool[Tensor, "1 frames 1 *k"]) -> float:
+    """Locations of the encoded support over locations acquired, over all frames."""
+    frames = mask[0, :, 0]
+    return float(encoded_support(frames.any(dim=0)).sum()) * len(frames) / max(1.0, float(frames.sum()))
 
 
 def calibration_extent(mask: Bool[Tensor, "*k"]) -> tuple[int, ...]:

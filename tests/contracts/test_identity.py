@@ -142,7 +142,7 @@ def test_what_was_planted_is_in_no_output(kind, tmp_path, good):
         prepare(archive, tmp_path / "out" / "store", Calibrator())
         reconstruct(ZeroFilled(), tmp_path / "in", tmp_path / "out" / "images", complex_images=True)
     found = told(tmp_path / "out")
-    assert "skipped.json" in found and "phantom1" in found
+    assert "catalogue.sqlite" in found and "phantom1" in found
     for text in secrets():
         assert text not in found, text
     assert any(text in found for text in ("/v-", "v-"))  # the folder's pseudonym
