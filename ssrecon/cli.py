@@ -63,11 +63,16 @@ def _parser() -> argparse.ArgumentParser:
     prepare.add_argument("out", type=Path)
     prepare.add_argument("--coils", type=int, help="compress to so many virtual coils")
     prepare.add_argument("--maps", type=int, default=1, help="map sets: 2 where the object is larger than the field of view")
-    prepare.add_argument("--workers", type=int, default=1, help="processes of this machine")
-    prepare.add_argument("--shard", metavar="I/N", help="the I-th of N parts of the archive, as the tasks of a SLURM array share it")
-    prepare.add_argument("--dask", metavar="ADDRESS", help="give the work to a Dask cluster (tcp://HOST:8786)")
+    _engine_options(prepare)
     _identity_options(prepare)
     prepare.set_defaults(function=_prepare)
+
+    audit = commands.add_parser("audit", help="what is in an archive, and may it train: a table, a page and a JSON")
+    audit.add_argument("archive", type=Path)
+    audit.add_argument("--out", type=Path, default=Path("audit"), help="where audit.html and audit.json go (default: ./audit)")
+    _engine_options(audit)
+    _identity_options(audit)
+    audit.set_defaults(function=_audit)
 
     names = commands.add_parser("names", help="which file is behind each pseudonym of an archive, for whoever has the key")
     names.add_argument("archive", type=Path)
@@ -106,6 +111,12 @@ def _parser() -> argparse.ArgumentParser:
     _identity_options(reconstruct)
     reconstruct.set_defaults(function=_reconstruct)
     return parser
+
+
+def _engine_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--workers", type=int, default=1, help="processes of this machine")
+    command.add_argument("--shard", metavar="I/N", help="the I-th of N parts of the archive, as the tasks of a SLURM array share it")
+    command.add_argument("--dask", metavar="ADDRESS", help="give the work to a Dask cluster (tcp://HOST:8786)")
 
 
 def _identity_options(command: argparse.ArgumentParser) -> None:
@@ -150,6 +161,22 @@ def _prepare(options: argparse.Namespace, rest: list[str]) -> int:
     result = prepare(archive, options.out, calibrator, workers=options.workers, shard=shard, dask=options.dask)
     print(f"{options.out}: {len(result.headers)} scans are ready to train on")
     return 1 if result.skipped else 0
+
+
+def _audit(options: argparse.Namespace, rest: list[str]) -> int:
+    from ssrecon.archive import open_archive
+    from ssrecon.engines import parse_shard
+    from ssrecon.inspect.audit import audit
+    from ssrecon.inspect.page import write_page
+    from ssrecon.inspect.summary import table, write_json
+
+    shard = parse_shard(options.shard) if options.shard else None
+    archive = open_archive(options.archive, options.require_deidentified)
+    found = audit(archive, options.out, options.workers, shard, options.dask)
+    write_json(found, options.out / "audit.json")
+    print(table(found))
+    print(f"\npage: {write_page(found, options.out / 'audit.html')}")
+    return 1 if found.verdicts["refuse"] or found.refused else 0
 
 
 def _names(options: argparse.Namespace, rest: list[str]) -> None:

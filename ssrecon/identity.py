@@ -27,7 +27,7 @@ WORDS = frozenset(
     " aortic blackblood flow2d lge mapping t1map t2map t2smap tagging rad radial cartesian cart"
     # Counters and suffixes.
     " meas mid fid rep repetition echo frame run part set h5 hdf5 dat cfl hdr mat npy"
-    " kus mask uniform ktuniform ktgaussian ktradial gaussian"
+    " kus mask pattern sens traj calib calibration uniform ktuniform ktgaussian ktradial gaussian"
     # Makers and models.
     " siemens healthineers healthcare ge medical systems philips uih united imaging canon bruker hitachi ingenia prisma skyra aera avanto"
     " verio trio biograph umr".split()
@@ -37,7 +37,7 @@ WORDS = frozenset(
 HOME = frozenset("archive archives store stores my mine own mnt srv home users work workspace scratch tmp runs".split())
 """Words of paths, besides."""
 
-LISTED = re.compile(r"file\d{7}|file_brain_AX[A-Z0-9]+_\d{3}_\d{7}", re.IGNORECASE)
+LISTED = re.compile(r"(file\d{7}|file_brain_AX[A-Z0-9]+_\d{3}_\d{7})(\.h5)?", re.IGNORECASE)
 """fastMRI's names, whose seven digits its publishers gave."""
 
 TOKEN = re.compile(r"[^\W_]+")

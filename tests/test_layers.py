@@ -18,7 +18,7 @@ LAYERS = [
     {"recipe", "validation"},
     {"simulate", "prepare", "train", "trained", "evaluate", "reconstruct"},
     {"preflight", "overrides", "evaluate_folder"},
-    {"study"},
+    {"study", "inspect"},
     {"cli"},
 ]
 ALLOWED: set[tuple[str, str]] = set()

@@ -175,7 +175,9 @@ class Folder(Archive):
                 archive = _open_file(file, self.require_deidentified)
                 listed = archive.headers
             except BadInput as error:
-                skipped[name.as_posix()] = f"found {error.found}; expected {error.expected}"
+                # That a file is in none of the formats is said once and for all in the README, not for every file of a folder.
+                expected = "a format that ssrecon reads" if error.expected == _known() else error.expected
+                skipped[name.as_posix()] = f"found {error.found}; expected {expected}"
                 continue
             taken |= archive.companions
             for header in listed:

@@ -55,7 +55,7 @@ def verdict(scan: Scan) -> Verdict:
     reasons = []
     if not usable and scan.csm is None:
         reasons.append(f"no calibration region or separate calibration {SMALLEST_CALIBRATION} lines wide, and no sensitivities given")
-    if empty := _empty_locations(scan):
+    if empty := empty_locations(scan):
         reasons.append(f"{empty:.0%} of what is said to be acquired is exactly zero in every coil: the file does not say its sampling")
     noise = "noise scan" if scan.noise is not None else "can be estimated" if usable else "unknown"
     return Verdict(
@@ -109,7 +109,7 @@ def encoded_support(mask: Bool[Tensor, "*k"]) -> Bool[Tensor, "*k"]:
     return support
 
 
-def _empty_locations(scan: Scan) -> float:
+def empty_locations(scan: Scan) -> float:
     """The fraction of lines said to be acquired that are exactly zero in every coil: no receiver is that quiet."""
     acquired = scan.mask[:, :, 0]
     if not acquired.any():

@@ -1,0 +1,145 @@
+"""What is in an archive, and may it train: every scan looked at once, what was found kept part by part, and put together in one page."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ssrecon.archive import Archive
+from ssrecon.engines import each, shard_of
+from ssrecon.errors import BadInput, OutputInUse, SsreconError
+from ssrecon.files import whole_file
+from ssrecon.identity import safe_name, safe_reason
+from ssrecon.inspect.cohort import Cohort, cohorts
+from ssrecon.inspect.duplicates import duplicates
+from ssrecon.inspect.finding import Finding
+from ssrecon.inspect.look import Looked, look, unreadable
+from ssrecon.progress import track
+from ssrecon.provenance import data_fingerprint
+
+PARTS, VERSION = "parts", 1
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What was found in an archive."""
+
+    scans: tuple[Looked, ...]
+    refused: Mapping[str, str]
+    """Files that could not be read at all, each with the reason."""
+    missing: int = 0
+    """Volumes that no shard has looked at yet."""
+
+    @property
+    def cohorts(self) -> list[Cohort]:
+        return cohorts(self.scans)
+
+    @property
+    def verdicts(self) -> Counter[str]:
+        return Counter(record.verdict for record in self.scans)
+
+
+def audit(archive: Archive, out: Path | str, workers: int = 1, shard: tuple[int, int] | None = None, dask: str | None = None) -> Audit:
+    """Look at every scan of an archive and keep what was found in ``OUT/parts``, one JSON a volume; what all parts say is returned.
+
+    A part made from the same files is kept: an interrupted audit is continued by the same call, and shards put theirs beside each other.
+    A scan is in memory at a time. Raises OutputInUse where `out` is a file, or holds parts of another archive.
+    """
+    out = Path(out)
+    if out.exists() and not out.is_dir():
+        raise OutputInUse(out, found="a file", expected="a folder, or a path where one can be made")
+    jobs = [_Job(archive.part(name), name, ids, out / PARTS) for name, ids in archive.volumes().items()]
+    expected = {job.path for job in jobs}
+    if others := [path for path in (out / PARTS).glob("*.json") if path not in expected]:
+        raise OutputInUse(others[0], found="a part of another archive's audit", expected="an empty folder, or the same archive's")
+    todo = [job for job in shard_of(jobs, shard) if not job.is_done()]
+    with each(_attempt, todo, workers, dask) as results:
+        for job, error in track(results, "Looking", total=len(todo)):
+            if isinstance(error, BaseException):
+                raise BadInput(job.volume_id, found=f"a worker that was lost with it ({error})", expected="more memory for each worker")
+    scans: list[Looked] = []
+    for job in jobs:
+        if job.is_done():
+            scans += job.read()
+    refused = {safe_name(name): safe_reason(reason, Path(name)) for name, reason in archive.skipped.items()}
+    return Audit(_with_copies(scans), refused, sum(not job.path.exists() for job in jobs))
+
+
+@dataclass(frozen=True)
+class _Job:
+    archive: Archive
+    volume_id: str
+    scan_ids: tuple[str, ...]
+    folder: Path
+
+    @property
+    def path(self) -> Path:
+        return self.folder / f"{blake2b(self.volume_id.encode(), digest_size=8).hexdigest()}.json"
+
+    @property
+    def fingerprint(self) -> str:
+        files = self.archive.files(self.volume_id)
+        return f"{VERSION} {data_fingerprint(files) if files else 'made'}"
+
+    def is_done(self) -> bool:
+        try:
+            return bool(json.loads(self.path.read_text())["fingerprint"] == self.fingerprint)
+        except (OSError, ValueError, KeyError):
+            return False
+
+    def run(self) -> None:
+        headers = {header.scan_id: header for header in self.archive.headers}
+        found = []
+        for scan_id in self.scan_ids:
+            try:
+                found.append(look(self.archive.read(scan_id)))
+            except SsreconError as error:
+                reason = f"found {error.found}; expected {error.expected}" if isinstance(error, BadInput) else str(error)
+                found.append(unreadable(headers[scan_id], error, safe_reason(reason, *self.archive.files(self.volume_id))))
+        with whole_file(self.path) as partial:
+            partial.write_text(json.dumps({"fingerprint": self.fingerprint, "scans": [asdict(record) for record in found]}))
+
+    def read(self) -> list[Looked]:
+        known = {f.name for f in fields(Looked)}
+        written: Sequence[dict[str, Any]] = json.loads(self.path.read_text())["scans"]
+        return [Looked(**{key: _tuples(value) for key, value in item.items() if key in known}) for item in written]
+
+
+def _attempt(job: _Job) -> None:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # beside other workers, and for the same sums whatever their number
+    try:
+        job.run()
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
+def _with_copies(scans: Sequence[Looked]) -> tuple[Looked, ...]:
+    """Copies of a scan, which would be in training and in test at once, are named."""
+    shapes: dict[tuple[Any, ...], dict[str, tuple[float, ...]]] = {}
+    for record in scans:
+        if record.signature:
+            shapes.setdefault((record.matrix, record.coils, record.frames), {})[record.scan] = record.signature
+    copies: dict[str, str] = {}
+    for signatures in shapes.values():
+        copies |= duplicates(signatures)
+    return tuple(_copy(record, copies[record.scan]) if record.scan in copies else record for record in scans)
+
+
+def _copy(record: Looked, of: str) -> Looked:
+    finding = Finding(
+        "duplicate",
+        "refuse",
+        f"the same samples as {of}, but perhaps for a factor and the order of the coils",
+        "leave one of the two out: a scan in training and in test at once makes every figure too good",
+    )
+    return replace(record, findings=(*record.findings, asdict(finding)))

@@ -1,0 +1,72 @@
+"""Receivers that fail: channels that hear nothing, and samples that are sparks."""
+
+from collections.abc import Callable
+
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import avg_pool2d
+
+from ssrecon.inspect.finding import Finding
+from ssrecon.inspect.profiles import acquired, radius
+from ssrecon.scan import Scan
+
+DEAD = 1e-3
+"""Noise power of a channel over the median of the channels."""
+SPARK = 40.0
+"""Power of a sample over the mean of its neighbours: among 10^7 samples of noise about none reaches 25."""
+WINDOW, CORE = 9, 3
+FEWEST = 12
+"""Acquired neighbours that a mean is taken of, or nothing is said."""
+
+
+def dead_coil(scan: Scan) -> Finding | None:
+    """Channels whose power in the outer half of k-space is below `DEAD` of the median channel's, or zero."""
+    kspace, mask = acquired(scan)
+    where = mask & (radius(tuple(mask.shape)) > 0.5)
+    where = where if int(where.sum()) >= 64 else mask
+    power = kspace[:, where].abs().square().mean(dim=1)
+    dead = (power <= DEAD * power.median()).nonzero().flatten().tolist()
+    if not dead:
+        return None
+    listed = ", ".join(map(str, dead[:8]))
+    return Finding(
+        "dead_coil",
+        "warn",
+        f"channel {listed} of {len(power)} hears nothing ({float(power[dead].max() / power.median()):.1e} of the others' noise)",
+        "compress to fewer virtual coils (prepare --coils), which drops it; tell whoever looks after the coil",
+        {"channels": float(len(dead))},
+    )
+
+
+def spiking_coil(scan: Scan) -> Finding | None:
+    """Samples of the outer half of k-space with `SPARK` times the mean power of the acquired ones around them (a square of `WINDOW` along
+    the last two axes without its core)."""
+    kspace, mask = acquired(scan)
+    if mask.ndim < 2 or min(mask.shape[-2:]) < 2 * WINDOW:
+        return None
+    where = (mask & (radius(tuple(mask.shape)) > 0.5)).reshape(-1, 1, *mask.shape[-2:])
+    neighbours = _around(mask.reshape(where.shape).double())
+    count, channels = 0, set()
+    for coil, power in enumerate(kspace.abs().square().reshape(len(kspace), *where.shape)):
+        sparks = where & (neighbours >= FEWEST) & (power * neighbours > SPARK * _around(power))
+        if bool(sparks.any()):
+            count += int(sparks.sum())
+            channels.add(coil)
+    if not count:
+        return None
+    return Finding(
+        "spiking_coil",
+        "warn",
+        f"{count} samples in channel {', '.join(map(str, sorted(channels)[:8]))} are sparks ({SPARK:g} times their surroundings or more)",
+        "leave the scan out, or these samples (a mask without them); look for a loose contact",
+        {"samples": float(count), "channels": float(len(channels))},
+    )
+
+
+def _around(values: Float[Tensor, "n 1 z y"]) -> Float[Tensor, "n 1 z y"]:
+    """Sums over the window less those over its core."""
+    whole, core = (avg_pool2d(values, w, stride=1, padding=w // 2, divisor_override=1) for w in (WINDOW, CORE))
+    return (whole - core).clamp_min(0)
+
+
+CHANNELS: tuple[Callable[[Scan], Finding | None], ...] = (dead_coil, spiking_coil)

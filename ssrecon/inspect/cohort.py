@@ -1,0 +1,75 @@
+"""What an archive as a whole can teach: how often each location of k-space was acquired."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from ssrecon.inspect.look import Looked, acquired_lines
+
+RARE = 0.02
+"""Frequencies below which a location is hardly ever seen."""
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Scans of one matrix. `frequency` is :math:`p_j`, the part of them that acquired location j of the phase-encoded axes."""
+
+    matrix: tuple[int, ...]
+    scans: int
+    volumes: int
+    frequency: Float[np.ndarray, "*phase"]
+    says: tuple[str, ...]
+    """What follows, in sentences."""
+
+    @property
+    def never(self) -> float:
+        return float((self.frequency == 0).mean())
+
+
+def cohorts(records: Sequence[Looked]) -> list[Cohort]:
+    """The scans that may train, by matrix. One pattern a volume counts once."""
+    groups: dict[tuple[tuple[int, ...], tuple[int, ...]], list[Looked]] = {}
+    for record in records:
+        if record.verdict != "refuse" and record.mask:
+            groups.setdefault((record.matrix, record.mask_shape), []).append(record)
+    found = []
+    for (matrix, shape), members in sorted(groups.items()):
+        patterns = {(record.volume, record.mask): record for record in members}
+        count = np.zeros(shape)
+        for record in patterns.values():
+            count += acquired_lines(record)
+        frequency = count / len(patterns)
+        found.append(Cohort(matrix, len(members), len({record.volume for record in members}), frequency, _follows(frequency, members)))
+    return found
+
+
+def _follows(frequency: Float[np.ndarray, "*phase"], members: Sequence[Looked]) -> tuple[str, ...]:
+    never, rare = float((frequency == 0).mean()), float(((frequency > 0) & (frequency < RARE)).mean())
+    sides = {tuple(record.sampling["missing_side"]) for record in members}
+    patterns = {str(record.sampling["pattern"]) for record in members}
+    says = []
+    if never:
+        says.append(
+            f"{never:.1%} of the locations were never acquired in any scan. No self-supervised loss sees them directly: what the network"
+            " puts there rests on the coils and on what it learned of images elsewhere."
+        )
+    several = len({record.volume for record in members}) > 1
+    if never and several and len(patterns) == 1 and patterns <= {"lattice", "2-D lattice", "CAIPI"}:
+        says.append(
+            "All scans share one lattice with one offset: the same locations are missing in all. Shift the lattice from scan to scan where"
+            " the protocol allows; partition point by point (Gaussian or uniform), not by lines."
+        )
+    if any(any(side) for side in sides):
+        says.append(
+            "Partial Fourier or an asymmetric echo leaves a side out of every such scan: report figures on the encoded support, and do not"
+            " count that side as zeros."
+        )
+    if any(record.sampling["elliptical"] for record in members):
+        says.append("The corners outside the elliptical shutter are not encoded; accelerations are counted on the ellipse.")
+    if rare:
+        says.append(f"{rare:.1%} were acquired in fewer than one scan in {1 / RARE:.0f}: weighted losses cap their weights there.")
+    if not never:
+        says.append("Every location was acquired in some scan: self-supervision reaches all of k-space.")
+    return tuple(says)

@@ -1,0 +1,247 @@
+"""Processed k-space taken for raw, found from the data themselves.
+
+Shimron et al. Implicit data crimes: machine learning bias arising from misuse of public data. PNAS 119:e2117203119 (2022).
+doi:10.1073/pnas.2117203119
+
+Every detector looks at one frame of one scan as it was read and knows nothing of what a header claims. Thresholds are far from what raw
+measurements and simulated scans show, and from what each kind of processing makes; the tests have both sides.
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ssrecon.inspect.finding import Finding
+from ssrecon.inspect.profiles import acquired, line_power, noise_modes
+from ssrecon.scan import Scan
+
+DROP = 1e-2
+"""Power beyond an edge over power before it, below which the outside was never measured: receivers' noise is on both sides of any edge."""
+EDGE_FALL = 0.2
+"""Power in the last tenth of an axis over that at .7 to .8 of it: 1 for noise, .4 for signal alone that falls as the fourth power of k, and
+below .15 for Hann, Hamming, Tukey and Fermi windows."""
+SYMMETRIC = 0.98
+PREDICTED = 0.02
+"""Power left of lines after their best prediction from their neighbours. Noise cannot be predicted: what was acquired leaves about all of
+it where noise rules, and filled lines leave the rounding."""
+UNEVEN, SIGMAS = 0.25, 8.0
+"""Filled lines: power of noise-like coil combinations relative to the neighbouring lines, in nepers, and its significance."""
+LONGEST_PERIOD = 6
+
+
+def zero_filled(scan: Scan) -> Finding | None:
+    """Samples said to be acquired that are zero (or nothing but rounding, or the leakage of an interpolation) beyond an inner box.
+
+    Along each axis: the power of all the lines from a place outwards, below `DROP` times that of the four lines before it. The lines beyond
+    an edge of raw k-space hold the receiver's noise.
+    """
+    kspace, mask = acquired(scan)
+    found: list[tuple[int, int, float]] = []
+    for axis, n in enumerate(mask.shape):
+        power = line_power(kspace, mask, axis)
+        for side in (range(n // 2, n), range(n // 2 - 1, -1, -1)):
+            known = [i for i in side if math.isfinite(float(power[i]))]
+            if edge := _edge([float(power[i]) for i in known]):
+                inside, left = edge
+                found.append((axis, len(known) - inside, left))
+    if not found:
+        return None
+    axis, lines, left = max(found, key=lambda item: item[1])
+    exact = all(item[2] == 0 for item in found)
+    how = "exactly zero" if exact else f"{left:.0e} of the power inside"
+    return Finding(
+        "zero_filled" if exact else "interpolated",
+        "refuse",
+        f"the outer {lines} lines along axis {axis} are said to be acquired and are {how}: k-space was "
+        + ("zero-filled" if exact else "made of an interpolated image"),
+        "take the raw data, or declare these lines as padding (not acquired)",
+        {"lines": float(lines), "power_left": left},
+    )
+
+
+def _edge(power: list[float]) -> tuple[int, float] | None:
+    """From the centre outwards: the first line of the empty part, and its power over that of the four lines before."""
+    for first in range(4, len(power) - 1):
+        inside = min(power[first - 4 : first])
+        outside = sum(power[first:]) / len(power[first:])
+        if inside > 0 and max(power[first:]) < DROP * inside:
+            return first, outside / inside
+    return None
+
+
+def filtered(scan: Scan) -> Finding | None:
+    r"""A window over k-space: the power of the combinations of coils that hold least signal falls towards the ends of an axis.
+
+    :math:`P(.9 .. 1) / P(.7 .. .8) <` `EDGE_FALL`, P the median power in a band of an axis over its acquired samples. Noise is white over
+    k-space in any raw measurement; an axis that ends before the matrix does is measured by its own extent.
+    """
+    kspace, mask = acquired(scan)
+    modes = noise_modes(kspace, mask)
+    if not len(modes):
+        return None
+    worst: tuple[float, int] | None = None
+    for axis in range(mask.ndim):
+        power = line_power(modes, mask, axis)
+        known = power.isfinite() & (power > 0)
+        if int(known.sum()) < 32:
+            continue
+        reach = (torch.arange(len(power)) - len(power) // 2).abs()
+        reach = reach / reach[known].max()
+        bands = [power[known & (reach > low) & (reach <= high)] for low, high in ((0.9, 1.0), (0.7, 0.8))]
+        if min(len(band) for band in bands) < 2:
+            continue
+        fall = float(bands[0].median() / bands[1].median())
+        if worst is None or fall < worst[0]:
+            worst = (fall, axis)
+    # With fewer coils no combination of them is without signal, which falls too.
+    if worst is None or worst[0] >= (EDGE_FALL if len(kspace) >= 4 else EDGE_FALL / 10):
+        return None
+    return Finding(
+        "filtered",
+        "refuse",
+        f"power in the outer tenth of axis {worst[1]} is {worst[0]:.2g} of that at .7 to .8 of it, noise included: a window was applied",
+        "take the raw data; switch the scanner's raw filter off for export",
+        {"edge_power": worst[0]},
+    )
+
+
+def magnitude_derived(scan: Scan) -> Finding | None:
+    r"""K-space of a magnitude (or otherwise real) image, or one side of which is the conjugate of the other.
+
+    :math:`\rho = |\sum_k y(k) y(-k)| / \sum_k |y(k)|^2` is 1 for a real image times a constant phase, and about 0 for noise and for images
+    whose phase varies. It is taken over locations acquired with their opposites, over all k-space and over the outer half of each axis
+    (conjugate filling of partial Fourier), and the median over coils has to exceed `SYMMETRIC`.
+    """
+    kspace, mask = acquired(scan)
+    opposite = _opposite(kspace)
+    both = mask & _opposite(mask[None])[0]
+    places = [(torch.arange(n) - n // 2).abs() / max(1, n // 2) > 0.5 for n in mask.shape]
+    ends = [both & place.reshape(-1, *[1] * (mask.ndim - 1 - axis)) for axis, place in enumerate(places)]
+    for where, what in ((both, "an image without phase"), *((end, "lines that are the conjugates of the opposite ones") for end in ends)):
+        if int(where.sum()) < 64:
+            continue
+        one, other = kspace[:, where], opposite[:, where]
+        energy = one.abs().square().sum(dim=1)
+        kept = energy > 0
+        if not bool(kept.any()):
+            continue
+        symmetry = float(((one * other).sum(dim=1).abs()[kept] / energy[kept]).median())
+        if symmetry > SYMMETRIC:
+            return Finding(
+                "magnitude_derived",
+                "refuse",
+                f"k-space is its own conjugate reflected ({symmetry:.3f} of 1): {what}, not a measurement",
+                "take the raw data with their phase",
+                {"symmetry": symmetry},
+            )
+    return None
+
+
+def _opposite(kspace: Tensor) -> Tensor:
+    """Values at -k, DC at N // 2; the first place of an even axis is its own opposite."""
+    for axis in range(1, kspace.ndim):
+        n = kspace.shape[axis]
+        kspace = kspace.index_select(axis, (2 * (n // 2) - torch.arange(n)) % n)
+    return kspace
+
+
+def parallel_imaging_filled(scan: Scan) -> Finding | None:
+    """Lines that a reconstruction filled in and that are said to be acquired: GRAPPA, SPIRiT or SENSE on a lattice of every R-th line.
+
+    Two tests, for lattices of 2 to `LONGEST_PERIOD` and each of their offsets, outside the central quarter of k-space. (1) Lines off the
+    lattice are predicted by linear combinations of the four nearest lattice lines over seven readout samples and all coils (fitted on one
+    half of the readout, tried on the other): a remainder below `PREDICTED` of the power is no measurement, as noise cannot be predicted.
+    (2) The power of noise-like coil combinations differs between lattice lines and others by `UNEVEN` and `SIGMAS` standard errors.
+
+    Griswold et al. GRAPPA. Magn Reson Med 47:1202-1210 (2002). doi:10.1002/mrm.10171
+    """
+    kspace, mask = acquired(scan)
+    if mask.ndim != 2 or not scan.header.readout or len(kspace) < 2:
+        return None
+    if not bool(mask.any(dim=-1).all()):
+        lines = mask.any(dim=-1).nonzero().flatten()
+        kspace, mask = kspace[:, lines[0] : lines[-1] + 1], mask[lines[0] : lines[-1] + 1]
+        if not bool(mask.any(dim=-1).all()):
+            return None  # lines are missing: nobody filled them in
+    return _predicted(kspace) or _uneven(noise_modes(kspace, mask))
+
+
+def _predicted(kspace: Tensor) -> Finding | None:
+    best: tuple[float, int] | None = None
+    for period in range(2, LONGEST_PERIOD + 1):
+        for offset in range(period):
+            rest = _remainder(kspace, period, offset)
+            if rest is not None and (best is None or rest < best[0]):
+                best = (rest, period)
+        if best is not None and best[0] < PREDICTED:
+            return Finding(
+                "grappa_filled",
+                "refuse",
+                f"lines between every {best[1]}th are linear combinations of these, to {best[0]:.0e} of their power: filled in",
+                "take the raw data, or give a mask of the acquired lines",
+                {"remainder": best[0], "period": float(best[1])},
+            )
+    return None
+
+
+def _remainder(kspace: Tensor, period: int, offset: int) -> float | None:
+    """What is left of the lines just behind a lattice's after their prediction, over their power: the smaller of the two sides of k-space,
+    as reconstructions may fill them by weights of their own."""
+    n = kspace.shape[1]
+    targets = [y + 1 for y in range(offset, n, period) if y - period >= 0 and y + 2 * period < n and abs(y + 1 - n // 2) > n // 8]
+    sides = ([y for y in targets if y < n // 2], [y for y in targets if y > n // 2])
+    rests = [rest for side in sides if (rest := _unpredicted(kspace, side, period)) is not None]
+    return min(rests) if rests else None
+
+
+def _unpredicted(kspace: Tensor, targets: list[int], period: int) -> float | None:
+    samples = kspace.shape[2]
+    width, half = min(7, samples // 4), samples // 2
+    if len(targets) < 3 or width < 3:
+        return None
+    sources = torch.cat([kspace[:, [y - 1 + step * period for y in targets]] for step in (-1, 0, 1, 2)])
+    rows = sources.unfold(-1, width, 1).permute(1, 2, 0, 3).flatten(2)  # (lines, places, 4 coils x width)
+    wanted = kspace[:, targets][..., width // 2 : width // 2 + rows.shape[1]].permute(1, 2, 0)
+    # Fitted on one half of the readout and tried on the other. Unknowns have to be few beside the equations, or nothing can be said.
+    fit, seen = rows[:, : half - width].flatten(0, 1), wanted[:, : half - width].flatten(0, 1)
+    if len(fit) < 1.5 * fit.shape[1]:
+        return None
+    gram = fit.mH @ fit
+    ridge = 1e-12 * gram.diagonal().real.mean() * torch.eye(len(gram)).to(gram)
+    weights = torch.linalg.solve(gram + ridge, fit.mH @ seen)
+    unseen = wanted[:, half:].flatten(0, 1)
+    left = (unseen - rows[:, half:].flatten(0, 1) @ weights).abs().square().sum()
+    return float(left / unseen.abs().square().sum())
+
+
+def _uneven(modes: Tensor) -> Finding | None:
+    n = modes.shape[1]
+    power = modes.abs().square().median(dim=-1).values.mean(dim=0)
+    if n < 48 or not bool((power > 0).all()):
+        return None
+    log = power.log()
+    against = torch.full_like(log, math.nan)
+    against[1:-1] = log[1:-1] - (log[:-2] + log[2:]) / 2
+    outside = (torch.arange(n) - n // 2).abs() > n // 8
+    for period in range(2, LONGEST_PERIOD + 1):
+        for offset in range(period):
+            on = outside & (torch.arange(n) % period == offset) & against.isfinite()
+            off = outside & ~on & against.isfinite()
+            if int(on.sum()) < 8:
+                continue
+            difference = float(against[on].mean() - against[off].mean())
+            error = math.sqrt(float(against[on].var()) / int(on.sum()) + float(against[off].var()) / int(off.sum()))
+            if difference > UNEVEN * 1.5 and difference > SIGMAS * error:
+                return Finding(
+                    "grappa_filled",
+                    "refuse",
+                    f"every {period}th line holds {math.exp(difference):.2f} times the noise of the lines between: these were filled in",
+                    "take the raw data, or give a mask of the acquired lines",
+                    {"noise_ratio": math.exp(difference), "period": float(period)},
+                )
+    return None
+
+
+DATA_CRIMES: tuple[Callable[[Scan], Finding | None], ...] = (zero_filled, filtered, magnitude_derived, parallel_imaging_filled)

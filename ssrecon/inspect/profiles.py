@@ -1,0 +1,40 @@
+"""What the detectors share: acquired samples of one frame, their noise-like part, and how power runs along the axes of k-space."""
+
+import torch
+from jaxtyping import Bool, Complex, Float
+from torch import Tensor
+
+from ssrecon.scan import Scan
+
+
+def acquired(scan: Scan) -> tuple[Complex[Tensor, "coils *k"], Bool[Tensor, "*k"]]:
+    """The first frame in double precision, zero where nothing was acquired, and where something was."""
+    mask = (scan.mask & ~scan.padding)[0, 0, 0]
+    return torch.where(mask, scan.kspace[0, 0], 0).to(torch.complex128), mask
+
+
+def radius(shape: tuple[int, ...]) -> Float[Tensor, "*k"]:
+    """The largest of the distances from DC along the axes, each 1 at its end."""
+    axes = torch.meshgrid(*[(torch.arange(n) - n // 2).abs() / max(1, n // 2) for n in shape], indexing="ij")
+    return torch.stack(axes).amax(dim=0).double()
+
+
+def noise_modes(kspace: Complex[Tensor, "coils *k"], mask: Bool[Tensor, "*k"]) -> Complex[Tensor, "modes *k"]:
+    r"""The combinations of coils with the least signal: eigenvectors of the smaller half of the eigenvalues of the coils' covariance, where
+    channels that are dead are left out. With fewer than four coils there are none apart, and all coils are given.
+    """
+    samples = kspace[:, mask]
+    power = samples.abs().square().mean(dim=1)
+    kept = kspace[power > 1e-6 * power.median()]
+    if len(kept) < 4:
+        return kept
+    covariance = torch.einsum("cn,dn->cd", kept[:, mask], kept[:, mask].conj()) / int(mask.sum())
+    _, vectors = torch.linalg.eigh(covariance)
+    return torch.einsum("cm,c...->m...", vectors[:, : len(kept) // 2].conj(), kept)
+
+
+def line_power(kspace: Complex[Tensor, "coils *k"], mask: Bool[Tensor, "*k"], axis: int) -> Float[Tensor, " n"]:
+    """Mean power of the acquired samples at each place along an axis, over coils and the other axes; NaN where none was acquired."""
+    others = tuple(i for i in range(mask.ndim) if i != axis)
+    power = kspace.abs().square().mean(dim=0)
+    return power.sum(dim=others) / mask.sum(dim=others)

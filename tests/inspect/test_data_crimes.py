@@ -1,0 +1,185 @@
+"""Each kind of processing is found on scans made so, by another tool where one does it, and on no raw scan."""
+
+import shutil
+import subprocess
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from scipy.signal.windows import hamming, hann, tukey
+
+from ssrecon.archive import open_archive
+from ssrecon.archive.phantom import PhantomArchive
+from ssrecon.draw import Draw
+from ssrecon.inspect.channels import CHANNELS, dead_coil, spiking_coil
+from ssrecon.inspect.data_crimes import DATA_CRIMES, magnitude_derived, parallel_imaging_filled, zero_filled
+from ssrecon.inspect.duplicates import duplicates, signature
+from ssrecon.operators import Fourier
+from ssrecon.undersampling import Equispaced, PoissonDisc, RandomColumns, undersample
+
+N, SAMPLES, COILS = 128, 96, 8
+
+
+@pytest.fixture(scope="module")
+def clean():
+    archive = PhantomArchive(subjects=1, slices=1, matrix=(N, SAMPLES), coils=COILS)
+    return replace(archive.read(archive.headers[0].scan_id), truth=None)
+
+
+def with_kspace(scan, kspace):
+    return replace(scan, kspace=torch.as_tensor(kspace).to(torch.complex64).reshape(scan.kspace.shape))
+
+
+def kinds(scan):
+    return [finding.kind for detect in (*DATA_CRIMES, *CHANNELS) if (finding := detect(scan)) is not None]
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("matrix, coils", [((96, 96), 8), ((128, 96), 4), ((96, 128), 1), ((97, 95), 2)])
+def test_clean_scans_are_innocent(matrix, coils, seed):
+    archive = PhantomArchive(subjects=1, slices=2, matrix=matrix, coils=coils, seed=seed)
+    for scan in archive:
+        assert kinds(scan) == []
+        for pattern in (RandomColumns(4, 16), Equispaced(3, 16), PoissonDisc(4, 16, retrospective_2d=True)):
+            assert kinds(undersample(scan, pattern, Draw(seed))) == []
+
+
+def test_noise_alone_and_a_constant_phase_are_innocent(clean):
+    noise = torch.randn(clean.kspace.shape, dtype=torch.complex64, generator=torch.Generator().manual_seed(0))
+    assert kinds(with_kspace(clean, noise)) == []
+
+
+def test_real_measurements_are_innocent(test_data):
+    """All that can be read of the test data; the semi-synthetic images are measured, but their coils and noise are not."""
+    archive = open_archive(test_data)
+    assert {header.scan_id: found for header in archive.headers[::4] if (found := kinds(archive.read(header.scan_id)))} == {}
+
+
+def test_zero_filling(clean):
+    kspace = clean.kspace.clone()
+    kspace[..., :10] = kspace[..., -10:] = 0
+    finding = zero_filled(with_kspace(clean, kspace))
+    assert finding is not None and finding.kind == "zero_filled" and finding.severity == "refuse" and finding.measured["lines"] == 10
+    # The same lines declared as padding, or not acquired, are no crime.
+    empty = torch.zeros_like(clean.mask)
+    empty[..., :10] = empty[..., -10:] = True
+    assert zero_filled(replace(with_kspace(clean, kspace), padding=empty)) is None
+    assert zero_filled(replace(with_kspace(clean, kspace), mask=~empty)) is None
+
+
+@pytest.mark.skipif(shutil.which("bart") is None, reason="BART is not installed")
+def test_images_interpolated_by_bart(clean, tmp_path):
+    inner = clean.kspace[0, 0, :, 16:-16, 12:-12].numpy().transpose(2, 1, 0)[:, :, None]
+    (tmp_path / "in.hdr").write_text(f"# Dimensions\n{inner.shape[0]} {inner.shape[1]} 1 {COILS}\n")
+    inner.astype(np.complex64).ravel(order="F").tofile(tmp_path / "in.cfl")
+    for command in (
+        ["resize", "-c", "0", str(SAMPLES), "1", str(N), "in", "large"],
+        ["fft", "-iu", "3", "large", "image"],
+        ["scale", "1000", "image", "scaled"],
+        ["fft", "-u", "3", "scaled", "out"],
+    ):
+        subprocess.run(["bart", *command], cwd=tmp_path, check=True, capture_output=True)
+    kspace = np.fromfile(tmp_path / "out.cfl", dtype=np.complex64).reshape(COILS, N, SAMPLES)
+    finding = zero_filled(with_kspace(clean, kspace))
+    # BART's transform leaves rounding where nothing was measured.
+    assert finding is not None and finding.kind == "interpolated" and 0 < finding.measured["power_left"] < 1e-6
+
+
+@pytest.mark.parametrize(
+    "window", [hann, hamming, lambda n: tukey(n, 0.5), lambda n: 1 / (1 + np.exp((np.abs(np.linspace(-1, 1, n)) - 0.85) / 0.04))]
+)
+@pytest.mark.parametrize("axis", [-2, -1])
+def test_filters(clean, window, axis):
+    shape = [1, 1]
+    shape[axis] = clean.kspace.shape[axis]
+    values = torch.from_numpy(window(clean.kspace.shape[axis])).float().reshape(shape)
+    assert "filtered" in kinds(with_kspace(clean, clean.kspace * values))
+
+
+def test_magnitude_images(clean):
+    fourier = Fourier(2)
+    image = fourier.adjoint(clean.kspace).abs().to(torch.complex64)
+    for made in (image, image * np.exp(0.7j)):
+        finding = magnitude_derived(with_kspace(clean, fourier(made)))
+        assert finding is not None and finding.measured["symmetry"] > 0.99
+
+
+def test_conjugate_filled_partial_fourier(clean):
+    """Half of k-space acquired, the rest its mirror image."""
+    kspace = clean.kspace.clone()
+    opposite = kspace[..., (N - torch.arange(N)) % N, :][..., (SAMPLES - torch.arange(SAMPLES)) % SAMPLES].conj()
+    kspace[..., : N // 2 - 12, :] = opposite[..., : N // 2 - 12, :]
+    finding = magnitude_derived(with_kspace(clean, kspace))
+    assert finding is not None and "conjugates" in finding.reason
+
+
+@pytest.mark.parametrize("step", [2, 3, 4])
+@pytest.mark.parametrize("acs", [True, False])
+def test_lines_filled_by_grappa(clean, step, acs):
+    pygrappa = pytest.importorskip("pygrappa", reason="pygrappa is not installed")
+    full = clean.kspace[0, 0].numpy()
+    thinned = np.zeros_like(full)
+    thinned[:, ::step] = full[:, ::step]
+    middle = slice(N // 2 - 16, N // 2 + 16)
+    filled = pygrappa.grappa(thinned, full[:, middle].copy(), kernel_size=(5, 5), coil_axis=0)
+    if acs:
+        filled[:, middle] = full[:, middle]
+    finding = parallel_imaging_filled(with_kspace(clean, filled))
+    assert finding is not None and finding.kind == "grappa_filled"
+
+
+def test_lines_filled_by_sense(clean):
+    """sigpy's CG-SENSE image through the maps fills the lines between; those acquired stay as they were."""
+    import sigpy.mri
+
+    full = clean.kspace[0, 0].numpy()
+    maps = sigpy.mri.app.EspiritCalib(full, calib_width=24, show_pbar=False).run()
+    weights = np.zeros((N, SAMPLES))
+    weights[::2] = 1
+    weights[N // 2 - 12 : N // 2 + 12] = 1
+    image = sigpy.mri.app.SenseRecon(full * weights, maps, weights=weights, max_iter=20, show_pbar=False).run()
+    filled = np.where(weights > 0, full, sigpy.fft(maps * image, axes=(-2, -1)))
+    assert "grappa_filled" in kinds(with_kspace(clean, filled))
+
+
+def test_dead_and_sparking_channels(clean):
+    kspace = clean.kspace.clone()
+    kspace[:, :, 3] *= 1e-3
+    finding = dead_coil(with_kspace(clean, kspace))
+    assert finding is not None and "channel 3 of 8" in finding.reason
+    kspace = clean.kspace.clone()
+    kspace[0, 0, 5, 8, 70] += 20 * kspace[0, 0, 5, :16].abs().square().mean().sqrt()
+    finding = spiking_coil(with_kspace(clean, kspace))
+    assert finding is not None and finding.measured == {"samples": 1.0, "channels": 1.0} and "channel 5" in finding.reason
+
+
+def test_noise_has_no_sparks():
+    """10^7 samples."""
+    scan = next(iter(PhantomArchive(subjects=1, slices=1, matrix=(256, 256), coils=2)))
+    for seed in range(80):
+        noise = torch.randn(scan.kspace.shape, dtype=torch.complex64, generator=torch.Generator().manual_seed(seed))
+        assert spiking_coil(with_kspace(scan, noise)) is None
+
+
+def test_copies(clean):
+    other = next(iter(PhantomArchive(subjects=1, slices=1, matrix=(N, SAMPLES), coils=COILS, seed=1)))
+    again = with_kspace(clean, clean.kspace + 0.01 * clean.kspace[..., :8, :].abs().mean() * torch.randn_like(clean.kspace))
+    scans = {
+        "a": clean,
+        "other": other,
+        "scaled": with_kspace(clean, 3e4 * clean.kspace),
+        "permuted": with_kspace(clean, clean.kspace.flip(2)),
+        "measured again": again,
+    }
+    assert duplicates({name: signature(scan) for name, scan in scans.items()}) == {"scaled": "a", "permuted": "a"}
+
+
+def test_small_scans_of_every_shape_do_not_fall(clean):
+    for shape in ((1, 1, 1, 8, 8), (1, 2, 3, 20, 4), (1, 1, 2, 6, 8, 10)):
+        kspace = torch.randn(shape, dtype=torch.complex64, generator=torch.Generator().manual_seed(0))
+        mask = torch.ones(1, shape[1], 1, *shape[3:], dtype=torch.bool)
+        scan = replace(clean, kspace=kspace, mask=mask, padding=~mask, noise=None)
+        for detect in (*DATA_CRIMES, *CHANNELS):
+            detect(scan)
+        assert len(signature(scan)) == 64

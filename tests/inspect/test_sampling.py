@@ -1,0 +1,151 @@
+"""Patterns are told by their masks alone: this package's own, BART's and sigpy's."""
+
+import shutil
+import subprocess
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from ssrecon.draw import Draw
+from ssrecon.inspect.sampling import is_elliptical, sampling
+from ssrecon.scan import Header, Scan
+from ssrecon.undersampling import Equispaced, PoissonDisc, RandomColumns, VariableDensity, undersample
+from tests.calibrate.raw import raw_scan
+
+
+def scan_of(mask, readout=True):
+    """A scan with a mask (z, y) of points or (y,) of lines."""
+    mask = torch.as_tensor(np.asarray(mask), dtype=torch.bool)
+    mask = mask[:, None].expand(-1, 32) if mask.ndim == 1 else mask
+    mask = mask[None, None, None]
+    header = Header("v/0", "v", "s", readout=readout)
+    return Scan(header, torch.zeros(1, 1, 1, *mask.shape[3:], dtype=torch.complex64), mask, torch.zeros_like(mask))
+
+
+def columns(pattern, seed, n=128):
+    full = scan_of(torch.ones(n))
+    return sampling(undersample(full, pattern, Draw(seed)))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_random_columns(seed):
+    found = columns(RandomColumns(4, 16), seed, 256)
+    assert found.pattern in ("random columns", "variable-density columns") and found.missing_side == ("", "")
+    assert found.calibration[0] >= 16
+
+
+@pytest.mark.parametrize("step", [2, 3, 4, 6])
+def test_lattices(step):
+    found = columns(Equispaced(step, 16, overall=False), 0, 256)
+    assert (found.pattern, found.step) == ("lattice", (float(step),))
+
+
+def test_full_and_padding():
+    found = sampling(scan_of(torch.ones(64)))
+    assert (found.pattern, found.acceleration, found.partial_fourier, found.padding) == ("full", 1.0, (1.0, 1.0), (0.0, 0.0))
+    mask = torch.zeros(64, dtype=torch.bool)
+    mask[8:56] = True
+    found = sampling(scan_of(mask))
+    assert found.pattern == "full" and found.padding[0] == pytest.approx(16 / 64) and found.acceleration == 1.0
+
+
+@pytest.mark.parametrize("lattice", [1, 2])
+@pytest.mark.parametrize("side", ["low", "high"])
+def test_partial_fourier_names_its_side(lattice, side):
+    mask = torch.zeros(128, dtype=torch.bool)
+    mask[::lattice] = True
+    mask[52:76] = True
+    if side == "low":
+        mask[:32] = False
+    else:
+        mask[96:] = False
+    found = sampling(scan_of(mask))
+    assert found.missing_side == (side, "") and found.partial_fourier[0] == pytest.approx(0.75, abs=0.02)
+
+
+def test_chance_is_not_partial_fourier():
+    """Of 300 random masks none is taken for it."""
+    masks = [undersample(scan_of(torch.ones(96)), RandomColumns(3, 16), Draw(seed)) for seed in range(300)]
+    assert not any(any(sampling(mask).missing_side) for mask in masks)
+
+
+def points(pattern, seed=0, shape=(96, 96)):
+    return sampling(undersample(scan_of(torch.ones(shape), readout=False), pattern, Draw(seed)))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_points(seed):
+    assert points(PoissonDisc(6, 16), seed).pattern == "Poisson disc"
+    assert points(VariableDensity(6, 16), seed).pattern == "variable density"
+
+
+def test_uniform_points():
+    drawn = torch.rand(128, 128, generator=torch.Generator().manual_seed(0)) < 0.2
+    drawn[56:72, 56:72] = True
+    assert sampling(scan_of(drawn, readout=False)).pattern == "random points"
+
+
+@pytest.mark.parametrize("rows, along, shift", [(2, 2, 0), (1, 4, 2), (1, 3, 1), (2, 3, 0)])
+def test_lattices_of_points(rows, along, shift):
+    mask = torch.zeros(96, 96, dtype=torch.bool)
+    for index, z in enumerate(range(0, 96, rows)):
+        mask[z, (index * shift) % along :: along] = True
+    mask[40:56, 40:56] = True
+    found = sampling(scan_of(mask, readout=False))
+    assert found.pattern == ("CAIPI" if shift else "2-D lattice")
+    assert found.step[:2] == (rows, along) and found.acceleration > 0.8 * rows * along
+
+
+def test_elliptical_shutter():
+    grid = torch.stack(torch.meshgrid(torch.arange(96) - 47.5, torch.arange(96) - 47.5, indexing="ij"))
+    disc = grid.square().sum(dim=0).sqrt() <= 48
+    drawn = (torch.rand(96, 96, generator=torch.Generator().manual_seed(0)) < 0.3) & disc
+    drawn[40:56, 40:56] = True
+    found = sampling(scan_of(drawn, readout=False))
+    assert found.elliptical and is_elliptical(drawn)
+    # R counts the ellipse and not the corners.
+    assert found.acceleration == pytest.approx(float(disc.sum()) / float(drawn.sum()), rel=0.03)
+    assert not points(VariableDensity(6, 16)).elliptical
+
+
+def test_radial_on_a_grid():
+    mask = torch.zeros(128, 128, dtype=torch.bool)
+    for angle in np.arange(24) * np.pi / 24:
+        along = np.arange(-64, 64, 0.5)
+        z, y = (np.clip(np.round(64 + along * f(angle)), 0, 127).astype(int) for f in (np.sin, np.cos))
+        mask[z, y] = True
+    assert sampling(scan_of(mask, readout=False)).pattern == "radial"
+
+
+def test_frames_of_a_moving_lattice():
+    mask = torch.zeros(1, 4, 1, 64, 32, dtype=torch.bool)
+    for frame in range(4):
+        mask[:, frame, :, frame::4] = True
+    base = scan_of(torch.ones(64))
+    scan = replace(base, kspace=torch.zeros(1, 4, 1, 64, 32, dtype=torch.complex64), mask=mask, padding=torch.zeros_like(mask))
+    found = sampling(scan)
+    assert found.frames_differ and found.acceleration == pytest.approx(4.0) and found.pattern == "lattice"
+
+
+def test_separate_calibration_is_named():
+    scan = raw_scan(0, (48, 40), 4)
+    assert sampling(scan).calibration_source == "in the scan"
+
+
+@pytest.mark.skipif(shutil.which("bart") is None, reason="BART is not installed")
+def test_barts_poisson_disc(tmp_path):
+    command = ["bart", "poisson", "-Y", "128", "-Z", "128", "-y", "2", "-z", "2", "-C", "20", "-e", str(tmp_path / "mask")]
+    subprocess.run(command, check=True, capture_output=True)
+    mask = np.abs(np.fromfile(tmp_path / "mask.cfl", dtype=np.complex64).reshape(128, 128)) > 0
+    found = sampling(scan_of(mask, readout=False))
+    assert found.pattern == "Poisson disc" and found.elliptical
+
+
+def test_sigpys_poisson_disc():
+    import sigpy.mri
+
+    mask = np.abs(sigpy.mri.poisson((128, 128), 6, calib=(20, 20), seed=0)) > 0
+    found = sampling(scan_of(mask, readout=False))
+    assert found.pattern == "Poisson disc" and found.calibration[0] >= 20
