@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import h5py
 
-from ssrecon.archive.identifying import deidentified, identity_of
+from ssrecon.archive.identifying import deidentified, identity_of, without_names
 from ssrecon.archive.vendor_refusals import refusal
 from ssrecon.archive.verdict import verdict
 from ssrecon.errors import BadInput
@@ -41,8 +41,12 @@ class Archive(ABC):
     def __init_subclass__(cls, **settings: Any):
         """Identity does not get past the reader: whatever headers a format gives, now or in a file added later, lose their names here."""
         super().__init_subclass__(**settings)
+        if not cls.from_files:
+            return
+        if callable(read := cls.__dict__.get("read")) and not getattr(read, "__isabstractmethod__", False):
+            cls.read = without_names(read)  # type: ignore[assignment, method-assign]
         given = cls.__dict__.get("headers")
-        if given is None or not cls.from_files or getattr(given, "__isabstractmethod__", False):
+        if given is None or getattr(given, "__isabstractmethod__", False):
             return
         inner = given.func if isinstance(given, cached_property) else given.fget if isinstance(given, property) else None
         if inner is None:

@@ -1,16 +1,18 @@
 """Whom a file names: headers lose it in every reader; what a file itself still bears is found, place by place."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import wraps
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import h5py
 import numpy as np
 
-from ssrecon.identity import harmless, safe_name, safe_subject, safe_text
-from ssrecon.scan import Header
+from ssrecon.identity import harmless, own_words, safe_name, safe_subject, safe_text
+from ssrecon.scan import Header, Scan
 
 NAMING = re.compile(
     r"patient|subjectname|birth|accession|serial|institution|station|physician|operator|performing|referring"
@@ -41,7 +43,7 @@ KNOWN = frozenset(
 
 
 def deidentified(header: Header) -> Header:
-    """A header without names: ids, subject and every text but the notes, which readers write. Doing it twice changes nothing."""
+    """A header without names: ids, subject and every text by their pseudonyms, notes in our own words. Doing it twice changes nothing."""
     volume = safe_name(header.volume_id)
     return replace(
         header,
@@ -54,7 +56,19 @@ def deidentified(header: Header) -> Header:
         vendor=safe_text(header.vendor),
         site=safe_text(header.site),
         scanner=safe_text(header.scanner),
+        notes={own_words(name): own_words(str(text)) for name, text in header.notes.items()},
     )
+
+
+def without_names(read: Callable[[Any, str], Scan]) -> Callable[[Any, str], Scan]:
+    """An archive's `read`, whose scans have lost the names that the archive's headers have lost."""
+
+    @wraps(read)
+    def read_without_names(archive: Any, scan_id: str) -> Scan:
+        scan = read(archive, scan_id)
+        return replace(scan, header=deidentified(scan.header))
+
+    return read_without_names
 
 
 def identity_of(path: Path) -> tuple[str, ...]:

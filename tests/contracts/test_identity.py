@@ -3,11 +3,13 @@
 import base64
 import shutil
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
+import torch
 
 from ssrecon.archive import open_archive
 from ssrecon.archive.base import Folder
@@ -16,8 +18,10 @@ from ssrecon.archive.plain import write_plain
 from ssrecon.baselines import ZeroFilled
 from ssrecon.calibrate import Calibrator
 from ssrecon.errors import BadInput, SsreconError
+from ssrecon.identity import key_file
 from ssrecon.prepare import prepare
 from ssrecon.reconstruct import reconstruct
+from ssrecon.scan import CalibratedScan, Prepared
 from tests.contracts.test_archives import FORMATS, example
 
 NAME, BIRTH, ACCESSION, SERIAL = "Musterfrau", "19470312", "ACC8812345", "SN45193"
@@ -88,7 +92,8 @@ def _xml(node: h5py.Dataset) -> str:
 def _plant_twix(path: Path) -> None:
     """Identity in the place of harmless text of the same length, as the lengths of a protocol's parts are in the file."""
     data = path.read_bytes()
-    for old, new in ((b"DOE^JANE", NAME.encode()[:8]), (b"45385", SERIAL.encode()[2:]), (b'"a test"', b'"' + NAME.encode()[:6] + b'"')):
+    told = ((b"DOE^JANE", NAME[:8]), (b"45385", SERIAL[2:]), (b'"a test"', f'"{NAME[:6]}"'), (b"syngo MR E11", f"of {NAME[:9]}"))
+    for old, new in ((old, new.encode()) for old, new in told):
         assert data.count(old), old
         data = data.replace(old, new)
     path.write_bytes(data)
@@ -129,22 +134,49 @@ def secrets() -> list[str]:
     return [text.lower() for text in (*PLANTED, NAME[:6], "1947-03-12", ENCODED, "45193")]
 
 
+@dataclass(frozen=True)
+class AsItIs:
+    """A calibrator that takes every scan, however small: the examples of most formats are too small for sensitivity maps."""
+
+    def fit(self, scans):
+        (coils,) = {scan.kspace.shape[2] for scan in scans}
+        return Calibrated(torch.eye(coils, dtype=torch.complex64))
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    matrix: torch.Tensor
+    scale: float = 1.0
+
+    def apply(self, scan):
+        csm = torch.full((1, 1, *scan.kspace.shape[2:]), scan.kspace.shape[2] ** -0.5, dtype=torch.complex64)
+        region = torch.zeros(1, 1, 1, *scan.kspace.shape[3:], dtype=torch.bool)
+        return Prepared(CalibratedScan((scan.header,), scan.kspace, scan.mask, scan.padding, csm, region, torch.ones(1)))
+
+
 @pytest.mark.parametrize("kind", FORMATS, ids=lambda kind: kind.__name__)
 def test_what_was_planted_is_in_no_output(kind, tmp_path, good):
     source = planted(kind, tmp_path / "in")
     shutil.copy(good, tmp_path / "in")
-    (tmp_path / "in" / f"broken {NAME} {ACCESSION}.h5").write_text("no")
+    (tmp_path / "in" / f"broken {NAME} {ACCESSION}.h5").write_text(TOLD)
+    with h5py.File(tmp_path / "in" / "unknown.h5", "w") as file:
+        file.create_group(NAME), file.create_group(f"{ACCESSION} of {BIRTH}")  # an error tells what is in a file of no known layout
     assert NAME.lower() in str(source).lower() and any(text in told(tmp_path / "in") for text in secrets())
     archive = open_archive(tmp_path / "in")
     assert isinstance(archive, Folder) and len(archive.volumes()) > 1
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        prepare(archive, tmp_path / "out" / "store", Calibrator())
-        reconstruct(ZeroFilled(), tmp_path / "in", tmp_path / "out" / "images", complex_images=True)
+        prepare(archive, tmp_path / "out" / "real", Calibrator())
+        store = prepare(archive, tmp_path / "out" / "store", AsItIs())
+        images = reconstruct(ZeroFilled(), tmp_path / "in", tmp_path / "out" / "images", complex_images=True, calibrator=AsItIs())
+    # Nothing was left out for another reason than that it was broken: the outputs looked into are those of this format.
+    assert {header.volume_id for header in store.headers} == set(archive.volumes())
+    assert len([image for image in images if image.path is not None]) == len(archive.volumes())
     found = told(tmp_path / "out")
     assert "skipped.json" in found and "phantom1" in found
     for text in secrets():
         assert text not in found, text
+    assert "at its top" in found and key_file().read_bytes().decode("latin-1").lower() not in found
     assert any(text in found for text in ("/v-", "v-"))  # the folder's pseudonym
 
 
