@@ -29,7 +29,7 @@ WORDS = frozenset(
     " weighted t1weighted t2weighted tr te ti sub"
     " aortic blackblood flow2d lge mapping t1map t2map t2smap tagging rad radial cartesian cart"
     # Counters and suffixes.
-    " meas mid fid rep repetition echo frame run part set h5 hdf5 dat cfl hdr mat npy"
+    " meas mid fid rep repetition echo frame run part set h5 hdf5 dat cfl hdr mat npy lst scans subjects slices volumes"
     " kus mask uniform ktuniform ktgaussian ktradial gaussian"
     # Makers and models.
     " siemens healthineers healthcare ge medical systems philips uih united imaging canon bruker hitachi ingenia prisma skyra aera avanto"

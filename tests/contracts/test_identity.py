@@ -3,6 +3,7 @@
 import base64
 import shutil
 import warnings
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,8 +101,8 @@ def _plant_twix(path: Path) -> None:
 
 
 def told(folder: Path) -> str:
-    """Everything that lies in a folder: names, bytes, and the values of HDF5 files, which may be compressed."""
-    parts = []
+    """Everything that lies in a folder: names, bytes, and what is inside HDF5 and zip files, which may be compressed."""
+    parts: list[bytes] = []
     for file in sorted(folder.rglob("*")):
         parts.append(str(file.relative_to(folder)).encode())
         if not file.is_file():
@@ -109,8 +110,17 @@ def told(folder: Path) -> str:
         parts.append(file.read_bytes())
         if h5py.is_hdf5(file):
             with h5py.File(file) as opened:
-                opened.visititems(lambda name, node: parts.append(_values(node)))
+                parts += _inside(opened)
+        elif zipfile.is_zipfile(file):
+            with zipfile.ZipFile(file) as opened:
+                parts += [part for name in opened.namelist() for part in (name.encode(), opened.read(name))]
     return b"\n".join(parts).decode("latin-1").lower()
+
+
+def _inside(file: h5py.File) -> list[bytes]:
+    values: list[bytes] = []
+    file.visititems(lambda name, node: values.append(_values(node)))
+    return values
 
 
 def _values(node) -> bytes:
