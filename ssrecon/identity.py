@@ -22,11 +22,12 @@ WORDS = frozenset(
     "file brain brains knee prostate head heart cardiac spine phantom scan"
     " subject volunteer slice vol volume case train val test validation"
     " trainingset validationset testset challenge multicoil singlecoil coil full sample undersample image images"
+    " fullsample accfactor task files recon calib"
     " raw data kspace noise acs mrd twix vb vd ve xa poisson undersampled accelerated study semi synthetic simulated ssrecon coils"
     # Sequences, contrasts, orientations.
     " t1 t2 pd t1w t2w pdw t1rho flair stir gre tse fse se epi mprage space spgr flash trufi bssfp haste vibe dess dwi adc swi tof"
     " ax cor sag tra axt1 axt2 axpd axflair axt1pre axt1post axt1c pre post fs fat fatsat corpd corpdfs fbk mtr cine sax lax lvot aorta"
-    " weighted t1weighted t2weighted tr te ti sub"
+    " ssfp turbospinecho senmap weighted t1weighted t2weighted tr te ti sub"
     " aortic blackblood flow2d lge mapping t1map t2map t2smap tagging rad radial cartesian cart"
     # Counters and suffixes.
     " meas mid fid rep repetition echo frame run part set h5 hdf5 dat cfl hdr mat npy lst scans subjects slices volumes"

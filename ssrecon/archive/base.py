@@ -16,7 +16,7 @@ from ssrecon.archive.identifying import deidentified, identity_of, without_names
 from ssrecon.archive.vendor_refusals import refusal
 from ssrecon.archive.verdict import verdict
 from ssrecon.errors import BadInput
-from ssrecon.identity import safe_name
+from ssrecon.identity import harmless, safe_name
 from ssrecon.progress import track
 from ssrecon.scan import Header, Scan
 
@@ -158,6 +158,8 @@ class Folder(Archive):
             if file in taken:
                 continue
             try:
+                if self.require_deidentified and not all(map(harmless, name.parent.parts)):
+                    raise BadInput(file, found="what may bear identity: the name of its folder", expected="a de-identified file")
                 archive = _open_file(file, self.require_deidentified)
                 listed = archive.headers
             except BadInput as error:

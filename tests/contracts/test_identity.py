@@ -97,7 +97,7 @@ def _plant_twix(path: Path) -> None:
     for old, new in ((old, new.encode()) for old, new in told):
         assert data.count(old), old
         data = data.replace(old, new)
-    path.write_bytes(data)
+    path.write_bytes(data[:32] + NAME.encode().ljust(64, b"\0") + f"gre {NAME}".encode().ljust(64, b"\0") + data[160:])
 
 
 def told(folder: Path) -> str:
