@@ -115,10 +115,10 @@ def safe_place(path: str) -> str:
 
 def safe_reason(reason: str, *files: Path) -> str:
     """What was wrong with a file, in words for other eyes: the parts of the file's path by their pseudonyms, and else `own_words` only."""
-    places = {part for file in files for part in (*file.parts, file.stem)}
+    places = {part for file in files for part in (*file.parts, file.stem) if own_words(part) != part}
     for part in sorted(places, key=len, reverse=True):
-        if (safe := safe_place(part)) != part:
-            reason = reason.replace(part, safe)
+        # Whole words only, and none of ours: a folder may be called `in`.
+        reason = re.sub(rf"(?<![^\W_]){re.escape(part)}(?![^\W_])", safe_place(part).replace("\\", r"\\"), reason)
     return own_words(reason)
 
 

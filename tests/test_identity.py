@@ -62,7 +62,10 @@ def test_places_and_reasons():
     assert safe_place(f"/mnt/data/{NAME}/store") == f"/mnt/data/{pseudonym(NAME, 'v')}/store"
     file = Path(f"/mnt/{NAME} {BIRTH}/scan1.h5")
     reason = safe_reason(f"found {file} beside {NAME} {BIRTH} and scan1.h5", file)
-    assert NAME not in reason and BIRTH not in reason and reason.endswith("and scan1.h5")
+    assert NAME not in reason and BIRTH not in reason and reason.endswith("and scan1.h5") and pseudonym(f"{NAME} {BIRTH}", "v") in reason
+    # Folders that are called as words of ours, or as parts of them.
+    said = "found no imaging lines in the file; expected lines without noise"
+    assert safe_reason(said, Path("/in/out/ag/lines/the/x.h5")) == said
 
 
 def test_a_file_s_text_does_not_come_out_in_a_sentence_of_ours():
