@@ -1,5 +1,6 @@
 """Names, dates and numbers of people do not get past the readers into what `prepare` writes."""
 
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -149,6 +150,18 @@ def test_a_volume_of_a_pseudonym_is_known_by_its_own_file_only(tmp_path):
     second = prepare(open_archive(tmp_path / "in"), tmp_path / "out", calibrator)
     assert len(first.headers) == 1 and len(second.headers) == 2
     assert before.items() <= {file.name: file.stat().st_mtime_ns for file in (tmp_path / "out").glob("*.h5")}.items()
+
+
+def test_a_process_with_another_key_reads_what_was_listed(tmp_path, monkeypatch):
+    """A worker on another machine is sent the archive."""
+    (tmp_path / "in" / f"{NAME} {BIRTH}").mkdir(parents=True)
+    volume(tmp_path / "in" / f"{NAME} {BIRTH}", NAME)
+    archive = open_archive(tmp_path / "in")
+    (header,) = archive.headers
+    sent = pickle.dumps(archive)
+    monkeypatch.setenv("SSRECON_KEY_FILE", str(tmp_path / "key"))
+    assert pickle.loads(sent).read(header.scan_id).header == header
+    assert open_archive(tmp_path / "in").headers != (header,)
 
 
 def test_images_are_scored_against_the_file_behind_the_pseudonym(tmp_path):

@@ -195,9 +195,10 @@ class Folder(Archive):
         scans = self._contents[0]
         if scan_id not in scans:
             raise unknown_scan(self.path, scan_id, tuple(scans))
-        archive, inner_id, _ = scans[scan_id]
+        archive, inner_id, listed = scans[scan_id]
         scan = archive.read(inner_id)
-        return replace(scan, header=_within(scan.header, archive.path.parent.relative_to(self.path)))
+        # As listed, and not made again: whoever is sent an archive to read from need not have the key.
+        return replace(scan, header=replace(scan.header, scan_id=scan_id, volume_id=listed.volume_id, subject=listed.subject))
 
 
 def open_archive(path: Path | str, require_deidentified: bool = False) -> Archive:
