@@ -38,6 +38,17 @@ XML = (
 )
 
 
+INSIDE = {
+    "<acquisitionSystemInformation>": f"<institutionName>{NAME}</institutionName><stationName>{NAME}</stationName>"
+    f"<deviceID>{SERIAL}</deviceID><deviceSerialNumber>{SERIAL}</deviceSerialNumber><systemModel>{TOLD}</systemModel>",
+    "<measurementInformation>": f"<measurementID>{SERIAL}_{ACCESSION}_{BIRTH}_5</measurementID><seriesDate>1947-03-12</seriesDate>"
+    f"<seriesDescription>{TOLD}</seriesDescription><seriesInstanceUIDRoot>{ACCESSION}</seriesInstanceUIDRoot>"
+    f"<frameOfReferenceUID>{ACCESSION}</frameOfReferenceUID><measurementDependency><measurementID>{ACCESSION}</measurementID>"
+    "</measurementDependency>",
+}
+"""Elements in front of those of the same name that an example's header has already."""
+
+
 def planted(kind, folder: Path) -> Path:
     """The example of a format with identity in its file and folder names, attributes, headers, comments and user block."""
     inside = folder / f"{NAME}_{BIRTH}"
@@ -64,11 +75,13 @@ def _plant_hdf5(path: Path) -> None:
             node.attrs["PatientName"], node.attrs["StudyDate"], node.attrs["comment"] = NAME, BIRTH, TOLD
             node.attrs["AccessionNumber"], node.attrs["DeviceSerialNumber"] = ACCESSION, SERIAL
             # Attributes that formats do read.
-            for known in ("subject", "patient_id", "protocol", "contrast", "acquisition", "vendor"):
+            for known in ("subject", "patient_id", "protocol", "contrast", "acquisition", "vendor", "site", "scanner"):
                 node.attrs[known] = TOLD
             if isinstance(node, h5py.Dataset) and node.dtype.kind == "O" and (text := _xml(node)):
                 text = text.replace("</ismrmrdHeader>", XML).replace("<protocolName>", f"<protocolName>{TOLD} ")
                 text = text.replace("<systemVendor>", f"<systemVendor>{TOLD} ")
+                for section, elements in INSIDE.items():
+                    text = text.replace(section, section + elements)
                 node[...] = text
         if "dataset" in file:
             file["dataset/waveforms"] = np.frombuffer(TOLD.encode(), np.uint8)
