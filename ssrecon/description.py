@@ -17,6 +17,8 @@ PLACES = ("source", "path")
 """Fields whose text value says where something lies and not what it is: a path does not change a result, the data's own fingerprint
 does.
 """
+FILES = ("start", "train", "validation", "test")
+"""Fields whose text value is the path of a file that does change a result: a checkpoint, the lists of a split."""
 MANNERS = ("title", "workers", "recompute")
 """Fields that change what a thing is called or how fast it is made, and nothing else."""
 
@@ -27,7 +29,7 @@ def describe(value: Any) -> Any:
         kind = type(value)
         fields = {f.name: describe(getattr(value, f.name)) for f in dataclasses.fields(value) if f.init}
         # A path can name a person, and descriptions are written into run folders and checkpoints.
-        fields = {name: safe_place(item) if name in PLACES and isinstance(item, str) else item for name, item in fields.items()}
+        fields = {name: safe_place(item) if name in PLACES + FILES and isinstance(item, str) else item for name, item in fields.items()}
         return {"class": f"{kind.__module__}.{kind.__qualname__}", **fields}
     if isinstance(value, Mapping):
         return {str(key): describe(item) for key, item in value.items()}

@@ -1,5 +1,6 @@
 """Names, dates and numbers of people do not get past the readers into what `prepare` writes."""
 
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,22 +8,25 @@ import h5py
 import pytest
 
 from ssrecon.archive import Archive, open_archive
+from ssrecon.archive.identifying import deidentified
 from ssrecon.archive.ismrmrd_header import parse_header
 from ssrecon.archive.phantom import PhantomArchive
 from ssrecon.archive.plain import write_plain
+from ssrecon.archive.splits import ByList
 from ssrecon.baselines import ZeroFilled
 from ssrecon.calibrate import Calibrator
 from ssrecon.cli import main
 from ssrecon.errors import BadInput
 from ssrecon.evaluate_folder import evaluate_folder
-from ssrecon.identity import KEEP_NAMES, harmless, pseudonym, safe_place, safe_reason, safe_subject, safe_text
+from ssrecon.identity import KEEP_NAMES, harmless, own_words, pseudonym, safe_place, safe_reason, safe_subject, safe_text
 from ssrecon.networks import ResNet, Unrolled
 from ssrecon.objectives import SSDU
 from ssrecon.prepare import prepare
-from ssrecon.recipe import Data, Recipe
+from ssrecon.recipe import Data, Recipe, Training
 from ssrecon.reconstruct import reconstruct
 from ssrecon.scan import Header
 from tests.archive import mrd
+from tests.calibrate.raw import raw_scan
 
 NAME, BIRTH, ACCESSION, SERIAL = "Musterfrau", "19470312", "ACC8812345", "45193"
 
@@ -32,7 +36,11 @@ def test_what_is_harmless():
         assert harmless(name), name
     for name in (NAME, BIRTH, "brain-1947-03-12", ACCESSION, SERIAL, "t1_Müller", "O'Brien", "knee_2022061003"):
         assert not harmless(name), name
-    assert safe_subject("1234") == pseudonym("1234") != "1234"
+    # Dates that begin in a word, initials with a year, numbers of a hospital.
+    for name in ("brain1947-03-12", "knee1203_1947", "1947 a 03 b 12", "E_M_1947", "A-1234", "K 4711", "MID194703_12"):
+        assert not harmless(name), name
+    for subject in ("1234", "A-1234"):
+        assert safe_subject(subject) == pseudonym(subject) != subject
     assert safe_text(f"t1 {NAME}") == safe_text(f"t1 {NAME}") != safe_text("t1 Other")
 
 
@@ -55,7 +63,38 @@ def test_places_and_reasons():
     assert safe_place(f"/mnt/data/{NAME}/store") == f"/mnt/data/{pseudonym(NAME, 'v')}/store"
     file = Path(f"/mnt/{NAME} {BIRTH}/scan1.h5")
     reason = safe_reason(f"found {file} beside {NAME} {BIRTH} and scan1.h5", file)
-    assert NAME not in reason and BIRTH not in reason and reason.endswith("and scan1.h5")
+    assert NAME not in reason and BIRTH not in reason and reason.endswith("and scan1.h5") and pseudonym(f"{NAME} {BIRTH}", "v") in reason
+    # Folders that are called as words of ours, or as parts of them.
+    said = "found no imaging lines in the file; expected lines without noise"
+    assert safe_reason(said, Path("/in/out/ag/lines/the/x.h5")) == said
+
+
+def test_a_file_s_text_does_not_come_out_in_a_sentence_of_ours():
+    for text in (
+        "found an HDF5 file of an unknown layout, with kspace at its top; expected a fastMRI file",
+        "relative receiver noise bandwidth 0.793 taken into account",
+        "a matrix of 320x320x16, samples (1, 16, 640, 372), complex64",
+        "v-0123456789abcdef/slice-003, file1000001 and file_brain_AXT2_200_2000057: 32 calibration lines of a 3-D scan",
+        "a truncated or damaged HDF5 file (Unable to synchronously open file (truncated file: eof = 96, stored_eof = 2048))",
+        "Skyra, syngo MR E11",
+    ):
+        assert own_words(text) == text
+    for told in (
+        NAME,
+        BIRTH,
+        ACCESSION,
+        SERIAL,
+        "1947-03-12",
+        "12.03.1947",
+        "12 03 1947",
+        "12.03.1947b",
+        "1.2.840.113619.2.55",
+        f"x{BIRTH}",
+        f"{NAME}'s",
+    ):
+        found = own_words(f"with {told} at its top")
+        assert found.startswith("with …") and found.endswith("at its top") and not any(part in found for part in (NAME, "1947", "113619"))
+        assert own_words(found) == found
 
 
 def test_descriptions_name_no_place():
@@ -64,6 +103,9 @@ def test_descriptions_name_no_place():
     assert NAME not in str(recipe.description) and "/store" in recipe.description["data"]["source"]
     assert recipe.data.source == f"/mnt/{NAME}/store"
     assert recipe.hash == replace(recipe, data=Data("elsewhere")).hash
+    lists = ByList(f"/mnt/{NAME}/train.lst", f"{NAME}.lst", f"/mnt/{BIRTH}/test.lst")
+    recipe = Recipe(Data("store", split=lists), Unrolled(ResNet()), SSDU(), Training(start=f"/mnt/{NAME}/gamma.safetensors"))
+    assert NAME not in str(recipe.description) and BIRTH not in str(recipe.description)
 
 
 def test_a_format_that_hides_its_headers_is_refused():
@@ -72,16 +114,24 @@ def test_a_format_that_hides_its_headers_is_refused():
         class Plain(Archive):
             headers = ()
 
+
+def test_what_a_format_says_loses_its_names_wherever_it_says_it():
+    said = Header(f"{NAME}/0", NAME, BIRTH, notes={"scanner": f"Skyra of {NAME}", f"{NAME}": "averaged"}, protocol=f"t1 {NAME}", site=NAME)
+
     class Named(Archive):
         path = Path("/nowhere")
-        recognises = read = None
+        recognises = None
 
         @property
         def headers(self):
-            return (Header(f"{NAME}/0", NAME, BIRTH),)
+            return (said,)
+
+        def read(self, scan_id):
+            return replace(raw_scan(), header=said)
 
     (header,) = Named().headers
-    assert NAME not in str(header) and BIRTH not in str(header)
+    assert header == Named().read(header.scan_id).header == deidentified(header)
+    assert NAME not in str(header) and BIRTH not in str(header) and header.notes == {"scanner": "Skyra of …", "…": "averaged"}
 
 
 def volume(folder, name, seed=0):
@@ -100,6 +150,18 @@ def test_a_volume_of_a_pseudonym_is_known_by_its_own_file_only(tmp_path):
     second = prepare(open_archive(tmp_path / "in"), tmp_path / "out", calibrator)
     assert len(first.headers) == 1 and len(second.headers) == 2
     assert before.items() <= {file.name: file.stat().st_mtime_ns for file in (tmp_path / "out").glob("*.h5")}.items()
+
+
+def test_a_process_with_another_key_reads_what_was_listed(tmp_path, monkeypatch):
+    """A worker on another machine is sent the archive."""
+    (tmp_path / "in" / f"{NAME} {BIRTH}").mkdir(parents=True)
+    volume(tmp_path / "in" / f"{NAME} {BIRTH}", NAME)
+    archive = open_archive(tmp_path / "in")
+    (header,) = archive.headers
+    sent = pickle.dumps(archive)
+    monkeypatch.setenv("SSRECON_KEY_FILE", str(tmp_path / "key"))
+    assert pickle.loads(sent).read(header.scan_id).header == header
+    assert open_archive(tmp_path / "in").headers != (header,)
 
 
 def test_images_are_scored_against_the_file_behind_the_pseudonym(tmp_path):

@@ -12,11 +12,11 @@ from typing import Any, ClassVar
 
 import h5py
 
-from ssrecon.archive.identifying import deidentified, identity_of
+from ssrecon.archive.identifying import deidentified, identity_of, without_names
 from ssrecon.archive.vendor_refusals import refusal
 from ssrecon.archive.verdict import verdict
 from ssrecon.errors import BadInput
-from ssrecon.identity import safe_name
+from ssrecon.identity import harmless, safe_name
 from ssrecon.progress import track
 from ssrecon.provenance import content_fingerprint
 from ssrecon.scan import Header, Scan
@@ -42,8 +42,12 @@ class Archive(ABC):
     def __init_subclass__(cls, **settings: Any):
         """Identity does not get past the reader: whatever headers a format gives, now or in a file added later, lose their names here."""
         super().__init_subclass__(**settings)
+        if not cls.from_files:
+            return
+        if callable(read := cls.__dict__.get("read")) and not getattr(read, "__isabstractmethod__", False):
+            cls.read = without_names(read)  # type: ignore[assignment, method-assign]
         given = cls.__dict__.get("headers")
-        if given is None or not cls.from_files or getattr(given, "__isabstractmethod__", False):
+        if given is None or getattr(given, "__isabstractmethod__", False):
             return
         inner = given.func if isinstance(given, cached_property) else given.fget if isinstance(given, property) else None
         if inner is None:
@@ -172,6 +176,8 @@ class Folder(Archive):
             if file in taken:
                 continue
             try:
+                if self.require_deidentified and not all(map(harmless, name.parent.parts)):
+                    raise BadInput(file, found="what may bear identity: the name of its folder", expected="a de-identified file")
                 archive = _open_file(file, self.require_deidentified)
                 listed = archive.headers
             except BadInput as error:
@@ -229,9 +235,10 @@ class Folder(Archive):
         scans = self._contents[0]
         if scan_id not in scans:
             raise unknown_scan(self.path, scan_id, tuple(scans))
-        archive, inner_id, _ = scans[scan_id]
+        archive, inner_id, listed = scans[scan_id]
         scan = archive.read(inner_id)
-        return replace(scan, header=_within(scan.header, archive.path.parent.relative_to(self.path)))
+        # As listed, and not made again: whoever is sent an archive to read from need not have the key.
+        return replace(scan, header=replace(scan.header, scan_id=scan_id, volume_id=listed.volume_id, subject=listed.subject))
 
 
 def open_archive(path: Path | str, require_deidentified: bool = False) -> Archive:

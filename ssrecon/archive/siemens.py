@@ -10,9 +10,10 @@ import numpy as np
 
 from ssrecon.archive.base import Archive, unknown_scan
 from ssrecon.archive.cartesian_lines import CartesianLines
+from ssrecon.archive.identifying_text import names
 from ssrecon.archive.ismrmrd_lines import Flag
 from ssrecon.archive.ismrmrd_sorting import sort_acquisitions
-from ssrecon.archive.siemens_file import Measurement, channels_of, is_twix, measurements, read_lines
+from ssrecon.archive.siemens_file import Measurement, channels_of, is_twix, measurements, raid_names, read_lines
 from ssrecon.archive.siemens_protocol import Protocol, identity_of_protocol, parse_protocol
 from ssrecon.errors import BadInput
 from ssrecon.scan import Header, Scan
@@ -85,7 +86,13 @@ class Siemens(Archive):
     @property
     def identity(self) -> tuple[str, ...]:
         told = (place for one in measurements(self.path) for place in identity_of_protocol(one.buffers))
-        return tuple(dict.fromkeys([*super().identity, *told]))
+        front = (
+            place
+            for patient, protocol in raid_names(self.path)
+            for place, found in (("patient", names("patient", patient)), ("protocol", names("protocol", protocol)))
+            if found
+        )
+        return tuple(dict.fromkeys([*super().identity, *(f"the name of the {place} before a measurement" for place in front), *told]))
 
     @property
     def _volumes(self) -> tuple[CartesianLines, ...]:

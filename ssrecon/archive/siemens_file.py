@@ -118,6 +118,23 @@ def _is_vb(start: bytes) -> bool:
     return not (first < 10000 and second <= MOST_MEASUREMENTS)
 
 
+def raid_names(path: Path) -> list[tuple[str, str]]:
+    """The names of the patient and of the protocol that later versions keep in front of each measurement, outside its protocol."""
+    with path.open("rb") as file:
+        start = file.read(8 + RAID_ENTRY * MOST_MEASUREMENTS)
+    if _is_vb(start):
+        return []
+    found = []
+    for entry in range(min(struct.unpack_from("<I", start, 4)[0], MOST_MEASUREMENTS)):
+        patient, protocol = struct.unpack_from("<64s64s", start, 8 + entry * RAID_ENTRY + 24)
+        found.append((_until_zero(patient), _until_zero(protocol)))
+    return found
+
+
+def _until_zero(text: bytes) -> str:
+    return text.partition(b"\0")[0].decode("latin-1").strip()
+
+
 def _places(start: bytes, size: int) -> list[tuple[int, int]]:
     """Where each measurement begins and ends."""
     if _is_vb(start):

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from ssrecon.archive.identifying import NAMING, names
+from ssrecon.archive.identifying_text import NAMING, names
 from ssrecon.archive.ismrmrd_header import Encoding, FileHeader, Limit, device_name
 from ssrecon.errors import BadInput
 from ssrecon.identity import pseudonym

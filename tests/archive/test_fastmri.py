@@ -35,7 +35,7 @@ def test_marked_sample_goes_both_ways(tmp_path):
 
 
 def test_train_file_is_full(tmp_path, kspace):
-    path = write_fastmri(tmp_path / "v.h5", kspace, subject="someone", acquisition="CORPD_FBK", field_strength=3.0, protocol="a < b")
+    path = write_fastmri(tmp_path / "v.h5", kspace, subject="someone", acquisition="CORPD_FBK", field_strength=3.0, protocol="t1 < t2")
     archive = open_archive(path)
     assert isinstance(archive, FastMRI)
     assert len(archive) == SLICES
@@ -46,7 +46,7 @@ def test_train_file_is_full(tmp_path, kspace):
         assert scan.reference is None and scan.noise is None
         assert scan.header.slice == index
     header = archive.headers[0]
-    assert (header.subject, header.contrast, header.protocol) == (pseudonym("someone"), "CORPD_FBK", "a < b")
+    assert (header.subject, header.contrast, header.protocol) == (pseudonym("someone"), "CORPD_FBK", "t1 < t2")
     assert header.field_strength == 3.0
     assert header.encoded_matrix == (PHASE, READOUT)
     with h5py.File(path) as file:

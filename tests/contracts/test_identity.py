@@ -3,11 +3,14 @@
 import base64
 import shutil
 import warnings
+import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
+import torch
 
 from ssrecon.archive import open_archive
 from ssrecon.archive.base import Folder
@@ -16,8 +19,10 @@ from ssrecon.archive.plain import write_plain
 from ssrecon.baselines import ZeroFilled
 from ssrecon.calibrate import Calibrator
 from ssrecon.errors import BadInput, SsreconError
+from ssrecon.identity import key_file
 from ssrecon.prepare import prepare
 from ssrecon.reconstruct import reconstruct
+from ssrecon.scan import CalibratedScan, Prepared
 from tests.contracts.test_archives import FORMATS, example
 
 NAME, BIRTH, ACCESSION, SERIAL = "Musterfrau", "19470312", "ACC8812345", "SN45193"
@@ -31,6 +36,17 @@ XML = (
     f"<userParameters><userParameterString><name>note</name><value>{TOLD}</value></userParameterString>"
     f"<userParameterBase64><name>SiemensBuffer</name><value>{ENCODED}</value></userParameterBase64></userParameters></ismrmrdHeader>"
 )
+
+
+INSIDE = {
+    "<acquisitionSystemInformation>": f"<institutionName>{NAME}</institutionName><stationName>{NAME}</stationName>"
+    f"<deviceID>{SERIAL}</deviceID><deviceSerialNumber>{SERIAL}</deviceSerialNumber><systemModel>{TOLD}</systemModel>",
+    "<measurementInformation>": f"<measurementID>{SERIAL}_{ACCESSION}_{BIRTH}_5</measurementID><seriesDate>1947-03-12</seriesDate>"
+    f"<seriesDescription>{TOLD}</seriesDescription><seriesInstanceUIDRoot>{ACCESSION}</seriesInstanceUIDRoot>"
+    f"<frameOfReferenceUID>{ACCESSION}</frameOfReferenceUID><measurementDependency><measurementID>{ACCESSION}</measurementID>"
+    "</measurementDependency>",
+}
+"""Elements in front of those of the same name that an example's header has already."""
 
 
 def planted(kind, folder: Path) -> Path:
@@ -59,11 +75,13 @@ def _plant_hdf5(path: Path) -> None:
             node.attrs["PatientName"], node.attrs["StudyDate"], node.attrs["comment"] = NAME, BIRTH, TOLD
             node.attrs["AccessionNumber"], node.attrs["DeviceSerialNumber"] = ACCESSION, SERIAL
             # Attributes that formats do read.
-            for known in ("subject", "patient_id", "protocol", "contrast", "acquisition", "vendor"):
+            for known in ("subject", "patient_id", "protocol", "contrast", "acquisition", "vendor", "site", "scanner"):
                 node.attrs[known] = TOLD
             if isinstance(node, h5py.Dataset) and node.dtype.kind == "O" and (text := _xml(node)):
                 text = text.replace("</ismrmrdHeader>", XML).replace("<protocolName>", f"<protocolName>{TOLD} ")
                 text = text.replace("<systemVendor>", f"<systemVendor>{TOLD} ")
+                for section, elements in INSIDE.items():
+                    text = text.replace(section, section + elements)
                 node[...] = text
         if "dataset" in file:
             file["dataset/waveforms"] = np.frombuffer(TOLD.encode(), np.uint8)
@@ -88,15 +106,16 @@ def _xml(node: h5py.Dataset) -> str:
 def _plant_twix(path: Path) -> None:
     """Identity in the place of harmless text of the same length, as the lengths of a protocol's parts are in the file."""
     data = path.read_bytes()
-    for old, new in ((b"DOE^JANE", NAME.encode()[:8]), (b"45385", SERIAL.encode()[2:]), (b'"a test"', b'"' + NAME.encode()[:6] + b'"')):
+    told = ((b"DOE^JANE", NAME[:8]), (b"45385", SERIAL[2:]), (b'"a test"', f'"{NAME[:6]}"'), (b"syngo MR E11", f"of {NAME[:9]}"))
+    for old, new in ((old, new.encode()) for old, new in told):
         assert data.count(old), old
         data = data.replace(old, new)
-    path.write_bytes(data)
+    path.write_bytes(data[:32] + NAME.encode().ljust(64, b"\0") + f"gre {NAME}".encode().ljust(64, b"\0") + data[160:])
 
 
 def told(folder: Path) -> str:
-    """Everything that lies in a folder: names, bytes, and the values of HDF5 files, which may be compressed."""
-    parts = []
+    """Everything that lies in a folder: names, bytes, and what is inside HDF5 and zip files, which may be compressed."""
+    parts: list[bytes] = []
     for file in sorted(folder.rglob("*")):
         parts.append(str(file.relative_to(folder)).encode())
         if not file.is_file():
@@ -104,8 +123,17 @@ def told(folder: Path) -> str:
         parts.append(file.read_bytes())
         if h5py.is_hdf5(file):
             with h5py.File(file) as opened:
-                opened.visititems(lambda name, node: parts.append(_values(node)))
+                parts += _inside(opened)
+        elif zipfile.is_zipfile(file):
+            with zipfile.ZipFile(file) as opened:
+                parts += [part for name in opened.namelist() for part in (name.encode(), opened.read(name))]
     return b"\n".join(parts).decode("latin-1").lower()
+
+
+def _inside(file: h5py.File) -> list[bytes]:
+    values: list[bytes] = []
+    file.visititems(lambda name, node: values.append(_values(node)))
+    return values
 
 
 def _values(node) -> bytes:
@@ -129,22 +157,49 @@ def secrets() -> list[str]:
     return [text.lower() for text in (*PLANTED, NAME[:6], "1947-03-12", ENCODED, "45193")]
 
 
+@dataclass(frozen=True)
+class AsItIs:
+    """A calibrator that takes every scan, however small: the examples of most formats are too small for sensitivity maps."""
+
+    def fit(self, scans):
+        (coils,) = {scan.kspace.shape[2] for scan in scans}
+        return Calibrated(torch.eye(coils, dtype=torch.complex64))
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    matrix: torch.Tensor
+    scale: float = 1.0
+
+    def apply(self, scan):
+        csm = torch.full((1, 1, *scan.kspace.shape[2:]), scan.kspace.shape[2] ** -0.5, dtype=torch.complex64)
+        region = torch.zeros(1, 1, 1, *scan.kspace.shape[3:], dtype=torch.bool)
+        return Prepared(CalibratedScan((scan.header,), scan.kspace, scan.mask, scan.padding, csm, region, torch.ones(1)))
+
+
 @pytest.mark.parametrize("kind", FORMATS, ids=lambda kind: kind.__name__)
 def test_what_was_planted_is_in_no_output(kind, tmp_path, good):
     source = planted(kind, tmp_path / "in")
     shutil.copy(good, tmp_path / "in")
-    (tmp_path / "in" / f"broken {NAME} {ACCESSION}.h5").write_text("no")
+    (tmp_path / "in" / f"broken {NAME} {ACCESSION}.h5").write_text(TOLD)
+    with h5py.File(tmp_path / "in" / "unknown.h5", "w") as file:
+        file.create_group(NAME), file.create_group(f"{ACCESSION} of {BIRTH}")  # an error tells what is in a file of no known layout
     assert NAME.lower() in str(source).lower() and any(text in told(tmp_path / "in") for text in secrets())
     archive = open_archive(tmp_path / "in")
     assert isinstance(archive, Folder) and len(archive.volumes()) > 1
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        prepare(archive, tmp_path / "out" / "store", Calibrator())
-        reconstruct(ZeroFilled(), tmp_path / "in", tmp_path / "out" / "images", complex_images=True)
+        prepare(archive, tmp_path / "out" / "real", Calibrator())
+        store = prepare(archive, tmp_path / "out" / "store", AsItIs())
+        images = reconstruct(ZeroFilled(), tmp_path / "in", tmp_path / "out" / "images", complex_images=True, calibrator=AsItIs())
+    # Nothing was left out for another reason than that it was broken: the outputs looked into are those of this format.
+    assert {header.volume_id for header in store.headers} == set(archive.volumes())
+    assert len([image for image in images if image.path is not None]) == len(archive.volumes())
     found = told(tmp_path / "out")
     assert "catalogue.sqlite" in found and "phantom1" in found
     for text in secrets():
         assert text not in found, text
+    assert "at its top" in found and key_file().read_bytes().decode("latin-1").lower() not in found
     assert any(text in found for text in ("/v-", "v-"))  # the folder's pseudonym
 
 
