@@ -27,7 +27,13 @@ class Checkpoint:
 
     def recipe(self, trust: Collection[str] = ()) -> Any:
         """The recipe it was trained with. Raises BadRecipe for classes from outside ssrecon that `trust` does not name."""
-        return rebuild(self.about["recipe"], str(self.path), trust)
+        return rebuild(self.said("recipe"), str(self.path), trust)
+
+    def said(self, name: str) -> Any:
+        """An entry of `about`. Raises BadInput where there is none."""
+        if name not in self.about:
+            raise BadInput(self.path, found=f"a checkpoint that does not say its {name}", expected="one written by ssrecon's training")
+        return self.about[name]
 
     def weights(self) -> dict[str, Tensor]:
         return {name.removeprefix("network/"): value for name, value in self.tensors.items() if name.startswith("network/")}
@@ -47,12 +53,17 @@ class Checkpoint:
 
 def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
     """Whole or not at all. The same tensors and the same `about` give the same bytes."""
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     # One metadata entry: safetensors writes several of them in no fixed order.
     metadata = {"ssrecon": json.dumps({"format": FORMAT, **about}, sort_keys=True)}
     with whole_file(path) as partial:
-        save_file({name: value.detach().cpu().contiguous().clone() for name, value in sorted(tensors.items())}, partial, metadata)
+        try:
+            save_file({name: value.detach().cpu().contiguous().clone() for name, value in sorted(tensors.items())}, partial, metadata)
+        except SafetensorError as error:
+            found = f"that it could not be written ({str(error).splitlines()[0]})"
+            raise BadInput(path, found=found, expected="room on the disk; the checkpoint before it is whole") from error
 
 
 def read_checkpoint(path: Path | str) -> Checkpoint:
@@ -70,7 +81,15 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
         raise BadInput(path, found=f"an unreadable file ({error})", expected="a checkpoint (.safetensors) of ssrecon") from error
     if "ssrecon" not in metadata:
         raise BadInput(path, found="safetensors without ssrecon's metadata", expected="a checkpoint written by ssrecon")
-    return Checkpoint(path, tensors, json.loads(metadata["ssrecon"]))
+    try:
+        about = json.loads(metadata["ssrecon"])
+        known = about["format"]
+    except (ValueError, KeyError, TypeError) as error:
+        found = f"metadata that cannot be read ({type(error).__name__}: {error})"
+        raise BadInput(path, found=found, expected="a checkpoint written by ssrecon") from error
+    if known != FORMAT:
+        raise BadInput(path, found=f"a checkpoint of format {known!r}", expected=f"format {FORMAT}: another version of ssrecon wrote it")
+    return Checkpoint(path, tensors, about)
 
 
 def optimizer_tensors(network: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

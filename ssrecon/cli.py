@@ -133,6 +133,10 @@ def _device(chosen: str | None) -> str:
         return "cuda" if torch.cuda.is_available() else "cpu"
     from ssrecon.errors import BadInput
 
+    try:
+        torch.device(chosen)
+    except RuntimeError as error:
+        raise BadInput("--device " + chosen, found="no device that torch knows", expected="cpu, cuda, cuda:1 ...") from error
     if chosen.startswith("cuda") and not torch.cuda.is_available():
         raise BadInput("--device " + chosen, found="no GPU that torch can use", expected="cpu, or a CUDA build of torch")
     return chosen

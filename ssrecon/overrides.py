@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from ssrecon.description import readable
-from ssrecon.errors import BadRecipe
+from ssrecon.errors import BadRecipe, SsreconError
 from ssrecon.recipe import Comparison, Recipe
 
 Experiment = Recipe | Comparison
@@ -35,7 +35,9 @@ def load_recipe(path: Path | str) -> Experiment:
     sys.path.insert(0, str(path.resolve().parent))
     try:
         module = _run(path)
-    except (TypeError, NameError, AttributeError, SyntaxError, ImportError) as error:
+    except SsreconError:
+        raise
+    except Exception as error:  # the user's own code may raise anything
         raise BadRecipe(path, found=f"{type(error).__name__}: {error}", expected="a Python file that builds a recipe") from error
     finally:
         sys.path.pop(0)
@@ -70,6 +72,8 @@ def override(experiment: Experiment, arguments: Sequence[str]) -> Experiment:
         return _changed(experiment, options)
     reached = {name: [option for option in options if _reaches(recipe, option[0])] for name, recipe in experiment.arms.items()}
     arms = {name: _changed(recipe, reached[name]) for name, recipe in experiment.arms.items()}
+    if any(name == ("seed",) for name, _ in options):
+        raise BadRecipe("override --seed", found="a seed for a comparison", expected="--seeds 0 1 2: every arm is trained once with each")
     own = [option for option in options if not any(option in some for some in reached.values())]
     return _changed(replace(experiment, arms=arms), own)
 

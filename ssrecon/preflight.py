@@ -60,7 +60,7 @@ def preflight(trainer: Trainer) -> Preflight:
     """Run two updates on copies of the weights and measure them, on the largest scans first."""
     schedule = trainer.schedule
     weights = {name: value.clone() for name, value in trainer.network.state_dict().items()}
-    step = max(schedule.steps(0, min(len(schedule.epoch(0)), 50)), key=lambda s: len(s.ids) * _size(trainer, s.ids[0]))
+    step = max(schedule.steps(0, len(schedule.epoch(0))), key=lambda s: len(s.ids) * _size(trainer, s.ids[0]))
     prepared = [trainer.store.load(scan_id, reference=trainer.recipe.objective.needs_reference) for scan_id in step.ids]
     scans = trainer.without_gamma(prepared)
     saved = _saved_bytes(trainer, scans)

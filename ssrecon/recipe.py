@@ -1,5 +1,6 @@
 """Recipes: frozen descriptions of a training and of a comparison of trainings."""
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -90,6 +91,9 @@ class Training:
         check_types(self, "training")
         at_least(self, steps=1, epochs=1, batch_size=1, validate_every=1, patience=1, validation_scans=1, workers=0)
         at_least(self, learning_rate=0, final_learning_rate=0)
+        for name in ("learning_rate", "final_learning_rate", "clip_norm"):
+            if (value := getattr(self, name)) is not None and not math.isfinite(value):
+                raise BadRecipe(f"Training.{name}", found=repr(value), expected="a finite number")
         if self.clip_norm is not None and not self.clip_norm > 0:
             raise BadRecipe("Training.clip_norm", found=repr(self.clip_norm), expected="a positive number, or None not to clip")
 

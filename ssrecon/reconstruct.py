@@ -64,6 +64,8 @@ def reconstruct(
     results and does not stop the others; where the file is a single volume its error is raised instead. Raises BadInput where `path` is
     no archive.
     """
+    if Path(out).exists() and not Path(out).is_dir():
+        raise OutputInUse(out, found="a file", expected="a folder, or a path where one can be made")
     archive = open_archive(path, require_deidentified)
     recipe = getattr(network, "recipe", None)
     calibrator = calibrator or getattr(network, "calibrator", None) or Calibrator()

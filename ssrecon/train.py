@@ -254,7 +254,7 @@ class Trainer:
             raise BadInput(checkpoint.path, found=found, expected="the same file, or another output folder")
         checkpoint.load_into(self.network)
         load_optimizer(checkpoint, self.network, self.optimizer)
-        self.state = _State(**checkpoint.about["state"])
+        self.state = _State(**checkpoint.said("state"))
 
     def _result(self, seconds: float) -> Trained:
         state = self.state

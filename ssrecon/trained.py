@@ -46,5 +46,5 @@ def load_checkpoint(path: Path | str, device: str | torch.device = "cpu", trust:
         raise BadInput(path, found=f"a checkpoint of a {type(recipe).__name__}", expected="one of a Recipe")
     network = recipe.network.build(recipe.seed)
     checkpoint.load_into(network)
-    domain, calibrator = (rebuild(checkpoint.about[name], str(path), trust) for name in ("domain", "calibrator"))
+    domain, calibrator = (rebuild(checkpoint.said(name), str(path), trust) for name in ("domain", "calibrator"))
     return LoadedNetwork(network.to(device).eval(), recipe.objective, recipe, domain, calibrator, Draw(recipe.seed))

@@ -43,12 +43,16 @@ def validate(
     fixed = draw.at(0)
     # One unit for all: a mean of noise units and relative residuals would be a mean of nothing.
     known = all(prepared.scan.noise_std is not None for prepared in scans)
-    scores, errors = [], []
+    scores, errors, empty = [], [], 0
     for prepared in scans:
         scan = prepared.scan.to(device) if known else replace(prepared.scan.to(device), noise_std=None)
         value, estimate = gamma_score(lambda s: objective.reconstruct(network, s, fixed), scan, hold_out(scan))
         scores.append(value.double().mean().item())
         if prepared.reference is not None and math.isfinite(scores[-1]):
-            errors.append(nmse(estimate.magnitude, Estimate(coil_combined(prepared.reference.to(device))).magnitude))
-    hidden = sum(errors) / len(errors) if len(errors) == len(scans) else None
+            reference = Estimate(coil_combined(prepared.reference.to(device))).magnitude
+            if bool(reference.any()):
+                errors.append(nmse(estimate.magnitude, reference))
+            else:
+                empty += 1  # a slice outside the object: there is nothing to be wrong relative to
+    hidden = sum(errors) / len(errors) if errors and len(errors) + empty == len(scans) else None
     return Score(sum(scores) / len(scores), hidden)

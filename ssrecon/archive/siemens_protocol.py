@@ -18,6 +18,9 @@ SETTING = re.compile(r"^\s*([\w.\[\]]+)[ \t]*=[ \t]*([^\r\n#]*)", re.MULTILINE)
 
 PARAMETER = re.compile(r'<Param\w*\."(\w+)">\s*\{\s*(?:<\w+>\s*\S+\s*)*([^{}<>]*)\}')
 
+SOMEBODY = re.compile(r"[^\W\d]\^|(?<![\d.])(18|19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(?![\d.])")
+"""DICOM's way to write a name, or a date, whatever the parameter is called."""
+
 TRAJECTORIES = {1: "cartesian", 2: "radial", 4: "spiral", 8: "propeller"}
 REFERENCES = {2: "embedded", 4: "separate", 8: "separate", 16: "interleaved", 32: "interleaved", 64: "interleaved"}
 """How the reference lines of parallel imaging were acquired, by ``sPat.ucRefScanMode``: in place, extra, prescan; by averages, repetitions
@@ -92,11 +95,13 @@ def parse_protocol(buffers: Mapping[str, str], longest: int, where: object) -> P
 
 
 def identity_of_protocol(buffers: Mapping[str, str]) -> Iterator[str]:
-    """Parameters of a protocol that may name someone, by their names: those of such names that were not blanked."""
+    """Parameters of a protocol that may name someone, by their names: those of such names that were not blanked, and those of values that
+    look like a person's name or a date."""
     for part, text in buffers.items():
         for name, value in [*PARAMETER.findall(text), *SETTING.findall(text)]:
             value = value.strip().strip('"').strip()
-            if value and (names(name, value) if "ProtocolName" in name else NAMING.search(name) and names(name, value)):
+            told = names(name, value) if "ProtocolName" in name or NAMING.search(name) else SOMEBODY.search(value) is not None
+            if value and told:
                 yield f"{name} of {part}"
 
 

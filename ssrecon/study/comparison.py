@@ -97,9 +97,11 @@ def _claimed(this: Run, resume: bool) -> Iterator[None]:
 def _claim(this: Run, resume: bool) -> bool:
     """Whether the folder is newly this run's. Raises OutputInUse where it is anything else's."""
     record = this.folder / "run.json"
+    if this.folder.exists() and not this.folder.is_dir():
+        raise OutputInUse(this.folder, found="a file", expected="a folder, or a path where one can be made; choose another with --out")
     trained = any(this.folder.glob("arms/*/*/checkpoints/*.safetensors"))
     if record.exists() and trained:
-        known = json.loads(record.read_text())
+        known = _record(record)
         if known.get("hash") != this.comparison.hash:
             raise OutputInUse(
                 this.folder,
@@ -119,6 +121,13 @@ def _claim(this: Run, resume: bool) -> bool:
     return True
 
 
+def _record(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_text()))
+    except (ValueError, TypeError) as error:
+        raise OutputInUse(path, found=f"a damaged record of a run ({error})", expected="a whole one, or another folder with --out") from error
+
+
 def _about(this: Run, store: Store) -> dict[str, Any]:
     comparison = this.comparison
     return {
@@ -135,22 +144,23 @@ def _about(this: Run, store: Store) -> dict[str, Any]:
 def _train_arms(this: Run, store: Store, assignment: Assignment) -> tuple[dict[str, dict[int, Trained]], dict[str, Preflight]]:
     trained: dict[str, dict[int, Trained]] = {}
     flights: dict[str, Preflight] = {}
-    for name, recipe in this.comparison.arms.items():
+
+    def trainer(name: str, seed: int) -> Trainer:
+        recipe = replace(this.comparison.arms[name], seed=seed)
+        return Trainer(recipe, store, assignment, this.arm_folder(name, seed), this.process)
+
+    # All arms before any is trained: what will not do for the last is not to be learned after the first has trained for hours.
+    for name in this.comparison.arms:
+        flights[name] = preflight(trainer(name, this.comparison.seeds[0]))
+        if this.process.first:
+            this.say(f"\n{name}\n  " + "\n  ".join(flights[name].lines()))
+    for name in this.comparison.arms:
         trained[name] = {}
         for seed in this.comparison.seeds:
-            folder = this.arm_folder(name, seed)
-            trainer = Trainer(replace(recipe, seed=seed), store, assignment, folder, this.process)
-            if name not in flights:
-                flights[name] = preflight(trainer)
-                if this.process.first:
-                    this.say(f"\n{name}\n  " + "\n  ".join(flights[name].lines()))
-                trainer = Trainer(replace(recipe, seed=seed), store, assignment, folder, this.process)
-            trained[name][seed] = trainer.run(resume=True)
+            result = trained[name][seed] = trainer(name, seed).run(resume=True)
             if this.process.first:
-                result = trained[name][seed]
-                this.say(
-                    f"  seed {seed}: {result.updates} updates, best Gamma score {result.best_gamma:.4g} at step {result.best_gamma_step}"
-                )
+                best = f"best Gamma score {result.best_gamma:.4g} at step {result.best_gamma_step}"
+                this.say(f"\n{name}, seed {seed}: {result.updates} updates, {best}")
     return trained, flights
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ParamSpec, TypeVar
 
+import numpy as np
+
 from ssrecon.errors import BadInput
 from ssrecon.study.run_folder import Arm, RunFolder
 from ssrecon.study.statistics import Measure, NonInferiority, PairedDifference, Summary, by_subject, compare, non_inferiority, summarise
@@ -140,6 +142,19 @@ class Scores:
                 for measure in (Measure(lead.metric, lead.convention, rule) for rule in rules):
                     found.append(self._tried(non_inferiority, self._of(measure), arm.name, twin.name, measure, margin))
         return tuple(one for one in found if one is not None)
+
+    @cached_property
+    def assay_sensitivity(self) -> bool:
+        """Whether supervised training beats the best baseline by more than two standard errors: a twin that learned nothing is easily
+        equalled, and not to be inferior to it means nothing (ICH E10, section 1.5)."""
+        lead, twin = self.lead("psnr"), self.supervised
+        baseline = self.best_baseline(lead) if lead is not None else None
+        if lead is None or twin is None or baseline is None:
+            return True
+        mine, theirs = self.subject_values(twin, lead), self.subject_values(baseline, lead)
+        gaps = [lead.sign * (mine[subject] - theirs[subject]) for subject in mine if subject in theirs]
+        error = float(np.std(gaps, ddof=1)) / len(gaps) ** 0.5 if len(gaps) > 1 else 0.0
+        return bool(gaps) and float(np.mean(gaps)) > 2 * error
 
     @property
     def margins(self) -> dict[str, float]:

@@ -53,6 +53,8 @@ def non_inferiority_table(scores: Scores) -> str:
         metric, headline = one.measure.metric, one.measure.selection == run.headline_selection
         verdict = {True: "not inferior", False: "not shown", None: "descriptive"}[one.verdict]
         style = {True: "yes", False: "no", None: "none"}[one.verdict]
+        if one.verdict and not scores.assay_sensitivity:
+            verdict, style = "says nothing: supervised does not beat the best baseline", "none"
         cells = [
             f"<td>{_dot(run, one.arm)}{_label(run, one.arm)} against {_label(run, one.versus)}</td>",
             _rule_cell(one.measure.selection, headline),

@@ -12,6 +12,7 @@ from ssrecon.archive.identifying import identity_of
 from ssrecon.archive.identifying_text import is_known, names
 from ssrecon.archive.phantom import PhantomArchive
 from ssrecon.archive.plain import write_plain
+from ssrecon.archive.siemens_protocol import identity_of_protocol
 from tests.archive import test_siemens
 
 NAME = "Musterfrau"
@@ -112,6 +113,17 @@ def test_names_before_a_twix_measurement(tmp_path):
     path.write_bytes(data[:32] + NAME.encode().ljust(64, b"\0") + f"gre {NAME}".encode().ljust(64, b"\0") + data[160:])
     more = set(open_archive(path).identity) - set(before)
     assert more == {f"the name of the {what} before a measurement" for what in ("patient", "protocol")}
+
+
+def test_parameters_of_a_twix_protocol():
+    def found(name, value):
+        return list(identity_of_protocol({"Meas": f'<ParamString."{name}"> {{ "{value}" }}'}))
+
+    told = (("tPatientName", NAME), ("tFree", "MUSTERFRAU^E"), ("tFree", "19470312"), ("tProtocolName", f"gre {NAME}"), ("PatientID", "47"))
+    for name, value in told:
+        assert found(name, value) == [f"{name} of Meas"], (name, value)
+    for name, value in (("tPatientName", "xxxx"), ("tFree", "1.3.12.2.1107"), ("tFree", "123194000"), ("tProtocolName", "gre")):
+        assert not found(name, value), (name, value)
 
 
 def test_words_and_numbers():
