@@ -62,7 +62,9 @@ def evaluate_folder(reconstructions: Path, references: Path, out: Path | None = 
     people = len({row["subject"] for row in rows})
     left = sorted(set(named.values()) - scored)
     if left:
-        lines.append(f"{len(left)} references have no reconstruction: {', '.join(path.name for path in left[:5])}{' ...' * (len(left) > 5)}")
+        lines.append(
+            f"{len(left)} references have no reconstruction: {', '.join(path.name for path in left[:5])}{' ...' * (len(left) > 5)}"
+        )
     return "\n".join([f"{counted(len(files), 'volume')} of {counted(people, 'subject')}, mean of the subjects' means", *lines])
 
 

@@ -62,7 +62,7 @@ def prepare(
     known = archive.volumes()
     wanted = {name: ids for name, ids in known.items() if volumes is None or name in volumes}
     if not wanted:
-        raise BadInput("prepare", found=f"none of {len(volumes or ())} volumes asked for in the archive", expected=", ".join(list(known)[:5]))
+        raise BadInput(archive.path, found=f"none of the {len(volumes or ())} volumes asked for", expected=", ".join(list(known)[:5]))
     jobs = [_Job(archive.part(name), name, ids, out, calibrator, pattern, draw, per_slice) for name, ids in wanted.items()]
     own = {job.volume_id for job in shard_of(jobs, shard)}
     missing = _claim(out, jobs)

@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from ssrecon.baselines import CGSense, ZeroFilled
+from ssrecon.draw import Draw
 from ssrecon.errors import BadInput
-from ssrecon.evaluate import BANDS, COLUMNS, Arm, evaluate, radial_residual
+from ssrecon.evaluate import BANDS, COLUMNS, Arm, _bands, evaluate, radial_residual, residual_rows
 from ssrecon.evaluate_folder import evaluate_folder
-from ssrecon.operators import Fourier
+from ssrecon.operators import Fourier, encoding
 from ssrecon.partition import Gamma
 from ssrecon.scan import Estimate, Prepared
 from ssrecon.store import Store, write_volume
@@ -189,7 +190,7 @@ def folders(tmp_path):
 
 def test_a_folder_is_scored_against_its_references(folders, tmp_path):
     text = evaluate_folder(*folders, tmp_path / "out")
-    assert text.startswith("1 volumes") and "nmse" in text
+    assert text.startswith("1 volume of 1 subject") and "nmse" in text
     table = read(tmp_path / "out" / "metrics.csv")
     values = [float(row["value"]) for row in table if row["metric"] == "nmse" and not row["scan"]]
     assert values and all(value == pytest.approx(0.01, rel=1e-3) for value in values)
@@ -202,3 +203,47 @@ def test_a_missing_counterpart_is_named(folders, tmp_path):
         evaluate_folder(*folders)
     with pytest.raises(BadInput, match="no .h5 file"):
         evaluate_folder(tmp_path / "nowhere", folders[1])
+
+
+def test_the_withheld_residual_is_of_withheld_samples_alone(store):
+    item = store.load("a/slice-000", reference=True)
+    estimate = Estimate(smooth_image((32, 32), seed=5))
+    rows = residual_rows(Arm("x", ZeroFilled()), item, estimate, None, Draw(0))
+    found = {row["convention"]: row["value"] for row in rows}
+    predicted = encoding(item.reference)(estimate.image)
+    error = (predicted - item.reference.kspace).abs().square() / item.scan.noise_std**2
+    for name, mask in (("withheld", item.reference.mask & ~item.scan.mask), ("acquired", item.scan.mask)):
+        expected = float(error.sum(dim=2, keepdim=True)[mask].mean()) / item.scan.kspace.shape[2]
+        assert found[f"{name}, noise units"] == pytest.approx(expected, rel=1e-4)
+    assert found["withheld, noise units"] != pytest.approx(found["acquired, noise units"], rel=0.05)
+
+
+@pytest.mark.parametrize("radius, band", [(0, 0), (5, 5), (10, 10), (15, 15), (16, 15)])
+def test_bands_are_rings_of_equal_width(radius, band):
+    """32 samples, 16 bands: one band a sample of distance."""
+    places = _bands((32, 32))
+    assert places[16 - radius, 16] == places[16, 16 - radius] == band
+    assert places[0, 0] == BANDS - 1
+
+
+def test_images_that_are_not_finite_name_their_file(folders):
+    with h5py.File(folders[0] / "vol.h5", "a") as file:
+        file["reconstruction"][0, 0, 0] = np.nan
+    with pytest.raises(BadInput, match=r"vol\.h5: found images that cannot be scored"):
+        evaluate_folder(*folders)
+
+
+def test_subjects_count_alike_and_what_is_missing_is_said(folders):
+    """Three volumes of one subject, with a tenth of the error, and one of another."""
+    for name in ("b", "c"):
+        for folder in folders:
+            (folder / f"{name}.h5").write_bytes((folder / "vol.h5").read_bytes())
+    with h5py.File(folders[0] / "other.h5", "w") as file, h5py.File(folders[1] / "vol.h5") as full:
+        file["reconstruction"] = 0.7 * full["reconstruction_rss"][()]
+    with h5py.File(folders[1] / "other.h5", "w") as file, h5py.File(folders[1] / "vol.h5") as full:
+        file["reconstruction_rss"], file.attrs["patient_id"] = full["reconstruction_rss"][()], "q"
+    (folders[1] / "left.h5").write_bytes((folders[1] / "vol.h5").read_bytes())
+    text = evaluate_folder(*folders)
+    assert text.startswith("4 volumes of 2 subjects") and "1 references have no reconstruction: left.h5" in text
+    nmse = next(float(line.split()[1]) for line in text.splitlines() if line.startswith("nmse"))
+    assert nmse == pytest.approx((0.01 + 0.09) / 2, rel=1e-3)

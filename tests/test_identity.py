@@ -172,7 +172,7 @@ def test_images_are_scored_against_the_file_behind_the_pseudonym(tmp_path):
     (made,) = (tmp_path / "images").glob("*.h5")
     with h5py.File(made) as file, h5py.File(tmp_path / "full" / f"{NAME}.h5", "w") as full:
         full["reconstruction_rss"], full.attrs["patient_id"] = file["reconstruction"][()], NAME
-    assert NAME not in made.name and evaluate_folder(tmp_path / "images", tmp_path / "full", tmp_path / "scores").startswith("1 volumes")
+    assert NAME not in made.name and evaluate_folder(tmp_path / "images", tmp_path / "full", tmp_path / "scores").startswith("1 volume")
     assert NAME not in (tmp_path / "scores" / "metrics.csv").read_text()
 
 

@@ -7,19 +7,22 @@ from pathlib import Path
 
 import h5py
 import pytest
+import torch
 
 from ssrecon.archive.phantom import PhantomArchive, T1Weighted
 from ssrecon.archive.splits import BySubject
 from ssrecon.calibrate import Calibrator
+from ssrecon.checkpoint import read_checkpoint
 from ssrecon.description import describe, rebuild
 from ssrecon.errors import BadInput, BadRecipe, OutputInUse
 from ssrecon.objectives import SSDU, MultiMaskSSDU
 from ssrecon.overrides import load_recipe, override
 from ssrecon.prepare import prepare
-from ssrecon.recipe import Comparison, Recipe
+from ssrecon.recipe import Comparison, Recipe, Training
 from ssrecon.simulate import simulate
 from ssrecon.store import Store
 from ssrecon.study.comparison import run
+from ssrecon.train import Trainer
 from ssrecon.trained import load_checkpoint
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.py"))
@@ -280,3 +283,51 @@ def test_the_knee_recipe_on_a_stand_in_archive_in_fastmris_layout(tmp_path):
     assert run(replace(knee, arms=arms, baselines={}), tmp_path / "out").exists()
     assert len(Store(tmp_path / "out/store")) == 3
     assert json.loads((tmp_path / "out/run.json").read_text())["arms"]["ssdu"]["seeds"]["0"]["updates"] == 2
+
+
+def test_every_arm_is_trained_with_every_seed(small, tmp_path):
+    run(replace(small, seeds=(0, 1)), tmp_path / "run")
+    for arm in small.arms:
+        files = [tmp_path / "run" / "arms" / arm / f"seed-{seed}" / "checkpoints" / "last.safetensors" for seed in (0, 1)]
+        one, other = (read_checkpoint(file).weights() for file in files)
+        assert one.keys() == other.keys() and any(not torch.equal(one[name], other[name]) for name in one)
+    assert {"0", "1"} <= {line.split(",")[1] for line in (tmp_path / "run/metrics.csv").read_text().splitlines()[1:]}
+
+
+def test_all_arms_are_looked_at_before_one_is_trained(small, tmp_path, monkeypatch):
+    """What will not do for the last arm is said before the first has trained for hours."""
+    arms = {**small.arms, "last": replace(small.arms["ssdu"], training=replace(small.arms["ssdu"].training, start="missing.safetensors"))}
+    trained = []
+    monkeypatch.setattr(Trainer, "run", lambda self, **options: trained.append(self))
+    with pytest.raises(BadInput, match="missing.safetensors"):
+        run(replace(small, arms=arms), tmp_path / "run")
+    assert trained == []
+
+
+def test_a_seed_for_a_comparison_is_refused_and_not_ignored(small):
+    with pytest.raises(BadRecipe, match="--seeds"):
+        override(small, ["--seed", "5"])
+    assert override(small, ["--seeds", "5", "6"]).seeds == (5, 6)
+
+
+def test_a_damaged_record_and_a_file_in_the_folders_place_are_named(small, tmp_path):
+    run(small, tmp_path / "run")
+    (tmp_path / "run" / "run.json").write_text("{")
+    with pytest.raises(OutputInUse, match="run.json.*damaged record"):
+        run(small, tmp_path / "run", resume=True)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputInUse, match="found a file"):
+        run(small, tmp_path / "file")
+
+
+@pytest.mark.parametrize("text", ["1 / 0", "raise ValueError('no')", "open('nowhere')"])
+def test_whatever_a_recipe_file_raises_names_the_file(tmp_path, text):
+    (tmp_path / "mine.py").write_text(text)
+    with pytest.raises(BadRecipe, match="mine.py"):
+        load_recipe(tmp_path / "mine.py")
+
+
+@pytest.mark.parametrize("field", ["learning_rate", "final_learning_rate", "clip_norm"])
+def test_infinite_rates_are_refused(field):
+    with pytest.raises(BadRecipe, match=f"Training.{field}.*inf"):
+        Training(**{field: float("inf")})

@@ -125,7 +125,7 @@ def _record(path: Path) -> dict[str, Any]:
     try:
         return dict(json.loads(path.read_text()))
     except (ValueError, TypeError) as error:
-        raise OutputInUse(path, found=f"a damaged record of a run ({error})", expected="a whole one, or another folder with --out") from error
+        raise OutputInUse(path, found=f"a damaged record of a run ({error})", expected="a whole one, or another folder (--out)") from error
 
 
 def _about(this: Run, store: Store) -> dict[str, Any]:

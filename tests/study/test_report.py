@@ -1,5 +1,6 @@
 """The report: whole, self-contained, honest about what is missing, and the same bytes for the same folder."""
 
+import csv
 import json
 import re
 import shutil
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ssrecon.errors import BadInput
+from ssrecon.evaluate import write_metrics
 from ssrecon.study.headline import headline
 from ssrecon.study.report import DRAWINGS, write_report
 from ssrecon.study.run_folder import RunFolder, readable
@@ -127,6 +129,20 @@ def test_a_worse_arm_is_not_called_non_inferior(tmp_path):
     about["margins"] = {"psnr": 0.2, "ssim": 0.01}
     (folder / "run.json").write_text(json.dumps(about))
     assert "Non-inferiority to supervised training is not shown in PSNR" in headline(Scores(RunFolder.open(folder)))
+
+
+def test_not_inferior_to_a_twin_that_learned_nothing_says_nothing(tmp_path):
+    folder = make_run(tmp_path / "run")
+    with open(folder / "metrics.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        # What supervised training and SSDU reach falls below every baseline.
+        if row["metric"] == "psnr" and row["arm"] in ("ssdu", "supervised"):
+            row["value"] = str(float(row["value"]) - 30)
+    write_metrics(folder / "metrics.csv", rows)
+    scores = Scores(RunFolder.open(folder))
+    assert not scores.assay_sensitivity and "no assay sensitivity" in headline(scores) and "It is not inferior" not in headline(scores)
+    assert "says nothing" in read(write_report(folder))[0]
 
 
 def test_few_subjects_are_descriptive(tmp_path):

@@ -1,3 +1,4 @@
+import math
 import os
 import signal
 from dataclasses import replace
@@ -6,9 +7,10 @@ from functools import partial
 import h5py
 import pytest
 import torch
+from safetensors import SafetensorError
 
 from ssrecon.calibrate import Calibrator
-from ssrecon.checkpoint import read_checkpoint
+from ssrecon.checkpoint import read_checkpoint, save_checkpoint
 from ssrecon.description import describe
 from ssrecon.draw import Draw
 from ssrecon.errors import BadInput, BadRecipe, TrainingDiverged
@@ -243,3 +245,86 @@ def test_batches_never_mix_shapes_and_cover_every_scan_once(store):
         for batch in batches:
             assert isinstance(collate([store.load(scan_id) for scan_id in batch])[0], CalibratedScan)
     assert schedule.epoch(0) != schedule.epoch(1) or schedule.epoch(0) != schedule.epoch(2)
+
+
+def test_gamma_belongs_to_the_data_and_not_to_the_seed(store, tmp_path):
+    """Arms and seeds are judged on the same samples; another seed of the data holds out others."""
+    shared = assign(store)
+    scan = store.load(shared.validation[0])
+    specific = replace(shared, train=shared.validation)
+
+    def kept(this):
+        return Trainer(this, store, specific, tmp_path).without_gamma([scan])[0].scan.mask
+
+    first = kept(RECIPE)
+    assert all(torch.equal(kept(replace(RECIPE, seed=seed)), first) for seed in range(1, 7))
+    # Of a few lines some are drawn again; not by all of six seeds.
+    assert not all(torch.equal(kept(replace(RECIPE, data=replace(RECIPE.data, seed=seed))), first) for seed in range(1, 7))
+
+
+def test_a_bound_on_the_gradient_is_kept(store, tmp_path):
+    """Adam's steps do not depend on the gradient's size until it is as small as its epsilon."""
+    start = RECIPE.network.build(0).state_dict()
+
+    def moved(**training):
+        run(recipe(steps=1, validate_every=1, **training), store, tmp_path / str(training))
+        weights = read_checkpoint(tmp_path / str(training) / "checkpoints" / "last.safetensors").weights()
+        return max(float((weights[name] - start[name]).abs().max()) for name in start)
+
+    assert moved(clip_norm=1e-12) < 1e-3 * moved()
+
+
+def test_the_learning_rate_falls_by_a_cosine(store, tmp_path):
+    run(recipe(steps=12, learning_rate=1e-2, final_learning_rate=1e-4, validate_every=3), store, tmp_path)
+    rows = [line.split(",") for line in (tmp_path / "history.csv").read_text().splitlines()]
+    rates = {int(row[0]): float(row[rows[0].index("learning_rate")]) for row in rows[1:]}
+    for after, rate in rates.items():
+        step = max(after - 1, 0)
+        assert rate == pytest.approx(1e-4 + 0.5 * (1 + math.cos(math.pi * step / 12)) * (1e-2 - 1e-4))
+    assert rates[12] < 4e-4
+
+
+def test_an_empty_slice_does_not_stop_validation(tmp_path):
+    """A slice outside the object has a reference of zeros."""
+    store = make_store(tmp_path / "store", shapes=((24, 24),))
+    scans = [store.load(header.scan_id, reference=True) for header in store.headers[:2]]
+    empty = replace(scans[1], reference=replace(scans[1].reference, kspace=torch.zeros_like(scans[1].reference.kspace)))
+    network = RECIPE.network.build(0)
+
+    def score(scans):
+        return validate(network, RECIPE.objective, scans, partial(Gamma().hold_out, draw=Draw(0)), Draw(0), torch.device("cpu"))
+
+    assert score([scans[0], empty]).hidden_nmse == score(scans[:1]).hidden_nmse and score([empty]).hidden_nmse is None
+
+
+def test_a_full_disk_names_the_checkpoint_and_keeps_the_one_before(store, tmp_path, monkeypatch):
+    import safetensors.torch
+
+    run(recipe(steps=4), store, tmp_path)
+    path = tmp_path / "checkpoints" / "last.safetensors"
+    before = path.read_bytes()
+
+    def full(*arguments):
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr(safetensors.torch, "save_file", full)
+    with pytest.raises(BadInput, match="last.safetensors: found that it could not be written.*No space left"):
+        save_checkpoint(path, {}, {})
+    assert path.read_bytes() == before and not list(path.parent.glob(".*"))
+
+
+@pytest.mark.parametrize(
+    "metadata, message",
+    [
+        ('{"format": 99, "recipe": {}}', "format 99"),
+        ("{", "metadata that cannot be read"),
+        ("{}", "metadata that cannot be read"),
+        ('{"format": 1}', "does not say its recipe"),
+    ],
+)
+def test_metadata_that_are_not_ours_are_named(tmp_path, metadata, message):
+    from safetensors.torch import save_file
+
+    save_file({"network/x": torch.zeros(1)}, tmp_path / "a.safetensors", {"ssrecon": metadata})
+    with pytest.raises(BadInput, match=f"a.safetensors: found .*{message}"):
+        load_checkpoint(tmp_path / "a.safetensors")
