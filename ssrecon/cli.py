@@ -63,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     prepare.add_argument("out", type=Path)
     prepare.add_argument("--coils", type=int, help="compress to so many virtual coils")
     prepare.add_argument("--maps", type=int, default=1, help="map sets: 2 where the object is larger than the field of view")
+    prepare.add_argument("--no-hybrid", action="store_true", help="keep 3-D scans native, not as slices across the readout")
     _engine_options(prepare)
     _identity_options(prepare)
     prepare.set_defaults(function=_prepare)
@@ -162,7 +163,9 @@ def _prepare(options: argparse.Namespace, rest: list[str]) -> int:
     archive = open_archive(options.archive, options.require_deidentified)
     print(archive.describe())
     calibrator = Calibrator(maps=options.maps, coils=options.coils)
-    result = prepare(archive, options.out, calibrator, workers=options.workers, shard=shard, dask=options.dask)
+    result = prepare(
+        archive, options.out, calibrator, workers=options.workers, shard=shard, dask=options.dask, hybrid=not options.no_hybrid
+    )
     print(f"{options.out}: {len(result.headers)} scans are ready to train on")
     return 1 if result.skipped else 0
 

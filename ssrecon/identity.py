@@ -30,7 +30,7 @@ WORDS = frozenset(
     " ssfp turbospinecho senmap weighted t1weighted t2weighted tr te ti sub"
     " aortic blackblood flow2d lge mapping t1map t2map t2smap tagging rad radial cartesian cart"
     # Counters and suffixes.
-    " meas mid fid rep repetition echo frame run part set h5 hdf5 dat cfl hdr mat npy lst scans subjects slices volumes"
+    " meas mid fid rep repetition echo frame run part readout set h5 hdf5 dat cfl hdr mat npy lst scans subjects slices volumes"
     " kus mask pattern sens traj calib calibration uniform ktuniform ktgaussian ktradial gaussian"
     # Makers and models.
     " siemens healthineers healthcare ge medical systems philips uih united imaging canon bruker hitachi ingenia prisma skyra aera avanto"
@@ -53,7 +53,7 @@ PIECE = re.compile(r"\b[a-z]-[0-9a-f]{16}\b|\bfile(?:_brain_AX[A-Z0-9]+_\d{3}_)?
 """Pseudonyms, fastMRI's names, numbers with what looks like a part of them (dates, times, UIDs), words."""
 
 DECIMAL = re.compile(r"\d{1,4}\.\d{1,6}")
-SPEAKING = ("archive/**/*.py", "calibrate/*.py", "operators/*.py", "undersampling/*.py", "files.py", "prepare.py", "store.py")
+SPEAKING = ("archive/**/*.py", "calibrate/*.py", "operators/*.py", "undersampling/*.py", "files.py", "hybrid.py", "prepare.py", "store.py")
 FAILURES = frozenset(
     "unable synchronously open opened file signature found not truncated eof sblock base addr stored object doesn exist can read data"
     " filter returned failure during required address undefined end reached before buffer bytes errno no such directory permission denied"

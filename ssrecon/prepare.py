@@ -20,6 +20,7 @@ from ssrecon.draw import Draw
 from ssrecon.engines import each, shard_of
 from ssrecon.errors import BadInput, BadRecipe, OutputInUse, SsreconError
 from ssrecon.files import whole_file
+from ssrecon.hybrid import Hybrid
 from ssrecon.identity import safe_name, safe_reason
 from ssrecon.progress import track
 from ssrecon.provenance import data_fingerprint
@@ -27,6 +28,9 @@ from ssrecon.recipe import Data
 from ssrecon.scan import Prepared, Scan
 from ssrecon.store import CannotWrite, Store, is_store, read_provenance, record_of, volume_path, write_volume
 from ssrecon.undersampling import Pattern, undersample
+
+SCRATCH = ".hybrid"
+"""Beside the volumes while they are made: 3-D scans transposed."""
 
 
 class LeftOut(UserWarning):
@@ -44,6 +48,7 @@ def prepare(
     volumes: Collection[str] | None = None,
     shard: tuple[int, int] | None = None,
     dask: str | None = None,
+    hybrid: bool = True,
 ) -> Store:
     """Calibrate every volume of an archive (or those named in `volumes`), after undersampling it by `pattern` where one is given, and
     return the store.
@@ -53,12 +58,15 @@ def prepare(
     damaged file ...) is left out with a `LeftOut` warning and listed in `Store.skipped`; where it is the only one, its error is raised.
     `draw` fixes the patterns (``Draw(0)`` by default).
 
+    3-D Cartesian volumes become hybrid slices where they may (`ssrecon.hybrid`), unless `hybrid` is False.
+
     Several `workers` are processes of this machine; with `dask`, the address of a scheduler, its workers do the same work; a `shard`
     (i, n) is the i-th of n parts of the archive, all of which may be made at once into one folder. Who made a volume changes no byte.
 
     Raises OutputInUse where `out` holds anything that was made from other data or in another way, and CannotWrite for a full disk.
     """
     out, draw = Path(out), draw or Draw(0)
+    archive = Hybrid.of(archive, out / SCRATCH) if hybrid else archive
     known = archive.volumes()
     wanted = {name: ids for name, ids in known.items() if volumes is None or name in volumes}
     if not wanted:
@@ -77,6 +85,8 @@ def prepare(
     # What a kill came before the catalogue could be told of.
     catalogue.put(*(record_of(job.path, job.volume_id) for job in jobs if job.volume_id in own - listed))
     _discard(out, {job.path.name for job in todo})
+    for job in todo:
+        job.clean_up()
     errors: list[SsreconError] = []
     with each(_attempt, todo, workers, dask) as results:
         for job, result in track(results, "Preparing", total=len(todo)):
@@ -158,6 +168,11 @@ class _Job:
         content = self.archive.content(self.volume_id)
         write_volume(self.out, (_told(fitted.apply(self._read(scan_id)), content) for scan_id in self.scan_ids), self.provenance())
 
+    def clean_up(self) -> None:
+        """Remove what was written beside the store on the way."""
+        if isinstance(self.archive, Hybrid):
+            self.archive.discard(self.volume_id)
+
     def _read(self, scan_id: str) -> Scan:
         scan = self.archive.read(scan_id)
         return scan if self.pattern is None else undersample(scan, self.pattern, self.draw, self.per_slice)
@@ -204,6 +219,7 @@ def _attempt(job: _Job) -> tuple[SsreconError | None, float]:
         error = BadInput(job.volume_id, found=f"{type(found).__name__}: {found}", expected="a volume that can be read and calibrated")
     finally:
         torch.set_num_threads(threads)
+        job.clean_up()
     return error, monotonic() - start
 
 

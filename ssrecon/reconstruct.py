@@ -19,6 +19,7 @@ from ssrecon.calibrate.calibrator import VolumeCalibration
 from ssrecon.domain import DomainWarning, TrainingDomain
 from ssrecon.errors import BadInput, OutputInUse, SsreconError
 from ssrecon.files import whole_file
+from ssrecon.hybrid import Hybrid
 from ssrecon.operators import Sensitivity
 from ssrecon.progress import track
 from ssrecon.provenance import provenance
@@ -70,6 +71,8 @@ def reconstruct(
     recipe = getattr(network, "recipe", None)
     calibrator = calibrator or getattr(network, "calibrator", None) or Calibrator()
     domain = domain or getattr(network, "domain", None)
+    if domain is not None and all(len(matrix) == 2 for matrix in domain.matrices):
+        archive = Hybrid.of(archive)  # what was trained on slices sees 3-D scans as slices
     about = provenance(device, [], recipe.hash if isinstance(recipe, Recipe) else None)
     job = _Job(network, archive, Path(out), complex_images, calibrator, domain, torch.device(device), about)
     volumes = archive.volumes()
@@ -118,8 +121,9 @@ class _Job:
             warnings.warn(f"{volume_id}: unlike the training scans: " + "; ".join(unlike), DomainWarning, stacklevel=4)
         if scan is None:
             raise BadInput(volume_id, found="no scans", expected="at least one")
+        hybrid = "hybrid slice" in scan.headers[0].notes
         about = {**self.about, "unlike_training": list(unlike), "noise_source": scan.noise_source, "scale": calibration.scale}
-        _write(target, scan.headers[0], _joined(volume_id, images), _joined(volume_id, complexes), about)
+        _write(target, scan.headers[0], _joined(volume_id, images, hybrid), _joined(volume_id, complexes, hybrid), about)
         return Result(volume_id, target, warnings=tuple(unlike))
 
     def _read(self, scan_id: str) -> Scan:
@@ -148,13 +152,15 @@ def _as_fastmri(image: Tensor, scan: CalibratedScan) -> np.ndarray:
     return image.reshape(*kept, *image.shape[image.ndim - dims :]).mT.cpu().numpy()
 
 
-def _joined(volume_id: str, images: Sequence[np.ndarray]) -> np.ndarray | None:
+def _joined(volume_id: str, images: Sequence[np.ndarray], hybrid: bool) -> np.ndarray | None:
     if not images:
         return None
     if len({image.shape for image in images}) > 1:
         raise BadInput(volume_id, found=f"slices of {len({i.shape for i in images})} different sizes", expected="one size in a volume")
     # A native 3-D scan is a volume already: its partitions are the slices.
-    return images[0] if len(images) == 1 and images[0].ndim == 3 else np.stack(images)
+    stacked = images[0] if len(images) == 1 and images[0].ndim == 3 else np.stack(images)
+    # Hybrid slices come along the readout, each (y, z) here: the partitions become the slices, as they are of a native scan.
+    return np.moveaxis(stacked, -1, 0) if hybrid else stacked
 
 
 def _write(target: Path, header: Header, images: np.ndarray | None, complexes: np.ndarray | None, about: Mapping[str, Any]) -> None:

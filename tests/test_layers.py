@@ -13,7 +13,7 @@ LAYERS = [
     {"operators"},
     {"algorithms"},
     {"archive", "undersampling", "calibrate", "partition", "store", "domain", "checkpoint", "distributed", "history"},
-    {"networks", "baselines", "loader"},
+    {"networks", "baselines", "loader", "hybrid"},
     {"objectives"},
     {"recipe", "validation"},
     {"simulate", "prepare", "train", "trained", "evaluate", "reconstruct"},

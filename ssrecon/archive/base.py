@@ -72,6 +72,18 @@ class Archive(ABC):
     def read(self, scan_id: str) -> Scan:
         """One scan, and only that, from the disk. Raises `BadInput` naming the file, what was found and what was expected."""
 
+    def partitions(self, scan_id: str) -> Iterator[tuple[int, Scan]]:
+        """A 3-D scan in pieces along its first axis, each with its place there: whole, where a format cannot read less."""
+        yield 0, self.read(scan_id)
+
+    def not_transformable(self, scan_id: str) -> str:
+        """Why a 3-D scan may not be transformed along its readout; empty where it may. Formats that know better do not read samples."""
+        scan = self.read(scan_id)
+        masks = {"points": scan.mask, "padding": scan.padding}
+        masks |= {"calibration points": scan.calibration.mask} if scan.calibration is not None else {}
+        found = [name for name, mask in masks.items() if not bool((mask == mask[..., :1]).all())]
+        return f"{' and '.join(found)} that are not the same all along the readout" if found else ""
+
     @property
     def skipped(self) -> Mapping[str, str]:
         """Files of a folder that could not be used, each with the reason."""
@@ -230,6 +242,15 @@ class Folder(Archive):
         for scan_id, (archive, _, _) in self._contents[0].items():
             ids.setdefault(id(archive), []).append(scan_id)
         return ids
+
+    def partitions(self, scan_id: str) -> Iterator[tuple[int, Scan]]:
+        archive, inner_id, header = self._contents[0][scan_id]
+        for start, piece in archive.partitions(inner_id):
+            yield start, replace(piece, header=header)
+
+    def not_transformable(self, scan_id: str) -> str:
+        archive, inner_id, _ = self._contents[0][scan_id]
+        return archive.not_transformable(inner_id)
 
     def read(self, scan_id: str) -> Scan:
         scans = self._contents[0]

@@ -1,7 +1,7 @@
 """Lines of a Cartesian measurement, however a file holds them, to scans: what ISMRMRD and the vendors' own formats have in common."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -67,6 +67,57 @@ class CartesianLines:
             noise_bandwidth_ratio=self._noise_bandwidth_ratio(here) / averages,
             calibration=calibration,
         )
+
+    def partitions(self, header: Header) -> Iterator[tuple[int, Scan]]:
+        """The scan of a 3-D header, one partition after another: no more than that is in memory."""
+        found = self.found
+        here = found.imaging[found.counter("slice", found.imaging) == header.slice]
+        apart = found.calibration[found.counter("slice", found.calibration) == header.slice]
+        count = found.encoding.encoded_matrix[0]
+        flat = replace(self, found=replace(found, encoding=replace(found.encoding, encoded_matrix=(1, *found.encoding.encoded_matrix[1:]))))
+        ratio = self._noise_bandwidth_ratio(here) / self._averages(here)
+        for z in range(count):
+            lines, own = (kind[found.counter("kspace_encode_step_2", kind) + found.offsets[0] == z] for kind in (here, apart))
+            kspace, mask = flat._partition(lines, found.frames, header.scan_id, z)
+            calibration = None
+            if len(apart):
+                first = apart[found.counter(found.frame_counter, apart) == found.counter(found.frame_counter, apart).min()]
+                frames = tuple(np.unique(found.counter(found.frame_counter, first)))
+                calibration = Calibration(*flat._partition(np.intersect1d(own, first), frames, header.scan_id, z))
+            yield z, Scan(header, kspace, mask, torch.zeros_like(mask), self._noise, ratio, calibration)
+
+    def not_transformable(self, header: Header) -> str:
+        """See `Archive.not_transformable`: told by the lines' headers."""
+        found = self.found
+        here = np.concatenate([found.imaging, found.calibration])
+        here = here[found.counter("slice", here) == header.slice]
+        samples = found.encoding.encoded_matrix[2]
+        names = ("number_of_samples", "center_sample", "discard_pre", "discard_post")
+        kinds = np.unique(np.stack([found.heads[name][here] for name in names], axis=1), axis=0)
+        spans = [usable_readout(tuple(int(v) for v in kind), samples, self.path)[1] for kind in kinds]
+        return (
+            ""
+            if all(span == slice(0, samples) for span in spans)
+            else "readouts that are not whole: an asymmetric echo, or samples to be discarded"
+        )
+
+    def _partition(self, indices: np.ndarray, frames: tuple[int, ...], scan_id: str, z: int) -> tuple[Tensor, Tensor]:
+        """One partition, by a copy of these lines whose encoding has one: ``(1, frames, coils, 1, y, x)``."""
+        found = self.found
+        y, kept = found.shape
+        if not len(indices):
+            shape = (1, len(frames), found.coils, 1, y, kept)
+            return torch.zeros(shape, dtype=torch.complex64), torch.zeros(1, len(frames), 1, 1, y, kept, dtype=torch.bool)
+        here = replace(self, found=replace(found, offsets=(found.offsets[0] - z, found.offsets[1])))
+        kspace, mask, _ = here._grid(indices, frames, scan_id)
+        return kspace.unsqueeze(3), mask.unsqueeze(3)
+
+    def _averages(self, indices: np.ndarray) -> float:
+        """The mean number of lines of a place."""
+        found = self.found
+        counters = (found.frame_counter, "kspace_encode_step_2", "kspace_encode_step_1")
+        places = np.stack([found.counter(name, indices) for name in counters], axis=1)
+        return len(places) / len(np.unique(places, axis=0))
 
     def _grid(self, indices: np.ndarray, frames: tuple[int, ...], scan_id: str) -> tuple[Tensor, Tensor, float]:
         """Lines into k-space ``(1, frames, coils, *k)``, with its mask and the mean number of averages."""

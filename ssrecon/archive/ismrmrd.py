@@ -1,5 +1,6 @@
 """ISMRMRD (MRD) files of Cartesian acquisitions, read in bulk."""
 
+from collections.abc import Iterator
 from functools import cached_property, partial
 from pathlib import Path
 from typing import ClassVar
@@ -50,6 +51,14 @@ class ISMRMRD(Archive):
         if scan_id not in known:
             raise unknown_scan(self.path, scan_id, tuple(known))
         return self._lines.scan(known[scan_id])
+
+    def partitions(self, scan_id: str) -> Iterator[tuple[int, Scan]]:
+        known = {header.scan_id: header for header in self.headers}
+        return self._lines.partitions(known[scan_id])
+
+    def not_transformable(self, scan_id: str) -> str:
+        known = {header.scan_id: header for header in self.headers}
+        return self._lines.not_transformable(known[scan_id])
 
     @cached_property
     def _lines(self) -> CartesianLines:

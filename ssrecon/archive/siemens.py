@@ -1,6 +1,6 @@
 """Siemens raw data (twix, ``.dat``) of Cartesian scans, of software VB, VD, VE and XA."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -73,10 +73,22 @@ class Siemens(Archive):
         return tuple(header for volume in self._volumes for header in volume.headers)
 
     def read(self, scan_id: str) -> Scan:
+        volume, header = self._volume_of(scan_id)
+        return volume.scan(header)
+
+    def partitions(self, scan_id: str) -> Iterator[tuple[int, Scan]]:
+        volume, header = self._volume_of(scan_id)
+        return volume.partitions(header)
+
+    def not_transformable(self, scan_id: str) -> str:
+        volume, header = self._volume_of(scan_id)
+        return volume.not_transformable(header)
+
+    def _volume_of(self, scan_id: str) -> tuple[CartesianLines, Header]:
         for volume in self._volumes:
             for header in volume.headers:
                 if header.scan_id == scan_id:
-                    return volume.scan(header)
+                    return volume, header
         raise unknown_scan(self.path, scan_id, tuple(header.scan_id for header in self.headers))
 
     @property
