@@ -62,7 +62,10 @@ def _parser() -> argparse.ArgumentParser:
     prepare.add_argument("archive", type=Path)
     prepare.add_argument("out", type=Path)
     prepare.add_argument("--coils", type=int, help="compress to so many virtual coils")
-    prepare.add_argument("--maps", type=int, default=1, help="map sets: 2 where the object is larger than the field of view")
+    prepare.add_argument(
+        "--maps", choices=("auto", "1", "2"), default="auto", help="map sets; auto: 2 where an object is larger than its image"
+    )
+    prepare.add_argument("--device", default="cpu", help="cpu, cuda, ...: where sensitivities are estimated (default: cpu)")
     prepare.add_argument("--no-hybrid", action="store_true", help="keep 3-D scans native, not as slices across the readout")
     _engine_options(prepare)
     _identity_options(prepare)
@@ -159,12 +162,19 @@ def _prepare(options: argparse.Namespace, rest: list[str]) -> int:
     from ssrecon.engines import parse_shard
     from ssrecon.prepare import prepare
 
-    shard = parse_shard(options.shard) if options.shard else None
+    shard, device = parse_shard(options.shard) if options.shard else None, _device(options.device)
     archive = open_archive(options.archive, options.require_deidentified)
     print(archive.describe())
-    calibrator = Calibrator(maps=options.maps, coils=options.coils)
+    calibrator = Calibrator(maps=None if options.maps == "auto" else int(options.maps), coils=options.coils)
     result = prepare(
-        archive, options.out, calibrator, workers=options.workers, shard=shard, dask=options.dask, hybrid=not options.no_hybrid
+        archive,
+        options.out,
+        calibrator,
+        workers=options.workers,
+        shard=shard,
+        dask=options.dask,
+        hybrid=not options.no_hybrid,
+        device=device,
     )
     print(f"{options.out}: {len(result.headers)} scans are ready to train on")
     return 1 if result.skipped else 0

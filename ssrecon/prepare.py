@@ -49,6 +49,7 @@ def prepare(
     shard: tuple[int, int] | None = None,
     dask: str | None = None,
     hybrid: bool = True,
+    device: str = "cpu",
 ) -> Store:
     """Calibrate every volume of an archive (or those named in `volumes`), after undersampling it by `pattern` where one is given, and
     return the store.
@@ -56,7 +57,7 @@ def prepare(
     A slice is in memory at a time, not a volume. A volume already there whole, made from the same data in the same way, is kept: an
     interrupted call is continued by the same call. A volume that cannot be prepared (no calibration region, values that are not finite, a
     damaged file ...) is left out with a `LeftOut` warning and listed in `Store.skipped`; where it is the only one, its error is raised.
-    `draw` fixes the patterns (``Draw(0)`` by default).
+    `draw` fixes the patterns (``Draw(0)`` by default). Scans are calibrated on `device`; the bytes are reproducible on one kind of device.
 
     3-D Cartesian volumes become hybrid slices where they may (`ssrecon.hybrid`), unless `hybrid` is False.
 
@@ -71,7 +72,7 @@ def prepare(
     wanted = {name: ids for name, ids in known.items() if volumes is None or name in volumes}
     if not wanted:
         raise BadInput(archive.path, found=f"none of the {len(volumes or ())} volumes asked for", expected=", ".join(list(known)[:5]))
-    jobs = [_Job(archive.part(name), name, ids, out, calibrator, pattern, draw, per_slice) for name, ids in wanted.items()]
+    jobs = [_Job(archive.part(name), name, ids, out, calibrator, pattern, draw, per_slice, device) for name, ids in wanted.items()]
     own = {job.volume_id for job in shard_of(jobs, shard)}
     missing = _claim(out, jobs)
     todo = [job for job in missing if job.volume_id in own]
@@ -145,6 +146,7 @@ class _Job:
     pattern: Pattern | None
     draw: Draw
     per_slice: bool
+    device: str
 
     @property
     def path(self) -> Path:
@@ -175,7 +177,8 @@ class _Job:
 
     def _read(self, scan_id: str) -> Scan:
         scan = self.archive.read(scan_id)
-        return scan if self.pattern is None else undersample(scan, self.pattern, self.draw, self.per_slice)
+        scan = scan if self.pattern is None else undersample(scan, self.pattern, self.draw, self.per_slice)
+        return scan.to(self.device)
 
 
 def _claim(out: Path, jobs: list[_Job]) -> list[_Job]:

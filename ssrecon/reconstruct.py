@@ -3,7 +3,7 @@
 import json
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -24,7 +24,7 @@ from ssrecon.operators import Sensitivity
 from ssrecon.progress import track
 from ssrecon.provenance import provenance
 from ssrecon.recipe import Recipe
-from ssrecon.scan import CalibratedScan, Calibration, Estimate, Header, Scan
+from ssrecon.scan import CalibratedScan, Estimate, Header, Scan
 
 Network = Callable[[CalibratedScan], Estimate]
 
@@ -127,7 +127,7 @@ class _Job:
         return Result(volume_id, target, warnings=tuple(unlike))
 
     def _read(self, scan_id: str) -> Scan:
-        return _on(self.archive.read(scan_id), self.device)
+        return self.archive.read(scan_id).to(self.device)
 
 
 def own_units(
@@ -188,12 +188,3 @@ def _target(out: Path, volume_id: str) -> Path:
     """A volume of a subfolder goes into a subfolder; nothing goes outside `out`."""
     parts = [part for part in PurePosixPath(volume_id).parts if part not in ("/", "..")]
     return out.joinpath(*parts[:-1], f"{parts[-1] if parts else 'volume'}.h5")
-
-
-def _on(scan: Scan, device: torch.device) -> Scan:
-    if device.type == "cpu":
-        return scan
-    moved: dict[str, Any] = {f.name: value.to(device) for f in fields(scan) if isinstance(value := getattr(scan, f.name), Tensor)}
-    if scan.calibration is not None:
-        moved["calibration"] = Calibration(scan.calibration.kspace.to(device), scan.calibration.mask.to(device))
-    return replace(scan, **moved)

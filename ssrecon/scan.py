@@ -99,6 +99,15 @@ class Scan:
     truth: Complex[Tensor, "1 frames coils *k"] | None = None
     """The same without noise: only simulations have it."""
 
+    def to(self, device: torch.device | str) -> "Scan":
+        """The same scan on another device."""
+        if torch.device(device) == self.kspace.device:
+            return self
+        moved: dict[str, Any] = {f.name: value.to(device) for f in fields(self) if isinstance(value := getattr(self, f.name), Tensor)}
+        if self.calibration is not None:
+            moved["calibration"] = Calibration(self.calibration.kspace.to(device), self.calibration.mask.to(device))
+        return replace(self, **moved)
+
     @property
     def scan_id(self) -> str:
         return self.header.scan_id

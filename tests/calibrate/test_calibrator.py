@@ -6,6 +6,8 @@ from dataclasses import replace
 import pytest
 import torch
 
+from ssrecon.archive import open_archive
+from ssrecon.archive.phantom import PhantomArchive
 from ssrecon.calibrate import Calibrator, espirit
 from ssrecon.calibrate.region import crop, region_mask
 from ssrecon.errors import BadInput, NoCalibration
@@ -253,3 +255,27 @@ def test_a_dead_coil_is_noted(volume):
     prepared = Calibrator().volume(dead)[0].scan
     assert "coil 4 of 6" in prepared.headers[0].notes["whitening"]
     assert bool(torch.isfinite(torch.view_as_real(prepared.kspace)).all()) and float(prepared.csm[:, :, 4].abs().max()) < 1e-3
+
+
+def test_the_number_of_map_sets_is_found_once_a_volume():
+    """Every second line folds the object, and two map sets are needed; one where it lies inside the field of view."""
+    whole = list(PhantomArchive(subjects=1, slices=3, matrix=(128, 128), coils=6))
+    lines = (slice(None), slice(None), slice(None), slice(0, None, 2))
+    folded = [
+        replace(scan, kspace=scan.kspace[lines], mask=scan.mask[lines], padding=scan.padding[lines], reference=None, truth=None)
+        for scan in whole
+    ]
+    for scans, sets, said in ((whole, 1, "within"), (folded, 2, "larger than")):
+        prepared = Calibrator(maps=None).volume(scans)
+        assert {item.scan.csm.shape[1] for item in prepared} == {sets}
+        assert all(said in item.scan.headers[0].notes["maps"] for item in prepared)
+        same = Calibrator(maps=sets).volume(scans)
+        assert all(torch.equal(a.scan.csm, b.scan.csm) for a, b in zip(prepared, same, strict=True))
+    alone = [replace(scan, kspace=scan.kspace[:, :, :1], noise=None, truth=None) for scan in whole]
+    assert {item.scan.csm.shape[1] for item in Calibrator(maps=None).volume(alone)} == {1}
+
+
+def test_measured_brains_need_one_map_set(test_data):
+    for name in ("brain_d.h5", "brain_f.h5"):
+        (scan,) = open_archive(test_data / "brain" / name)
+        assert Calibrator(maps=None).volume([scan])[0].scan.csm.shape[1] == 1

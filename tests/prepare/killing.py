@@ -60,7 +60,7 @@ def killed(archive: Path, out: Path, workers: int, kills: int, seed: int = 0) ->
 
 
 def _call(archive: Path, out: Path, workers: int) -> subprocess.Popen:
-    command = [sys.executable, "-m", "ssrecon.cli", "prepare", str(archive), str(out), "--workers", str(workers)]
+    command = [sys.executable, "-m", "ssrecon.cli", "prepare", str(archive), str(out), "--maps", "1", "--workers", str(workers)]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
 
 

@@ -178,7 +178,7 @@ def test_a_cluster_that_loses_a_worker_midway_makes_the_same_bytes(archive, alon
     pytest.importorskip("distributed", reason="the dask extra is not installed")
     out = tmp_path / "store"
     with cluster(2, tmp_path) as (address, workers):
-        command = [sys.executable, "-m", "ssrecon.cli", "prepare", str(archive), str(out), "--dask", address]
+        command = [sys.executable, "-m", "ssrecon.cli", "prepare", str(archive), str(out), "--maps", "1", "--dask", address]
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as running:
             wait(lambda: len(list(out.glob("*.h5"))) >= 2)
             left = len(list(out.glob("*.h5")))
