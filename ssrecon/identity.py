@@ -30,7 +30,7 @@ WORDS = frozenset(
     " ssfp turbospinecho senmap weighted t1weighted t2weighted tr te ti sub"
     " aortic blackblood flow2d lge mapping t1map t2map t2smap tagging rad radial cartesian cart"
     # Counters and suffixes.
-    " meas mid fid rep repetition echo frame run part readout set h5 hdf5 dat cfl hdr mat npy lst scans subjects slices volumes"
+    " meas mid fid rep repetition echo frame run part readout encoding set h5 hdf5 dat cfl hdr mat npy lst scans subjects slices volumes"
     " kus mask pattern sens traj calib calibration uniform ktuniform ktgaussian ktradial gaussian"
     # Makers and models.
     " siemens healthineers healthcare ge medical systems philips uih united imaging canon bruker hitachi ingenia prisma skyra aera avanto"

@@ -1,6 +1,6 @@
 """Lines of a Cartesian measurement, however a file holds them, to scans: what ISMRMRD and the vendors' own formats have in common."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ssrecon.archive.base import unknown_scan
 from ssrecon.archive.geometry import is_partial_fourier, remove_readout_oversampling
 from ssrecon.archive.identifying import deidentified
 from ssrecon.archive.ismrmrd_lines import usable_readout
@@ -24,6 +25,15 @@ SPARSEST = 64
 
 ReadLines = Callable[[np.ndarray, int, int], np.ndarray]
 """Lines of the file, by their indices (ascending), coils and samples, as ``(lines, coils, samples)`` complex64."""
+
+
+def volume_of(volumes: Sequence["CartesianLines"], scan_id: str, path: Path) -> tuple["CartesianLines", Header]:
+    """The volume of a scan and its header there. Raises `BadInput` where there is no such scan."""
+    for volume in volumes:
+        for header in volume.headers:
+            if header.scan_id == scan_id:
+                return volume, header
+    raise unknown_scan(path, scan_id, tuple(header.scan_id for volume in volumes for header in volume.headers))
 
 
 @dataclass(frozen=True)
@@ -55,8 +65,8 @@ class CartesianLines:
         apart = found.calibration[found.counter("slice", found.calibration) == header.slice]
         calibration = None
         if len(apart):
-            first = apart[found.counter(found.frame_counter, apart) == found.counter(found.frame_counter, apart).min()]
-            frames = tuple(np.unique(found.counter(found.frame_counter, first)))
+            first = apart[found.frame(apart) == found.frame(apart).min()]
+            frames = tuple(np.unique(found.frame(first)))
             calibration = Calibration(*self._grid(first, frames, header.scan_id)[:2])
         return Scan(
             header=header,
@@ -81,8 +91,8 @@ class CartesianLines:
             kspace, mask = flat._partition(lines, found.frames, header.scan_id, z)
             calibration = None
             if len(apart):
-                first = apart[found.counter(found.frame_counter, apart) == found.counter(found.frame_counter, apart).min()]
-                frames = tuple(np.unique(found.counter(found.frame_counter, first)))
+                first = apart[found.frame(apart) == found.frame(apart).min()]
+                frames = tuple(np.unique(found.frame(first)))
                 calibration = Calibration(*flat._partition(np.intersect1d(own, first), frames, header.scan_id, z))
             yield z, Scan(header, kspace, mask, torch.zeros_like(mask), self._noise, ratio, calibration)
 
@@ -115,8 +125,8 @@ class CartesianLines:
     def _averages(self, indices: np.ndarray) -> float:
         """The mean number of lines of a place."""
         found = self.found
-        counters = (found.frame_counter, "kspace_encode_step_2", "kspace_encode_step_1")
-        places = np.stack([found.counter(name, indices) for name in counters], axis=1)
+        steps = [found.counter(name, indices) for name in ("kspace_encode_step_2", "kspace_encode_step_1")]
+        places = np.stack([found.frame(indices), *steps], axis=1)
         return len(places) / len(np.unique(places, axis=0))
 
     def _grid(self, indices: np.ndarray, frames: tuple[int, ...], scan_id: str) -> tuple[Tensor, Tensor, float]:
@@ -163,7 +173,7 @@ class CartesianLines:
         """The row of each line in the flattened ``(frames, z, y)``."""
         found = self.found
         z, y, _ = found.encoding.encoded_matrix
-        frame = np.searchsorted(np.asarray(frames), found.counter(found.frame_counter, indices))
+        frame = np.searchsorted(np.asarray(frames), found.frame(indices))
         step_2 = found.counter("kspace_encode_step_2", indices) + found.offsets[0]
         step_1 = found.counter("kspace_encode_step_1", indices) + found.offsets[1]
         for name, place, size in (("1", step_1, y), ("2", step_2, z)):

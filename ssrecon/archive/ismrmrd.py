@@ -7,11 +7,11 @@ from typing import ClassVar
 
 import h5py
 
-from ssrecon.archive.base import UNREADABLE, Archive, holds, unknown_scan
-from ssrecon.archive.cartesian_lines import CartesianLines
+from ssrecon.archive.base import UNREADABLE, Archive, holds
+from ssrecon.archive.cartesian_lines import CartesianLines, volume_of
 from ssrecon.archive.ismrmrd_header import parse_header
 from ssrecon.archive.ismrmrd_lines import read_lines
-from ssrecon.archive.ismrmrd_sorting import sort_acquisitions
+from ssrecon.archive.ismrmrd_sorting import sort_encodings
 from ssrecon.errors import BadInput
 from ssrecon.scan import Header, Scan
 
@@ -22,7 +22,9 @@ class ISMRMRD(Archive):
     - Lines are sorted by their counters into the encoded matrix, with the centre of k-space (Siemens: ``idx.user[5]`` and ``[6]``, else the
       header's encoding limits, else half the matrix) at N // 2. The mask is what was acquired, along an asymmetric echo sample by sample.
     - Readout oversampling is removed before anything else.
-    - Averages are averaged. Several contrasts, phases, repetitions or sets are frames.
+    - Averages are averaged. Contrasts, phases, repetitions and sets are frames; where several of them run, frames are their product, in
+      this order, the first the slowest. Several encodings are volumes of their own; one of calibration lines alone, with the field of view
+      of the imaging lines, is their separate calibration.
     - Calibration lines flagged "and imaging" are imaging lines. Those flagged "calibration" only are imaging lines too where the header's
       calibration mode is embedded or interleaved, as they belong to the same measurement; else all flagged lines become `Scan.calibration`.
     - Noise readouts are kept as they are, with ``noise_bandwidth_ratio = t_noise / (t_image b averages)``: t is the time of a sample and b
@@ -44,24 +46,22 @@ class ISMRMRD(Archive):
 
     @property
     def headers(self) -> tuple[Header, ...]:
-        return self._lines.headers
+        return tuple(header for volume in self._volumes for header in volume.headers)
 
     def read(self, scan_id: str) -> Scan:
-        known = {header.scan_id: header for header in self.headers}
-        if scan_id not in known:
-            raise unknown_scan(self.path, scan_id, tuple(known))
-        return self._lines.scan(known[scan_id])
+        volume, header = volume_of(self._volumes, scan_id, self.path)
+        return volume.scan(header)
 
     def partitions(self, scan_id: str) -> Iterator[tuple[int, Scan]]:
-        known = {header.scan_id: header for header in self.headers}
-        return self._lines.partitions(known[scan_id])
+        volume, header = volume_of(self._volumes, scan_id, self.path)
+        return volume.partitions(header)
 
     def not_transformable(self, scan_id: str) -> str:
-        known = {header.scan_id: header for header in self.headers}
-        return self._lines.not_transformable(known[scan_id])
+        volume, header = volume_of(self._volumes, scan_id, self.path)
+        return volume.not_transformable(header)
 
     @cached_property
-    def _lines(self) -> CartesianLines:
+    def _volumes(self) -> tuple[CartesianLines, ...]:
         try:
             with h5py.File(self.path) as file:
                 names = _groups(file)
@@ -73,8 +73,13 @@ class ISMRMRD(Archive):
                 heads = file[names[0]]["data"].fields("head")[:]
         except UNREADABLE as error:
             raise BadInput(self.path, found=f"no readable HDF5 file ({error})", expected=self.layout) from None
-        found = sort_acquisitions(heads, parse_header(text, self.path), self.path)
-        return CartesianLines(self.path, self.path.stem, found, partial(read_lines, self.path, names[0]))
+        sorted_ = sort_encodings(heads, parse_header(text, self.path), self.path)
+        read = partial(read_lines, self.path, names[0])
+        stem = self.path.stem
+        return tuple(
+            CartesianLines(self.path, f"{stem}/encoding-{reference}" if len(sorted_) > 1 else stem, found, read)
+            for reference, found in sorted_.items()
+        )
 
 
 def _groups(file: h5py.File) -> list[str]:

@@ -1,7 +1,7 @@
 """The acquisitions of an ISMRMRD file by what they are for: imaging, calibration, noise, and what is left out or refused."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,10 @@ from ssrecon.archive.ismrmrd_lines import Flag, flagged, left_out
 from ssrecon.errors import BadInput
 
 FRAME_COUNTERS = ("contrast", "phase", "repetition", "set")
-"""Counters under which one object is seen several times; one of them may run and becomes the frames axis."""
+"""Counters under which one object is seen several times. Those that run become the frames axis: the first of this order is the slowest."""
+
+SAME_FOV = 0.01
+"""Relative difference of two fields of view that counts as none."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +27,10 @@ class Sorted:
     imaging: np.ndarray
     calibration: np.ndarray
     noise: np.ndarray
-    frame_counter: str
+    frame_of: np.ndarray
+    """The frame of every acquisition: the place of its counters among those of the lines, in order."""
     frames: tuple[int, ...]
+    """Those of the imaging lines."""
     coils: int
     offsets: tuple[int, int]
     """Added to the counters (step_2, step_1) to bring the centre of k-space to N // 2."""
@@ -37,42 +42,83 @@ class Sorted:
         z, y, _ = self.encoding.encoded_matrix
         return (z, y, self.encoding.readout_kept) if z > 1 else (y, self.encoding.readout_kept)
 
+    def frame(self, lines: np.ndarray) -> np.ndarray:
+        return self.frame_of[lines]
+
     def counter(self, name: str, lines: np.ndarray) -> np.ndarray:
         return self.heads["idx"][name][lines].astype(np.int64)
 
 
-def sort_acquisitions(heads: np.ndarray, header: FileHeader, path: Path) -> Sorted:
-    """What each acquisition of a file is for, from the acquisition headers alone. Raises `BadInput` for what cannot be gridded."""
+def sort_encodings(heads: np.ndarray, header: FileHeader, path: Path) -> dict[int, Sorted]:
+    """What each acquisition is for, encoding by encoding: each that has imaging lines is a volume of its own.
+
+    Raises `BadInput` where none of them can be gridded: the error of the first.
+    """
+    imaging = ~left_out(heads, {}) & ~flagged(heads, Flag.NOISE)
+    imaging &= ~flagged(heads, Flag.CALIBRATION) | flagged(heads, Flag.CALIBRATION_AND_IMAGING)
+    references = [int(reference) for reference in np.unique(heads["encoding_space_ref"][imaging])]
+    if len(references) <= 1:
+        return {references[0] if references else 0: sort_acquisitions(heads, header, path)}
+    found: dict[int, Sorted] = {}
+    errors: list[BadInput] = []
+    for reference in references:
+        try:
+            found[reference] = sort_acquisitions(heads, header, path, reference)
+        except BadInput as error:
+            errors.append(error)
+    if not found:
+        raise errors[0]
+    said = f"{len(references)} in the file, each a volume of its own"
+    said += "".join(f"; one was left out: found {error.found}" for error in errors)
+    return {reference: replace(one, notes={**one.notes, "encodings": said}) for reference, one in found.items()}
+
+
+def sort_acquisitions(heads: np.ndarray, header: FileHeader, path: Path, reference: int | None = None) -> Sorted:
+    """What each acquisition of a file is for, from the acquisition headers alone; of one encoding only, where that is named.
+
+    Raises `BadInput` for what cannot be gridded.
+    """
     notes: dict[str, str] = {}
     dropped = left_out(heads, notes)
     noise = flagged(heads, Flag.NOISE)
     marked, both = flagged(heads, Flag.CALIBRATION) & ~noise & ~dropped, flagged(heads, Flag.CALIBRATION_AND_IMAGING) & ~noise & ~dropped
     only_calibration = marked & ~both
     imaging = ~noise & ~dropped & ~only_calibration
+    if reference is not None:
+        others = heads["encoding_space_ref"] != reference
+        # Calibration lines of an encoding that is a volume itself are that volume's.
+        only_calibration &= ~(others & np.isin(heads["encoding_space_ref"], heads["encoding_space_ref"][imaging]))
+        imaging, both = imaging & ~others, both & ~others
     if not imaging.any():
         raise BadInput(path, found=f"{len(heads)} acquisitions, none of which is an imaging line", expected="imaging lines")
     encoding = _encoding_of(heads[imaging], header, path)
     _refuse(heads, imaging | only_calibration, encoding, path)
     elsewhere = only_calibration & (heads["encoding_space_ref"] != heads["encoding_space_ref"][imaging][0])
+    apart = False
     if elsewhere.any():
-        notes["calibration"] = f"{elsewhere.sum()} calibration lines of another encoding were left out"
-        only_calibration &= ~elsewhere
-    keys = _keys(heads, _frame_counter(heads[imaging], path))
+        moved = _on_this_grid(heads, elsewhere, header, encoding)
+        if apart := moved is not None and bool((only_calibration == elsewhere).all()):
+            heads = heads if moved is None else moved
+        else:
+            notes["calibration"] = f"{elsewhere.sum()} calibration lines of another encoding were left out"
+            only_calibration &= ~elsewhere
+    keys = _keys(heads, _frames(heads, imaging))
     calibration = np.zeros_like(imaging)
     if only_calibration.any():
         again = {tuple(key) for key in keys[imaging]} & {tuple(key) for key in keys[only_calibration]}
-        if encoding.calibration_mode in ("embedded", "interleaved") and not again:
+        if encoding.calibration_mode in ("embedded", "interleaved") and not again and not apart:
             imaging = imaging | only_calibration
             notes["calibration"] = f"{only_calibration.sum()} embedded calibration lines are part of the scan"
         else:
             calibration = only_calibration | both
-            notes["calibration"] = f"{calibration.sum()} lines of a separate calibration"
+            notes["calibration"] = f"{calibration.sum()} lines of a separate calibration" + (", an encoding of its own" if apart else "")
     # Embedded calibration lines may run through a counter that the imaging lines do not.
-    frame_counter = _frame_counter(heads[imaging], path)
-    keys = _keys(heads, frame_counter)
+    frame_of = _frames(heads, imaging)
+    keys = _keys(heads, frame_of)
     _refuse_duplicates(keys, imaging, path)
     _refuse_duplicates(keys, calibration, path)
     _note_averages(keys[imaging], notes)
+    _note_what_users_should_know(heads, imaging, noise, header, encoding, notes)
     _note_incomplete(keys[imaging], notes)
     if not flagged(heads, Flag.LAST_IN_MEASUREMENT).any():
         notes["end"] = "no line is marked as the measurement's last: the file may be incomplete"
@@ -85,8 +131,8 @@ def sort_acquisitions(heads: np.ndarray, header: FileHeader, path: Path) -> Sort
         imaging=np.flatnonzero(imaging),
         calibration=np.flatnonzero(calibration),
         noise=np.flatnonzero(noise),
-        frame_counter=frame_counter,
-        frames=tuple(int(value) for value in np.unique(heads["idx"][frame_counter][imaging])),
+        frame_of=frame_of,
+        frames=tuple(int(value) for value in np.unique(frame_of[imaging])),
         coils=_coils(heads, imaging | calibration | noise, path),
         offsets=_offsets(heads[imaging], header, encoding, notes),
         notes=notes,
@@ -123,20 +169,41 @@ def _refuse(heads: np.ndarray, lines: np.ndarray, encoding: Encoding, path: Path
         raise BadInput(path, found=f"readouts of {longest} samples", expected=f"at most the encoded matrix, {encoding.encoded_matrix[2]}")
 
 
-def _frame_counter(heads: np.ndarray, path: Path) -> str:
-    running = [name for name in FRAME_COUNTERS if len(np.unique(heads["idx"][name])) > 1]
-    if len(running) > 1:
-        raise BadInput(
-            path,
-            found=f"several values of {' and '.join(running)} in one file",
-            expected=f"at most one of {', '.join(FRAME_COUNTERS)} that runs",
-        )
-    return running[0] if running else "repetition"
+def _frames(heads: np.ndarray, lines: np.ndarray) -> np.ndarray:
+    """The frame of every acquisition, by the counters that run over `lines`."""
+    counters = np.stack([heads["idx"][name].astype(np.int64) for name in FRAME_COUNTERS], axis=1)
+    running = [i for i in range(len(FRAME_COUNTERS)) if len(np.unique(counters[lines, i])) > 1]
+    # One that does not run has another value where no image is: noise readouts, calibration.
+    chosen = counters[:, running] if running else counters[:, FRAME_COUNTERS.index("repetition")][:, None]
+    return np.unique(chosen, axis=0, return_inverse=True)[1].reshape(-1)
 
 
-def _keys(heads: np.ndarray, frame_counter: str) -> np.ndarray:
-    names = ("slice", frame_counter, "kspace_encode_step_2", "kspace_encode_step_1", "average")
-    return np.stack([heads["idx"][name].astype(np.int64) for name in names], axis=1)
+def _on_this_grid(heads: np.ndarray, lines: np.ndarray, header: FileHeader, encoding: Encoding) -> np.ndarray | None:
+    """The headers with `lines` of another encoding counted as this one's; None where its field of view or matrix does not let them."""
+    references = np.unique(heads["encoding_space_ref"][lines])
+    if len(references) > 1 or references[0] >= len(header.encodings):
+        return None
+    other = header.encodings[int(references[0])]
+    sides = list(zip(other.encoded_fov, encoding.encoded_fov, strict=True))
+    if any(abs(a - b) > SAME_FOV * max(a, b) for a, b in sides) or any(
+        a > b for a, b in zip(other.encoded_matrix, encoding.encoded_matrix, strict=True)
+    ):
+        return None
+    moved = heads.copy()
+    own, theirs = _offsets(heads[~lines], header, encoding, {}), _offsets(heads[lines], header, other, {})
+    for axis, name in enumerate(("kspace_encode_step_2", "kspace_encode_step_1")):
+        shift = theirs[axis] - other.encoded_matrix[axis] // 2 + encoding.encoded_matrix[axis] // 2 - own[axis]
+        place = heads["idx"][name][lines].astype(np.int64) + shift
+        if place.min(initial=0) < 0:
+            return None
+        moved["idx"][name][lines] = place
+    return moved
+
+
+def _keys(heads: np.ndarray, frame_of: np.ndarray) -> np.ndarray:
+    names = ("slice", "kspace_encode_step_2", "kspace_encode_step_1", "average")
+    slices, *others = (heads["idx"][name].astype(np.int64) for name in names)
+    return np.stack([slices, frame_of, *others], axis=1)
 
 
 def _refuse_duplicates(keys: np.ndarray, lines: np.ndarray, path: Path) -> None:
@@ -166,6 +233,27 @@ def _note_incomplete(keys: np.ndarray, notes: dict[str, str]) -> None:
     fewest = int(counts.min()) if len(counts) == frames else 0
     if 4 * fewest < counts.max():
         notes["incomplete"] = f"{fewest} to {counts.max()} lines a frame"
+
+
+def _note_what_users_should_know(
+    heads: np.ndarray, imaging: np.ndarray, noise: np.ndarray, header: FileHeader, encoding: Encoding, notes: dict[str, str]
+) -> None:
+    centres, counts = heads["center_sample"][imaging].astype(np.int64), heads["number_of_samples"][imaging].astype(np.int64)
+    # A centre of 0 in a whole readout was not filled in.
+    short = (centres != counts // 2) & ~((centres == 0) & (counts == encoding.encoded_matrix[2]))
+    if short.any():
+        notes["asymmetric echo"] = f"the echo of {short.sum()} lines is not in their middle"
+    for axis, name in ((1, "phase"), (0, "slice")):
+        encoded, kept = encoding.encoded_fov[axis], encoding.recon_fov[axis]
+        if 0 < kept < encoded * (1 - SAME_FOV):
+            notes[f"{name} oversampling"] = f"{encoded / kept:.2f} times the field of view was encoded"
+    if not noise.any():
+        notes["noise"] = "no noise readouts: the noise level can only be estimated"
+    if not header.protocol:
+        notes["protocol"] = "not named"
+    running = [name for name in FRAME_COUNTERS if len(np.unique(heads["idx"][name][imaging])) > 1]
+    if len(running) > 1:
+        notes["frames"] = f"{' x '.join(running)}, the first the slowest"
 
 
 def _coils(heads: np.ndarray, lines: np.ndarray, path: Path) -> int:

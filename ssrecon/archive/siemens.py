@@ -8,8 +8,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from ssrecon.archive.base import Archive, unknown_scan
-from ssrecon.archive.cartesian_lines import CartesianLines
+from ssrecon.archive.base import Archive
+from ssrecon.archive.cartesian_lines import CartesianLines, volume_of
 from ssrecon.archive.identifying_text import names
 from ssrecon.archive.ismrmrd_lines import Flag
 from ssrecon.archive.ismrmrd_sorting import sort_acquisitions
@@ -85,11 +85,7 @@ class Siemens(Archive):
         return volume.not_transformable(header)
 
     def _volume_of(self, scan_id: str) -> tuple[CartesianLines, Header]:
-        for volume in self._volumes:
-            for header in volume.headers:
-                if header.scan_id == scan_id:
-                    return volume, header
-        raise unknown_scan(self.path, scan_id, tuple(header.scan_id for header in self.headers))
+        return volume_of(self._volumes, scan_id, self.path)
 
     @property
     def skipped(self) -> Mapping[str, str]:

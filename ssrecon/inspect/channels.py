@@ -11,7 +11,7 @@ from ssrecon.inspect.profiles import acquired, radius
 from ssrecon.scan import Scan
 
 DEAD = 1e-3
-"""Noise power of a channel over the median of the channels."""
+"""Noise power of a channel over the upper quartile of the channels."""
 SPARK = 40.0
 """Power of a sample over the mean of its neighbours: among 10^7 samples of noise about none reaches 25."""
 WINDOW, CORE = 9, 3
@@ -20,19 +20,21 @@ FEWEST = 12
 
 
 def dead_coil(scan: Scan) -> Finding | None:
-    """Channels whose power in the outer half of k-space is below `DEAD` of the median channel's, or zero."""
+    """Channels whose power in the outer half of k-space is below `DEAD` of the channels' upper quartile, or zero."""
     kspace, mask = acquired(scan)
     where = mask & (radius(tuple(mask.shape)) > 0.5)
     where = where if int(where.sum()) >= 64 else mask
     power = kspace[:, where].abs().square().mean(dim=1)
-    dead = (power <= DEAD * power.median()).nonzero().flatten().tolist()
-    if not dead:
+    # The upper quartile: where most channels are dead, their median is too.
+    typical = power.quantile(0.75)
+    dead = (power <= DEAD * typical).nonzero().flatten().tolist()
+    if not dead or not bool(typical > 0):
         return None
     listed = ", ".join(map(str, dead[:8]))
     return Finding(
         "dead_coil",
         "warn",
-        f"channel {listed} of {len(power)} hears nothing ({float(power[dead].max() / power.median()):.1e} of the others' noise)",
+        f"channel {listed} of {len(power)} hears nothing ({float(power[dead].max() / typical):.1e} of the others' noise)",
         "compress to fewer virtual coils (prepare --coils), which drops it; tell whoever looks after the coil",
         {"channels": float(len(dead))},
     )

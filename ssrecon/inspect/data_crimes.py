@@ -26,8 +26,9 @@ SYMMETRIC = 0.98
 PREDICTED = 0.02
 """Power left of lines after their best prediction from their neighbours. Noise cannot be predicted: what was acquired leaves about all of
 it where noise rules, and filled lines leave the rounding."""
-UNEVEN, SIGMAS = 0.25, 8.0
-"""Filled lines: power of noise-like coil combinations relative to the neighbouring lines, in nepers, and its significance."""
+UNEVEN, SIGMAS = 0.375, 8.0
+"""Filled lines: by how much lattice lines hold more power of noise-like coil combinations than their neighbours, in nepers, and how
+significantly."""
 LONGEST_PERIOD = 6
 
 
@@ -74,8 +75,9 @@ def _edge(power: list[float]) -> tuple[int, float] | None:
 def filtered(scan: Scan) -> Finding | None:
     r"""A window over k-space: the power of the combinations of coils that hold least signal falls towards the ends of an axis.
 
-    :math:`P(.9 .. 1) / P(.7 .. .8) <` `EDGE_FALL`, P the median power in a band of an axis over its acquired samples. Noise is white over
-    k-space in any raw measurement; an axis that ends before the matrix does is measured by its own extent.
+    :math:`P(.9 .. 1) / P(.7 .. .8) <` `EDGE_FALL`, P the median power in a band of an axis over its acquired samples; a tenth of it with
+    fewer than four coils, of which no combination is without signal. Noise is white over k-space in any raw measurement; an axis that
+    ends before the matrix does is measured by its own extent.
     """
     kspace, mask = acquired(scan)
     modes = noise_modes(kspace, mask)
@@ -153,7 +155,8 @@ def parallel_imaging_filled(scan: Scan) -> Finding | None:
     Two tests, for lattices of 2 to `LONGEST_PERIOD` and each of their offsets, outside the central quarter of k-space. (1) Lines off the
     lattice are predicted by linear combinations of the four nearest lattice lines over seven readout samples and all coils (fitted on one
     half of the readout, tried on the other): a remainder below `PREDICTED` of the power is no measurement, as noise cannot be predicted.
-    (2) The power of noise-like coil combinations differs between lattice lines and others by `UNEVEN` and `SIGMAS` standard errors.
+    (2) Noise-like coil combinations have more power on lattice lines than beside them, by `UNEVEN` and `SIGMAS` standard errors. Scans
+    without a readout, with a single coil, or in three dimensions are not looked at.
 
     Griswold et al. GRAPPA. Magn Reson Med 47:1202-1210 (2002). doi:10.1002/mrm.10171
     """
@@ -233,7 +236,7 @@ def _uneven(modes: Tensor) -> Finding | None:
                 continue
             difference = float(against[on].mean() - against[off].mean())
             error = math.sqrt(float(against[on].var()) / int(on.sum()) + float(against[off].var()) / int(off.sum()))
-            if difference > UNEVEN * 1.5 and difference > SIGMAS * error:
+            if difference > UNEVEN and difference > SIGMAS * error:
                 return Finding(
                     "grappa_filled",
                     "refuse",

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ssrecon.inspect.profiles import acquired
 from ssrecon.scan import Scan
 
 NUMBERS = 64
@@ -13,12 +12,12 @@ SAME = 1e-3
 
 
 def signature(scan: Scan) -> tuple[float, ...]:
-    """Logarithms of the power of 64 acquired samples spread over k-space, summed over the coils, less their mean.
+    """Logarithms of the power of 64 acquired samples spread over k-space and frames, summed over the coils, less their mean.
 
     The same for a copy, a scaled copy and one whose channels come in another order.
     """
-    kspace, mask = acquired(scan)
-    power = kspace.abs().square().sum(dim=0)[mask].numpy()
+    mask = (scan.mask & ~scan.padding)[0, :, 0]
+    power = scan.kspace[0].abs().double().square().sum(dim=1)[mask].numpy()
     places = np.linspace(0, len(power) - 1, NUMBERS).round().astype(int)
     logs = np.log(np.maximum(power[places], np.finfo(float).tiny))
     return tuple(float(value) for value in logs - logs.mean())

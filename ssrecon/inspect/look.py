@@ -3,7 +3,7 @@
 import base64
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -72,7 +72,7 @@ def look(scan: Scan) -> Looked:
     header, found = scan.header, sampling(scan)
     noise, source, signal = _noise(scan)
     findings = [
-        *(finding for detect in (*DATA_CRIMES, *CHANNELS) if (finding := detect(scan)) is not None),
+        *_detected(scan),
         *_geometry(scan, found, source),
     ]
     lines = phase_encoded((scan.mask & ~scan.padding)[0, :, 0].any(dim=0), header.readout)
@@ -106,6 +106,19 @@ def unreadable(header: Header, error: SsreconError, reason: str) -> Looked:
         else "export or convert it again; the other scans are not touched by it",
     )
     return Looked(**_said(header), findings=(asdict(finding),))
+
+
+def _detected(scan: Scan) -> Iterator[Finding]:
+    """What the detectors find in the first, the middle and the last frame, each kind once."""
+    count = scan.kspace.shape[1]
+    found: dict[str, Finding] = {}
+    for frame in sorted({0, count // 2, count - 1}):
+        here = slice(frame, frame + 1)
+        one = replace(scan, kspace=scan.kspace[:, here], mask=scan.mask[:, here], padding=scan.padding[:, here])
+        for detect in (*DATA_CRIMES, *CHANNELS):
+            if (finding := detect(one)) is not None:
+                found.setdefault(finding.kind, finding)
+    yield from found.values()
 
 
 def _said(header: Header) -> dict[str, Any]:

@@ -125,6 +125,76 @@ def test_frames(tmp_path, counter):
     torch.testing.assert_close(scan.kspace[0, 1, :, 3], torch.from_numpy(kspace[1, :, 3]))
 
 
+def test_several_running_counters_are_the_product_of_their_frames(tmp_path):
+    """Echoes by repetitions: 2 x 3 frames, the echo the slowest; one of the six has not been measured to its end."""
+    kspace = mrd.complex_noise(2, 3, COILS, Y, X)
+    echo, repetition, rows = (a.ravel() for a in np.meshgrid([0, 1], [4, 7, 9], np.arange(Y), indexing="ij"))
+    keep = (echo == 0) | (repetition != 9) | (rows < 5)
+    echo, repetition, rows = echo[keep], repetition[keep], rows[keep]
+    place = np.searchsorted([4, 7, 9], repetition)
+    head = mrd.heads(len(rows), COILS, X, kspace_encode_step_1=rows, contrast=echo, repetition=repetition)
+    scan = ISMRMRD(mrd.write(tmp_path / "a.h5", mrd.header_xml((1, Y, X)), (head, kspace[echo, place, :, rows]))).read("a/slice-000")
+    assert scan.kspace.shape == (1, 6, COILS, Y, X) and "contrast x repetition" in scan.header.notes["frames"]
+    for e in range(2):
+        for r in range(3):
+            lines = 5 if (e, r) == (1, 2) else Y
+            assert scan.mask[0, 3 * e + r, 0, :, 0].sum() == lines
+            torch.testing.assert_close(scan.kspace[0, 3 * e + r, :, :lines], torch.from_numpy(kspace[e, r, :, :lines]))
+
+
+def two_encodings(y=Y, x=X, z=1, fov=None):
+    """A header with a second encoding of its own matrix, and of the first's field of view where that is given."""
+    first, second = mrd.header_xml((1, Y, X)), mrd.header_xml((z, y, x), centre=y // 2)
+    start, end = second.index("<encoding>"), second.index("</encoding>") + len("</encoding>")
+    encoding = second[start:end]
+    if fov is not None:
+        encoding = encoding.replace(f"<fieldOfView_mm><x>{x}</x><y>{y}</y>", f"<fieldOfView_mm><x>{fov[1]}</x><y>{fov[0]}</y>")
+    return first.replace("</encoding></ismrmrdHeader>", f"</encoding>{encoding}</ismrmrdHeader>")
+
+
+def test_encodings_are_volumes_of_their_own(tmp_path):
+    one, two = mrd.complex_noise(COILS, Y, X), mrd.complex_noise(COILS, Y - 4, X - 6)
+    heads = mrd.heads(Y, COILS, X, kspace_encode_step_1=np.arange(Y)), mrd.heads(Y - 4, COILS, X - 6, kspace_encode_step_1=np.arange(Y - 4))
+    heads[1]["encoding_space_ref"] = 1
+    parts = ((heads[0], one.transpose(1, 0, 2)), (heads[1], two.transpose(1, 0, 2)))
+    archive = ISMRMRD(mrd.write(tmp_path / "a.h5", two_encodings(Y - 4, X - 6), *parts))
+    assert [header.volume_id for header in archive.headers] == ["a/encoding-0", "a/encoding-1"]
+    for scan, expected in zip(archive, (one, two), strict=True):
+        torch.testing.assert_close(scan.kspace[0, 0], torch.from_numpy(expected))
+        assert "2 in the file" in scan.header.notes["encodings"]
+    # One that cannot be gridded does not stop the other.
+    heads[1]["flags"] |= np.uint64(mrd.flag(22))
+    (left,) = ISMRMRD(mrd.write(tmp_path / "b.h5", two_encodings(Y - 4, X - 6), *parts))
+    assert left.header.volume_id == "b" or "left out" in left.header.notes["encodings"]
+
+
+def test_a_calibration_that_is_an_encoding_of_its_own(tmp_path, full):
+    """Eight lines of sixteen samples over the same field of view lie about DC; over another they are left out."""
+    small = mrd.complex_noise(COILS, 8, 16)
+    rows = np.arange(0, Y, 2)
+    imaging = mrd.heads(len(rows), COILS, X, kspace_encode_step_1=rows)
+    calibration = mrd.heads(8, COILS, 16, kspace_encode_step_1=np.arange(8), encoding_space_ref=1, flags=mrd.flag(20))
+    parts = ((imaging, full[:, rows].transpose(1, 0, 2)), (calibration, small.transpose(1, 0, 2)))
+    scan = ISMRMRD(mrd.write(tmp_path / "a.h5", two_encodings(8, 16, fov=(Y, X)), *parts)).read("a/slice-000")
+    assert scan.calibration is not None and "an encoding of its own" in scan.header.notes["calibration"]
+    assert scan.calibration.mask.sum() == 8 * 16 and scan.mask[0, 0, 0, :, 0].sum() == len(rows)
+    box = scan.calibration.kspace[0, 0, :, Y // 2 - 4 : Y // 2 + 4, X // 2 - 8 : X // 2 + 8]
+    torch.testing.assert_close(box, torch.from_numpy(small))
+    other = ISMRMRD(mrd.write(tmp_path / "b.h5", two_encodings(8, 16), *parts)).read("b/slice-000")
+    assert other.calibration is None and "left out" in other.header.notes["calibration"]
+
+
+def test_what_a_user_should_know_is_noted(tmp_path, full):
+    head = mrd.heads(Y, COILS, X, kspace_encode_step_1=np.arange(Y), center_sample=X // 2 - 3)
+    head["number_of_samples"] = X - 3
+    xml = mrd.header_xml((1, Y, X)).replace("<protocolName>test</protocolName>", "")
+    inside = xml.index("<reconSpace>")
+    xml = xml[:inside] + xml[inside:].replace(f"<y>{Y}</y><z>1</z></fieldOfView_mm>", f"<y>{Y // 2}</y><z>1</z></fieldOfView_mm>", 1)
+    notes = ISMRMRD(mrd.write(tmp_path / "a.h5", xml, (head, full[:, :, 3:].transpose(1, 0, 2)))).headers[0].notes
+    assert f"echo of {Y} lines" in notes["asymmetric echo"] and notes["phase oversampling"].startswith("2.00 times")
+    assert "no noise readouts" in notes["noise"] and notes["protocol"] == "not named"
+
+
 def test_averages_are_averaged_and_quieten_the_noise(tmp_path):
     kspace = mrd.complex_noise(4, COILS, Y, X)
     rows, averages = np.tile(np.arange(Y), 4), np.repeat(np.arange(4), Y)

@@ -187,11 +187,6 @@ def test_mrd_other_trajectories(tmp_path, trajectory):
     assert_file_refused(path, f"a trajectory that is {trajectory}", "Cartesian")
 
 
-def test_mrd_several_running_counters(tmp_path):
-    path = acquisitions(tmp_path, contrast=np.arange(Y) % 2, repetition=np.arange(Y) // 8)
-    assert_file_refused(path, "several values of contrast and repetition", "at most one")
-
-
 def test_mrd_encoding_that_the_header_lacks(tmp_path):
     assert_file_refused(acquisitions(tmp_path, encoding_space_ref=1), "encodings [1]", "header's 1")
 

@@ -51,9 +51,14 @@ def test_noise_alone_and_a_constant_phase_are_innocent(clean):
 
 
 def test_real_measurements_are_innocent(test_data):
-    """All that can be read of the test data; the semi-synthetic images are measured, but their coils and noise are not."""
+    """All measured scans, and every fourth of the semi-synthetic, whose images are measured and whose coils and noise are not."""
     archive = open_archive(test_data)
-    assert {header.scan_id: found for header in archive.headers[::4] if (found := kinds(archive.read(header.scan_id)))} == {}
+    assert {
+        header.scan_id: found
+        for header in archive.headers
+        if (header.slice or 0) % 4 == 0
+        if (found := kinds(archive.read(header.scan_id)))
+    } == {}
 
 
 def test_zero_filling(clean):
@@ -154,6 +159,20 @@ def test_dead_and_sparking_channels(clean):
     assert finding is not None and finding.measured == {"samples": 1.0, "channels": 1.0} and "channel 5" in finding.reason
 
 
+def test_a_window_over_few_coils(clean):
+    few = replace(clean, kspace=clean.kspace[:, :, :2], noise=None)
+    assert filtered(few) is None
+    assert filtered(with_kspace(few, few.kspace * torch.from_numpy(hann(N)[:, None]).float())) is not None
+
+
+def test_most_channels_dead(clean):
+    kspace = clean.kspace.clone()
+    kspace[:, :, :6] *= 1e-4
+    finding = dead_coil(with_kspace(clean, kspace))
+    assert finding is not None and finding.measured["channels"] == 6
+    assert dead_coil(with_kspace(clean, 0 * kspace)) is None  # nothing at all: another finding's affair
+
+
 def test_noise_has_no_sparks():
     """10^7 samples."""
     scan = next(iter(PhantomArchive(subjects=1, slices=1, matrix=(256, 256), coils=2)))
@@ -164,7 +183,8 @@ def test_noise_has_no_sparks():
 
 def test_copies(clean):
     other = next(iter(PhantomArchive(subjects=1, slices=1, matrix=(N, SAMPLES), coils=COILS, seed=1)))
-    again = with_kspace(clean, clean.kspace + 0.01 * clean.kspace[..., :8, :].abs().mean() * torch.randn_like(clean.kspace))
+    noise = torch.randn(clean.kspace.shape, dtype=torch.complex64, generator=torch.Generator().manual_seed(0))
+    again = with_kspace(clean, clean.kspace + 0.01 * clean.kspace[..., :8, :].abs().mean() * noise)
     scans = {
         "a": clean,
         "other": other,
