@@ -9,7 +9,7 @@ from typing import ClassVar
 import h5py
 import numpy as np
 
-from ssrecon.archive.arrays import acquired_only, opened
+from ssrecon.archive.arrays import acquired_only, opened, stored
 from ssrecon.archive.base import Archive, holds, unknown_scan
 from ssrecon.errors import BadInput
 from ssrecon.scan import Header, Scan
@@ -111,7 +111,8 @@ class CMRxRecon(Archive):
         with opened(self.path, self.layout) as file:
             data = file[variable.name]
             part = np.asarray(data[:, index] if "t" in variable.axes else data[index] if "z" in variable.axes else data)
-        kspace = (part["real"] + 1j * part["imag"]).astype(np.complex64)
+        kspace = np.empty(part.shape, np.complex64)
+        kspace.real, kspace.imag = part["real"], part["imag"]
         kspace = kspace.reshape([variable.length(axis) for axis in ("t", "c", "y", "x")])
         mask = np.ones((1, 1, *kspace.shape[2:]), bool) if self._is_full else self._mask()
         data_kept, sampled = acquired_only(kspace, np.broadcast_to(mask, (len(kspace), *mask.shape[1:])), self.path, scan_id)
@@ -159,7 +160,7 @@ class CMRxRecon(Archive):
     def _variable(self) -> _Variable:
         with opened(self.path, self.layout) as file:
             names, masked = _kspace_names(file), _is_mask(file)
-            shapes = {name: file[name].shape for name in names}
+            shapes = {name: stored(file[name], self.path).shape for name in names}
             held = ", ".join(sorted(file)) or "nothing"
         if masked and not names:
             raise BadInput(self.path, found="a sampling mask, which is read with its k-space", expected="k-space")

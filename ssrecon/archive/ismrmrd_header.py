@@ -8,6 +8,9 @@ from ssrecon.errors import BadInput
 
 Triple = tuple[float, float, float]
 
+LARGEST, LARGEST_MATRIX = 1e10, 65535
+"""Of any number (the resonance frequency is the largest), and of matrices, which the standard keeps in two bytes."""
+
 
 @dataclass(frozen=True)
 class Limit:
@@ -51,12 +54,14 @@ class FileHeader:
     """The receiver's noise bandwidth relative to 1 / dwell time: .793 on Siemens systems."""
 
 
-def parse_header(text: str | bytes, where: object) -> FileHeader:
+def parse_header(text: object, where: object) -> FileHeader:
     """Read an ISMRMRD header. Raises `BadInput` where it is no XML, or has no encoding with a matrix.
 
     Inati et al. ISMRM Raw data format: a proposed standard for MRI raw datasets. Magn Reson Med 77:411-421 (2017).
     doi:10.1002/mrm.26089
     """
+    if not isinstance(text, (str, bytes)):
+        raise BadInput(where, found=f"a header that is no text ({type(text).__name__})", expected="an ISMRMRD header")
     try:
         root = ElementTree.fromstring(text.decode("utf-8", "replace").rstrip("\0 \n") if isinstance(text, bytes) else text.rstrip("\0 \n"))
     except ElementTree.ParseError as error:
@@ -68,8 +73,8 @@ def parse_header(text: str | bytes, where: object) -> FileHeader:
         frequency = _number(root, "experimentalConditions/H1resonanceFrequency_Hz")
         field = _number(root, "acquisitionSystemInformation/systemFieldStrength_T")
         noise_bandwidth = _number(root, "acquisitionSystemInformation/relativeReceiverNoiseBandwidth")
-    except ValueError as error:
-        raise BadInput(where, found=f"a header with a value that is no number ({error})", expected="an ISMRMRD header") from None
+    except (ValueError, OverflowError) as error:
+        raise BadInput(where, found=f"a header with a value that cannot be ({error})", expected="an ISMRMRD header") from None
     if not encodings:
         raise BadInput(where, found="a header without an encoding", expected="an ISMRMRD header with encodedSpace/matrixSize")
     return FileHeader(
@@ -100,6 +105,8 @@ def _subject(root: ElementTree.Element) -> str:
 def _encoding(node: ElementTree.Element) -> Encoding:
     encoded = _triple(node, "encodedSpace/matrixSize")
     recon = _triple(node, "reconSpace/matrixSize")
+    if max(*encoded, *recon) > LARGEST_MATRIX:
+        raise ValueError(f"a matrix {encoded}, {recon}")
     matrix = (int(encoded[0]) or 1, int(encoded[1]), int(encoded[2]))
     return Encoding(
         trajectory=node.findtext("trajectory", "cartesian").strip().lower(),
@@ -130,4 +137,7 @@ def _limit(node: ElementTree.Element, names: tuple[str, ...]) -> Limit | None:
 
 def _number(node: ElementTree.Element, path: str) -> float | None:
     text = node.findtext(path)
-    return float(text) if text is not None and text.strip() else None
+    value = float(text) if text is not None and text.strip() else None
+    if value is not None and not 0 <= value <= LARGEST:
+        raise ValueError(f"{path.rpartition('/')[2]} {value:g}, which is not within 0 and {LARGEST:g}")
+    return value
