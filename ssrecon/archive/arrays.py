@@ -49,6 +49,11 @@ def attribute(item: h5py.Group | h5py.Dataset, name: str, default: Any = "") -> 
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
+def top_names(file: h5py.File) -> list[str]:
+    """What is at the top of a file, by name. Names that are no text are bytes in h5py: nothing is called so."""
+    return sorted(name for name in file if isinstance(name, str))
+
+
 def not_zero(array: np.ndarray, axis: int | tuple[int, ...]) -> np.ndarray:
     """Where anything along the axes, which stay with length 1, is not zero; NaN is not, of whatever kind (comparing with some warns)."""
     with np.errstate(invalid="ignore"):

@@ -9,7 +9,7 @@ from typing import ClassVar
 import h5py
 import numpy as np
 
-from ssrecon.archive.arrays import acquired_only, opened, stored
+from ssrecon.archive.arrays import acquired_only, opened, stored, top_names
 from ssrecon.archive.base import Archive, holds, unknown_scan
 from ssrecon.errors import BadInput
 from ssrecon.scan import Header, Scan
@@ -161,7 +161,7 @@ class CMRxRecon(Archive):
         with opened(self.path, self.layout) as file:
             names, masked = _kspace_names(file), _is_mask(file)
             shapes = {name: stored(file[name], self.path).shape for name in names}
-            held = ", ".join(sorted(file)) or "nothing"
+            held = ", ".join(top_names(file)) or "nothing"
         if masked and not names:
             raise BadInput(self.path, found="a sampling mask, which is read with its k-space", expected="k-space")
         if len(names) != 1:
@@ -189,16 +189,18 @@ def _kspace_names(file: h5py.File) -> list[str]:
     def complex_(item: object) -> bool:
         return isinstance(item, h5py.Dataset) and item.dtype.names is not None and {"real", "imag"} <= set(item.dtype.names)
 
-    return [name for name in file if (name in FULL or UNDERSAMPLED.match(name)) and complex_(file[name])]
+    return [name for name in top_names(file) if (name in FULL or UNDERSAMPLED.match(name)) and complex_(file[name])]
 
 
 def _masks(file: h5py.File) -> list[str]:
-    return [name for name in file if MASK.match(name) and isinstance(file[name], h5py.Dataset) and file[name].dtype.kind in "buif"]
+    return [
+        name for name in top_names(file) if MASK.match(name) and isinstance(file[name], h5py.Dataset) and file[name].dtype.kind in "buif"
+    ]
 
 
 def _is_mask(file: h5py.File) -> bool:
     """A file with masks and nothing else but what MATLAB adds."""
-    return bool(_masks(file)) and all(MASK.match(name) or name.startswith("#") for name in file)
+    return bool(_masks(file)) and all(MASK.match(name) or name.startswith("#") for name in top_names(file))
 
 
 def _mask_candidates(path: Path) -> list[Path]:

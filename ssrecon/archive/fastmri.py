@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ssrecon.archive.arrays import attribute, finite, opened, stored
+from ssrecon.archive.arrays import attribute, finite, opened, stored, top_names
 from ssrecon.archive.base import Archive, holds, unknown_scan
 from ssrecon.archive.fastmri_writer import write_fastmri
 from ssrecon.archive.geometry import is_partial_fourier, remove_readout_oversampling
@@ -160,7 +160,7 @@ class FastMRI(Archive):
             kspace = file.get("kspace")
             if not isinstance(kspace, h5py.Dataset) or kspace.dtype.kind != "c" or kspace.ndim not in (3, 4):
                 raise BadInput(
-                    self.path, found=f"an HDF5 file with {', '.join(sorted(file)) or 'nothing'} at its top", expected=self.layout
+                    self.path, found=f"an HDF5 file with {', '.join(top_names(file)) or 'nothing'} at its top", expected=self.layout
                 )
             shape = kspace.shape if kspace.ndim == 4 else (kspace.shape[0], 1, *kspace.shape[1:])
             if min(stored(kspace, self.path).shape) < 1:

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import torch
 
-from ssrecon.archive.arrays import acquired_only, attribute, finite, not_zero, opened, stored
+from ssrecon.archive.arrays import acquired_only, attribute, finite, not_zero, opened, stored, top_names
 from ssrecon.archive.base import Archive, holds, unknown_scan
 from ssrecon.archive.geometry import is_partial_fourier, remove_readout_oversampling
 from ssrecon.archive.hdf5_heap import check_heap
@@ -18,6 +18,10 @@ from ssrecon.errors import BadInput
 from ssrecon.scan import Calibration, Header, Scan
 
 ECHO_PLANAR = ("phase_correction", "coil_sens_maps")
+
+
+FILLED = 0.5
+"""Of an acquired column's samples at least this part is not zero: what is acquired is told from that."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +140,7 @@ class FastMRIProstate(Archive):
         with opened(self.path, self.layout) as file:
             kspace, calibration = file.get("kspace"), file.get("calibration_data")
             if not isinstance(kspace, h5py.Dataset) or kspace.ndim != 5 or kspace.dtype.kind != "c" or "ismrmrd_header" not in file:
-                found = f"an HDF5 file with {', '.join(sorted(file)) or 'nothing'} at its top"
+                found = f"an HDF5 file with {', '.join(top_names(file)) or 'nothing'} at its top"
                 raise BadInput(self.path, found=found, expected=self.layout)
             if any(name in file for name in ECHO_PLANAR):
                 raise BadInput(
@@ -154,9 +158,15 @@ class FastMRIProstate(Archive):
                 raise BadInput(self.path, found=f"{calibration.shape[-1]} calibration lines", expected=f"1 to {shape[4]}")
             check_heap(self.path, stored(file["ismrmrd_header"], self.path))
             header = parse_header(file["ismrmrd_header"][()], self.path)
-            columns = np.stack([not_zero(np.asarray(kspace[average, shape[1] // 2]), axis=(0, 1))[0, 0] for average in range(shape[0])])
+            filled = np.stack(
+                [not_zero(np.asarray(kspace[average, shape[1] // 2]), axis=()).mean(axis=(0, 1)) for average in range(shape[0])]
+            )
+            columns = filled > 0
             attributes = {name: str(attribute(file, name)) for name in ("patient_id", "acquisition")}
             largest = file.attrs.get("max")
+        if partly := int((columns & (filled < FILLED)).sum()):
+            found = f"{partly} columns of which fewer than half of the samples are not zero"
+            raise BadInput(self.path, found=found, expected="columns that were acquired, or are zero")
         if not columns.any(axis=1).all():
             raise BadInput(self.path, found="an average that is zero everywhere in the middle slice", expected="acquired columns in each")
         notes = {

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import h5py
 import numpy as np
 
-from ssrecon.archive.arrays import stored
+from ssrecon.archive.arrays import stored, top_names
 from ssrecon.archive.base import UNREADABLE, Archive, holds, unknown_scan
 from ssrecon.archive.cartesian_lines import CartesianLines
 from ssrecon.archive.hdf5_heap import check_heap
@@ -71,7 +71,7 @@ class ISMRMRD(Archive):
                 names = _groups(file)
                 if not names:
                     raise BadInput(
-                        self.path, found=f"an HDF5 file with {', '.join(sorted(file)) or 'nothing'} at its top", expected=self.layout
+                        self.path, found=f"an HDF5 file with {', '.join(top_names(file)) or 'nothing'} at its top", expected=self.layout
                     )
                 for name in ("xml", "data"):
                     check_heap(self.path, stored(file[names[0]][name], self.path))
@@ -102,5 +102,5 @@ def _groups(file: h5py.File) -> list[str]:
             return False
         return data.dtype.names is not None and "head" in data.dtype.names
 
-    names = [name for name in file if acquisitions(file[name])]
+    names = [name for name in top_names(file) if acquisitions(file[name])]
     return sorted(names, key=lambda name: (name != "dataset", name))

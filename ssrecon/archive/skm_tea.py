@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Complex
 
-from ssrecon.archive.arrays import acquired_only, finite, opened, stored
+from ssrecon.archive.arrays import acquired_only, finite, opened, stored, top_names
 from ssrecon.archive.base import Archive, holds, unknown_scan
 from ssrecon.errors import BadInput
 from ssrecon.scan import Header, Scan
@@ -121,7 +121,7 @@ class SKMTEA(Archive):
             parts = {name: file.get(name) for name in ("kspace", "maps")}
             if not all(isinstance(part, h5py.Dataset) and part.dtype.kind == "c" and part.ndim == 5 for part in parts.values()):
                 raise BadInput(
-                    self.path, found=f"an HDF5 file with {', '.join(sorted(file)) or 'nothing'} at its top", expected=self.layout
+                    self.path, found=f"an HDF5 file with {', '.join(top_names(file)) or 'nothing'} at its top", expected=self.layout
                 )
             shape, maps = (stored(parts[name], self.path).shape for name in ("kspace", "maps"))
         if min(shape) < 1 or maps[:4] != (*shape[:3], shape[4]) or maps[4] < 1:

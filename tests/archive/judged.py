@@ -211,7 +211,7 @@ def _numbers(item: object) -> list[int]:
     if item.dtype.kind != "c" and "real" not in names:
         return []
     data = item[()]
-    if names:
-        data = data["real"] + 1j * data["imag"]
     with np.errstate(all="ignore"):
+        if names:
+            data = data["real"] + 1j * data["imag"]
         return (np.atleast_1d(data).astype(np.complex64).ravel() + np.complex64(0)).view(np.uint64).tolist()

@@ -6,7 +6,16 @@ import pytest
 
 from ssrecon.archive import open_archive
 from ssrecon.errors import BadInput
-from tests.archive import test_bart, test_complex_images, test_fastmri, test_fastmri_prostate, test_ismrmrd, test_plain, test_skm_tea
+from tests.archive import (
+    test_bart,
+    test_cmrxrecon,
+    test_complex_images,
+    test_fastmri,
+    test_fastmri_prostate,
+    test_ismrmrd,
+    test_plain,
+    test_skm_tea,
+)
 
 
 def assert_refused(path, found):
@@ -109,3 +118,26 @@ def test_bart_s_samples_that_no_comparison_takes(tmp_path):
     samples[:64] = 0x7F800001
     samples.tofile(path.with_suffix(".cfl"))
     assert_refused(path, "not finite")
+
+
+def test_a_name_that_is_no_text(tmp_path):
+    """HDF5 gives such names as bytes, with which no text can be compared."""
+    path = test_cmrxrecon.example(tmp_path)
+    with h5py.File(path, "r+") as file:
+        file[b"\xff\xfe"] = 1.0
+    assert len(list(open_archive(path))) == len(open_archive(path)) > 0
+    other = test_fastmri.example(tmp_path)
+    with h5py.File(other, "r+") as file:
+        file.move("kspace", b"kspac\xff")
+    with pytest.raises(BadInput, match="v.h5"):
+        open_archive(other)
+
+
+def test_columns_of_the_prostate_that_are_partly_zero(tmp_path):
+    """Acquired columns are told from zeros: a few numbers that damage put into the zeros do not make a column acquired."""
+    path = test_fastmri_prostate.example(tmp_path)
+    with h5py.File(path, "r+") as file:
+        kspace = file["kspace"][()]
+        empty = int(np.flatnonzero(~(kspace[0, kspace.shape[1] // 2] != 0).any(axis=(0, 1)))[0])
+        file["kspace"][0, kspace.shape[1] // 2, 0, 5, empty] = 1.0
+    assert_refused(path, "1 columns of which fewer than half")
