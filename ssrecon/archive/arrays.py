@@ -54,7 +54,7 @@ def top_names(file: h5py.File) -> list[str]:
     return sorted(name for name in file if isinstance(name, str))
 
 
-def not_zero(array: np.ndarray, axis: int | tuple[int, ...]) -> np.ndarray:
+def not_zero(array: np.ndarray, axis: int | tuple[int, ...] | None) -> np.ndarray:
     """Where anything along the axes, which stay with length 1, is not zero; NaN is not, of whatever kind (comparing with some warns)."""
     with np.errstate(invalid="ignore"):
         return np.asarray((array != 0).any(axis=axis, keepdims=True))

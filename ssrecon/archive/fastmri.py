@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ssrecon.archive.arrays import attribute, finite, opened, stored, top_names
+from ssrecon.archive.arrays import attribute, finite, not_zero, opened, stored, top_names
 from ssrecon.archive.base import Archive, holds, unknown_scan
 from ssrecon.archive.fastmri_writer import write_fastmri
 from ssrecon.archive.geometry import is_partial_fourier, remove_readout_oversampling
@@ -228,7 +228,7 @@ class FastMRI(Archive):
             kspace = file["kspace"]
             phase, middle = kspace.shape[-1], kspace.shape[0] // 2
             sides = [slice(0, first), slice(last + 1, phase)]
-            return any(bool(np.any(kspace[(middle, ..., side)])) for side in sides if side.stop > side.start)
+            return any(bool(not_zero(kspace[(middle, ..., side)], None).any()) for side in sides if side.stop > side.start)
 
 
 def is_m4raw(file: h5py.File) -> bool:

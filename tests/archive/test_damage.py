@@ -141,3 +141,12 @@ def test_columns_of_the_prostate_that_are_partly_zero(tmp_path):
         empty = int(np.flatnonzero(~(kspace[0, kspace.shape[1] // 2] != 0).any(axis=(0, 1)))[0])
         file["kspace"][0, kspace.shape[1] // 2, 0, 5, empty] = 1.0
     assert_refused(path, "1 columns of which fewer than half")
+
+
+def test_fastmri_s_columns_outside_the_limits_with_values_that_no_comparison_takes(tmp_path):
+    path = test_fastmri.example(tmp_path)
+    with h5py.File(path, "r+") as file:
+        kspace = file["kspace"][()]
+        kspace[len(kspace) // 2, 0, 0, :1].view(np.uint32)[:] = 0x7F800001
+        file["kspace"][...] = kspace
+    assert "not used" in open_archive(path).headers[0].notes["encoding limits"]
