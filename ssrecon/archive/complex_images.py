@@ -67,7 +67,9 @@ class ComplexImages(Archive):
         index = ids.index(scan_id)
         with opened(Path(self.path), self.layout) as file:
             image = finite(np.asarray(file["image"][index]), Path(self.path), f"image {index}")
-        return simulate_coils(image, self.coils, self.noise, self.seed, self.headers[index])
+        scan = simulate_coils(image, self.coils, self.noise, self.seed, self.headers[index])
+        finite(scan.kspace.numpy(), Path(self.path), f"k-space simulated from image {index}")
+        return scan
 
 
 def simulate_coils(

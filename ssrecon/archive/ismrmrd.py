@@ -75,7 +75,7 @@ class ISMRMRD(Archive):
                     )
                 for name in ("xml", "data"):
                     check_heap(self.path, stored(file[names[0]][name], self.path))
-                text = np.atleast_1d(file[names[0]]["xml"][()])[0]
+                text = next(iter(np.atleast_1d(file[names[0]]["xml"][()]).ravel()), None)
                 heads = file[names[0]]["data"].fields("head")[:]
         except UNREADABLE as error:
             raise BadInput(self.path, found=f"no readable HDF5 file ({error})", expected=self.layout) from None

@@ -105,15 +105,18 @@ def _subject(root: ElementTree.Element) -> str:
 def _encoding(node: ElementTree.Element) -> Encoding:
     encoded = _triple(node, "encodedSpace/matrixSize")
     recon = _triple(node, "reconSpace/matrixSize")
+    encoded_fov, recon_fov = (_triple(node, f"{space}/fieldOfView_mm") for space in ("encodedSpace", "reconSpace"))
     if max(*encoded, *recon) > LARGEST_MATRIX:
         raise ValueError(f"a matrix {encoded}, {recon}")
+    if 0 < recon_fov[2] < encoded_fov[2] and round(encoded[2] * recon_fov[2] / encoded_fov[2]) < 1:
+        raise ValueError(f"a field of view {recon_fov[2]:g} of {encoded_fov[2]:g} along the readout")
     matrix = (int(encoded[0]) or 1, int(encoded[1]), int(encoded[2]))
     return Encoding(
         trajectory=node.findtext("trajectory", "cartesian").strip().lower(),
         encoded_matrix=matrix,
-        encoded_fov=_triple(node, "encodedSpace/fieldOfView_mm"),
+        encoded_fov=encoded_fov,
         recon_matrix=(int(recon[0]) or 1, int(recon[1]) or matrix[1], int(recon[2]) or matrix[2]),
-        recon_fov=_triple(node, "reconSpace/fieldOfView_mm"),
+        recon_fov=recon_fov,
         step_1=_limit(node, ("kspace_encoding_step_1", "kspace_encode_step_1")),
         step_2=_limit(node, ("kspace_encoding_step_2", "kspace_encode_step_2")),
         calibration_mode=node.findtext("parallelImaging/calibrationMode", "").strip().lower(),

@@ -1,5 +1,6 @@
 """Seeded damage to the files of an archive: of their bytes, of the numbers in their text, and of what an HDF5 file is made of."""
 
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -248,7 +249,7 @@ def hdf5_record(path, draw):
         value = ABSURD[int(draw.integers(len(ABSURD)))]
         if field.dtype.kind in "iu":
             limits = np.iinfo(field.dtype)
-            value = int(min(max(value, limits.min), limits.max)) if np.isfinite(value) else limits.max
+            value = int(min(max(value, limits.min), limits.max)) if math.isfinite(value) else limits.max
         field[places] = value
         item[...] = data
         return f"{item.name} {name} of {places} is {value}", 0

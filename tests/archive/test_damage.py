@@ -150,3 +150,22 @@ def test_fastmri_s_columns_outside_the_limits_with_values_that_no_comparison_tak
         kspace[len(kspace) // 2, 0, 0, :1].view(np.uint32)[:] = 0x7F800001
         file["kspace"][...] = kspace
     assert "not used" in open_archive(path).headers[0].notes["encoding limits"]
+
+
+def test_a_readout_of_which_nothing_is_kept_and_a_header_that_is_not_there(tmp_path):
+    path = test_ismrmrd.example(tmp_path)
+    with h5py.File(path, "r+") as file:
+        before, after = file["dataset/xml"][0].decode().split("<reconSpace>", 1)
+        start = after.index("<fieldOfView_mm><x>") + len("<fieldOfView_mm><x>")
+        text = f"{before}<reconSpace>{after[:start]}1e-30{after[after.index('<', start) :]}"
+    replaced(path, "dataset/xml", data=np.array([text.encode()], dtype=object), dtype=h5py.string_dtype())
+    assert_refused(path, "a field of view 1e-30")
+    replaced(path, "dataset/xml", shape=(0,), dtype=h5py.string_dtype())
+    assert_refused(path, "a header that is no text")
+
+
+def test_images_too_large_to_be_simulated(tmp_path):
+    path = test_complex_images.example(tmp_path)
+    with h5py.File(path, "r+") as file:
+        file["image"][1] = 3e38
+    assert_refused(path, "not finite")
