@@ -1,8 +1,11 @@
 """The same work done in turn, by processes of this machine, or by a Dask cluster: what is done does not depend on who does it."""
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from hashlib import blake2b
 from multiprocessing import get_context
 from typing import TypeVar
 
@@ -31,23 +34,18 @@ def each(
     if workers <= 1 or len(jobs) <= 1:
         yield ((job, function(job)) for job in jobs)
         return
-    # Spawned, not forked: a forked child of a process whose torch has started threads can wait for ever.
-    pool = ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn"))
-    try:
-        futures: dict[Future[Result], Job] = {pool.submit(function, job): job for job in jobs}
-        yield ((futures[future], future.exception() or future.result()) for future in as_completed(futures))
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    yield _in_processes(function, deque(jobs), workers)
 
 
-def shard_of(items: Sequence[Job], shard: tuple[int, int] | None) -> list[Job]:
-    """Every n-th item from the i-th on, counted from 1: the shards of an archive are disjoint, and together are all of it."""
+def shard_of(items: Sequence[Job], shard: tuple[int, int] | None, name: Callable[[Job], str] = str) -> list[Job]:
+    """The items that fall to the i-th of n shards (counted from 1) by a hash of their names: disjoint, together all, and the same for an
+    item whatever comes or goes beside it."""
     if shard is None:
         return list(items)
     part, parts = shard
     if not 1 <= part <= parts:
         raise BadRecipe("shard", found=f"{part}/{parts}", expected="1/N to N/N")
-    return list(items[part - 1 :: parts])
+    return [item for item in items if int.from_bytes(blake2b(name(item).encode(), digest_size=8).digest(), "little") % parts == part - 1]
 
 
 def parse_shard(text: str) -> tuple[int, int]:
@@ -70,6 +68,40 @@ def _cluster(address: str):  # type: ignore[no-untyped-def]
         raise BadInput(f"--dask {address}", found=f"no scheduler that answers ({error})", expected="tcp://HOST:8786") from error
     with client:
         yield client
+
+
+def _in_processes(function: Callable[[Job], Result], waiting: deque[Job], workers: int) -> Iterator[tuple[Job, Result | BaseException]]:
+    """Each worker has one job in hand. Where a process is lost (out of memory), those in hand are tried again, each in a process of its
+    own."""
+    while waiting:
+        lost: list[Job] = []
+        with _pool(min(workers, len(waiting))) as pool:
+            running: dict[Future[Result], Job] = {}
+            while (waiting or running) and not lost:
+                while waiting and len(running) < workers:
+                    job = waiting.popleft()
+                    running[pool.submit(function, job)] = job
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    job, error = running.pop(future), future.exception()
+                    if isinstance(error, BrokenProcessPool):
+                        lost.append(job)
+                    else:
+                        yield job, error or future.result()
+            lost += running.values()
+        for job in lost:
+            with _pool(1) as alone:
+                again = alone.submit(function, job)
+                yield job, again.exception() or again.result()
+
+
+@contextmanager
+def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
+    # Spawned, not forked: a forked child of a process whose torch has started threads can wait for ever.
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _on_cluster(client, function: Callable[[Job], Result], jobs: Sequence[Job]):  # type: ignore[no-untyped-def]

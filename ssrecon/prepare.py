@@ -73,7 +73,7 @@ def prepare(
     if not wanted:
         raise BadInput(archive.path, found=f"none of the {len(volumes or ())} volumes asked for", expected=", ".join(list(known)[:5]))
     jobs = [_Job(archive.part(name), name, ids, out, calibrator, pattern, draw, per_slice, device) for name, ids in wanted.items()]
-    own = {job.volume_id for job in shard_of(jobs, shard)}
+    own = {job.volume_id for job in shard_of(jobs, shard, lambda job: job.volume_id)}
     missing = _claim(out, jobs)
     todo = [job for job in missing if job.volume_id in own]
     catalogue = Catalogue(out, shard)
@@ -168,7 +168,8 @@ class _Job:
     def run(self) -> None:
         fitted = self.calibrator.fit(map(self._read, self.scan_ids))
         content = self.archive.content(self.volume_id)
-        write_volume(self.out, (_told(fitted.apply(self._read(scan_id)), content) for scan_id in self.scan_ids), self.provenance())
+        about = {**self.provenance(), "calibration": fitted.record()}
+        write_volume(self.out, (_told(fitted.apply(self._read(scan_id)), content) for scan_id in self.scan_ids), about)
 
     def clean_up(self) -> None:
         """Remove what was written beside the store on the way."""
@@ -186,9 +187,10 @@ def _claim(out: Path, jobs: list[_Job]) -> list[_Job]:
     if out.exists() and not out.is_dir():
         raise OutputInUse(out, found="a file", expected="a folder, or a path where one can be made")
     expected = {job.path.name: job for job in jobs}
+    listed = {record.file: record for record in records(out).values()} if out.exists() else {}
     done = set()
     for path in sorted(out.glob("*.h5")) if out.exists() else []:
-        known, job = read_provenance(path), expected.get(path.name)
+        known, job = read_provenance(path, listed.get(path.name)), expected.get(path.name)
         if known is None:
             raise OutputInUse(path, found="a file that is no prepared volume, or a damaged one", expected="another folder, or its removal")
         if job is None:

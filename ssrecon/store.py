@@ -137,10 +137,10 @@ def is_store(folder: Path) -> bool:
     return folder.is_dir() and any(read_provenance(path) is not None for path in sorted(folder.glob("*.h5"))[:1])
 
 
-def read_provenance(path: Path) -> dict[str, Any] | None:
+def read_provenance(path: Path, known: Record | None = None) -> dict[str, Any] | None:
     """The provenance of a finished volume; None where there is no such file or it is not one that this version reads."""
     try:
-        return dict(_describe(Path(path))["provenance"])
+        return dict(_describe(Path(path), known)["provenance"])
     except (OSError, BadInput):
         return None
 

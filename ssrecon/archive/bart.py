@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 from torch import Tensor
 
-from ssrecon.archive.arrays import acquired_only, finite
+from ssrecon.archive.arrays import acquired_only, finite, not_zero
 from ssrecon.archive.base import Archive, unknown_scan
 from ssrecon.archive.geometry import is_partial_fourier
 from ssrecon.errors import BadInput
@@ -133,9 +133,9 @@ class Bart(Archive):
         index = known[scan_id].slice
         kspace = self._frames(self._pair, index)
         pattern, noise = self._pair.beside("_pattern"), self._pair.beside("_noise")
-        mask = (kspace != 0).any(axis=1, keepdims=True)
+        mask = not_zero(kspace, axis=1)
         if pattern is not None:
-            mask = (self._frames(pattern, index) != 0).any(axis=1, keepdims=True)
+            mask = not_zero(self._frames(pattern, index), axis=1)
         data, sampled = acquired_only(kspace, mask, self.path, scan_id)
         return Scan(
             header=known[scan_id],
@@ -219,7 +219,8 @@ class Bart(Archive):
         kspace = self._pair.read(self._shape[SLICE] // 2)[0, 0, 0, 0, 0]
         z, y, x = kspace.shape[1:]
         plane = kspace[:, z // 2] if x > 1 else kspace[..., 0]
-        energy = (np.abs(plane.astype(np.complex128)) ** 2).sum(axis=0)
+        with np.errstate(invalid="ignore", over="ignore"):  # refused when the slice is read, where it was acquired
+            energy = (np.abs(plane.astype(np.complex128)) ** 2).sum(axis=0)
         return energy > 0, energy
 
     @property

@@ -86,7 +86,7 @@ class Archive(ABC):
 
     @property
     def skipped(self) -> Mapping[str, str]:
-        """Files of a folder that could not be used, each with the reason."""
+        """What could not be used, each with the reason: files of a folder, and parts of a file (after its name, in a folder)."""
         return {}
 
     @property
@@ -198,6 +198,7 @@ class Folder(Archive):
                 skipped[name.as_posix()] = f"found {error.found}; expected {expected}"
                 continue
             taken |= archive.companions
+            skipped |= {f"{name.as_posix()}, {part}": reason for part, reason in archive.skipped.items()}
             for header in listed:
                 inside = _within(header, name.parent)
                 if inside.scan_id in scans:
@@ -205,7 +206,7 @@ class Folder(Archive):
                     raise BadInput(file, found=f"scan {inside.scan_id}, which is also in {other}", expected="different names")
                 scans[inside.scan_id] = (archive, header.scan_id, inside)
         # A companion may lie before the file that it belongs to.
-        skipped = {name: reason for name, reason in skipped.items() if self.path / name not in taken}
+        skipped = {what: reason for what, reason in skipped.items() if self.path / what not in taken}
         if not scans:
             reasons = "; ".join(f"{name}: {reason}" for name, reason in skipped.items())
             raise BadInput(self.path, found=f"no scan ({reasons or 'no files'})", expected=_known())
@@ -344,7 +345,7 @@ def _content(path: Path) -> str:
         return f"not an HDF5 file (it starts with {start!r})"
     try:
         with h5py.File(path) as opened:
-            return f"an HDF5 file of an unknown layout, with {', '.join(sorted(opened)) or 'nothing'} at its top"
+            return f"an HDF5 file of an unknown layout, with {', '.join(sorted(map(str, opened))) or 'nothing'} at its top"
     except UNREADABLE as error:
         return f"a truncated or damaged HDF5 file ({error})"
 

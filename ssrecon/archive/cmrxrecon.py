@@ -9,7 +9,7 @@ from typing import ClassVar
 import h5py
 import numpy as np
 
-from ssrecon.archive.arrays import acquired_only, opened
+from ssrecon.archive.arrays import acquired_only, opened, stored, top_names
 from ssrecon.archive.base import Archive, holds, unknown_scan
 from ssrecon.errors import BadInput
 from ssrecon.scan import Header, Scan
@@ -113,7 +113,8 @@ class CMRxRecon(Archive):
         with opened(self.path, self.layout) as file:
             data = file[variable.name]
             part = np.asarray(data[:, index] if "t" in variable.axes else data[index] if "z" in variable.axes else data)
-        kspace = (part["real"] + 1j * part["imag"]).astype(np.complex64)
+        kspace = np.empty(part.shape, np.complex64)
+        kspace.real, kspace.imag = part["real"], part["imag"]
         kspace = kspace.reshape([variable.length(axis) for axis in ("t", "c", "y", "x")])
         mask = np.ones((1, 1, *kspace.shape[2:]), bool) if self._is_full else self._mask()
         data_kept, sampled = acquired_only(kspace, np.broadcast_to(mask, (len(kspace), *mask.shape[1:])), self.path, scan_id)
@@ -161,8 +162,8 @@ class CMRxRecon(Archive):
     def _variable(self) -> _Variable:
         with opened(self.path, self.layout) as file:
             names, masked = _kspace_names(file), _is_mask(file)
-            shapes = {name: file[name].shape for name in names}
-            held = ", ".join(sorted(file)) or "nothing"
+            shapes = {name: stored(file[name], self.path).shape for name in names}
+            held = ", ".join(top_names(file)) or "nothing"
         if masked and not names:
             raise BadInput(self.path, found="a sampling mask, which is read with its k-space", expected="k-space")
         if len(names) != 1:
@@ -190,16 +191,18 @@ def _kspace_names(file: h5py.File) -> list[str]:
     def complex_(item: object) -> bool:
         return isinstance(item, h5py.Dataset) and item.dtype.names is not None and {"real", "imag"} <= set(item.dtype.names)
 
-    return [name for name in file if (name in FULL or UNDERSAMPLED.match(name)) and complex_(file[name])]
+    return [name for name in top_names(file) if (name in FULL or UNDERSAMPLED.match(name)) and complex_(file[name])]
 
 
 def _masks(file: h5py.File) -> list[str]:
-    return [name for name in file if MASK.match(name) and isinstance(file[name], h5py.Dataset) and file[name].dtype.kind in "buif"]
+    return [
+        name for name in top_names(file) if MASK.match(name) and isinstance(file[name], h5py.Dataset) and file[name].dtype.kind in "buif"
+    ]
 
 
 def _is_mask(file: h5py.File) -> bool:
     """A file with masks and nothing else but what MATLAB adds."""
-    return bool(_masks(file)) and all(MASK.match(name) or name.startswith("#") for name in file)
+    return bool(_masks(file)) and all(MASK.match(name) or name.startswith("#") for name in top_names(file))
 
 
 def _mask_candidates(path: Path) -> list[Path]:

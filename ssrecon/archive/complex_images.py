@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Complex
 from torch import Tensor
 
+from ssrecon.archive.arrays import finite, opened, stored
 from ssrecon.archive.base import Archive, holds, unknown_scan
 from ssrecon.archive.phantom.acquisition import correlated, encode
 from ssrecon.archive.phantom.archive import NOISE_READOUTS, NOISE_SAMPLES
@@ -51,8 +52,10 @@ class ComplexImages(Archive):
     def headers(self) -> tuple[Header, ...]:
         if not self.recognises(Path(self.path)):
             raise BadInput(self.path, found="no complex dataset `image` (n, y, x)", expected=self.layout)
-        with h5py.File(self.path) as file:
-            count, *matrix = file["image"].shape
+        with opened(Path(self.path), self.layout) as file:
+            count, *matrix = stored(file["image"], Path(self.path)).shape
+        if min(count, *matrix) < 1:
+            raise BadInput(self.path, found=f"image {(count, *matrix)}", expected="no axis of length 0")
         base = _header((int(matrix[0]), int(matrix[1])), (230.0, 230.0))
         names = [f"{Path(self.path).stem}-{index:03d}" for index in range(count)]
         return tuple(replace(base, scan_id=f"{name}/slice-000", volume_id=name, subject=name) for name in names)
@@ -62,9 +65,11 @@ class ComplexImages(Archive):
         if scan_id not in ids:
             raise unknown_scan(Path(self.path), scan_id, ids)
         index = ids.index(scan_id)
-        with h5py.File(self.path) as file:
-            image = torch.from_numpy(np.asarray(file["image"][index], dtype=np.complex64))
-        return simulate_coils(image, self.coils, self.noise, self.seed, self.headers[index])
+        with opened(Path(self.path), self.layout) as file:
+            image = finite(np.asarray(file["image"][index]), Path(self.path), f"image {index}")
+        scan = simulate_coils(image, self.coils, self.noise, self.seed, self.headers[index])
+        finite(scan.kspace.numpy(), Path(self.path), f"k-space simulated from image {index}")
+        return scan
 
 
 def simulate_coils(

@@ -1,5 +1,6 @@
 """fastMRI's files: one volume a file, slices of multi-coil or single-coil k-space."""
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,10 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ssrecon.archive.arrays import attribute
-from ssrecon.archive.base import UNREADABLE, Archive, holds, unknown_scan
+from ssrecon.archive.arrays import attribute, finite, not_zero, opened, stored, top_names
+from ssrecon.archive.base import Archive, holds, unknown_scan
 from ssrecon.archive.fastmri_writer import write_fastmri
 from ssrecon.archive.geometry import is_partial_fourier, remove_readout_oversampling
+from ssrecon.archive.hdf5_heap import check_heap
 from ssrecon.archive.ismrmrd_header import Encoding, FileHeader, parse_header
 from ssrecon.errors import BadInput
 from ssrecon.scan import Header, Scan
@@ -93,13 +95,10 @@ class FastMRI(Archive):
         if scan_id not in ids:
             raise unknown_scan(self.path, scan_id, tuple(ids))
         index, volume = ids.index(scan_id), self._volume
-        with _open(self.path) as file:
-            try:
-                kspace = _ours(file["kspace"][index])
-                truth = _ours(file["truth"][index]) if "truth" in file else None
-                noise = torch.from_numpy(file["noise"][:].astype(np.complex64)) if "noise" in file else None
-            except UNREADABLE as error:
-                raise BadInput(self.path, found=f"samples that cannot be read ({error})", expected="a whole file") from None
+        with opened(self.path, self.layout) as file:
+            kspace = _ours(file["kspace"][index])
+            truth = _ours(file["truth"][index]) if "truth" in file else None
+            noise = finite(np.asarray(file["noise"]), self.path, "noise") if "noise" in file else None
         mask, padding = self._masks()
         kspace = self._finite(kspace, mask, scan_id)
         if noise is not None and (noise.ndim != 3 or noise.shape[1] != volume.shape[1]):
@@ -108,7 +107,7 @@ class FastMRI(Archive):
         fit = kspace.shape[:-1] + (kept,)
         return Scan(
             header=self.headers[index],
-            kspace=remove_readout_oversampling(kspace, kept)[None, None],
+            kspace=finite(remove_readout_oversampling(kspace, kept).numpy(), self.path, scan_id)[None, None],
             mask=mask[..., :kept].expand(fit[1:])[None, None, None].clone(),
             padding=padding[..., :kept].expand(fit[1:])[None, None, None].clone(),
             noise=noise,
@@ -153,26 +152,36 @@ class FastMRI(Archive):
             recon_fov=encoding.recon_fov[1:] if encoding else (),
             readout=volume.readout,
             partial_fourier=is_partial_fourier(volume.limits[0], volume.limits[1] - 1, phase // 2, phase),
-            volume_max=float(largest) if isinstance(largest, (int, float, np.number)) else None,
+            volume_max=largest if isinstance(largest, float) else None,
             notes=volume.notes,
         )
 
     @cached_property
     def _volume(self) -> _Volume:
-        with _open(self.path) as file:
+        with opened(self.path, self.layout) as file:
             kspace = file.get("kspace")
             if not isinstance(kspace, h5py.Dataset) or kspace.dtype.kind != "c" or kspace.ndim not in (3, 4):
                 raise BadInput(
-                    self.path, found=f"an HDF5 file with {', '.join(sorted(file)) or 'nothing'} at its top", expected=self.layout
+                    self.path, found=f"an HDF5 file with {', '.join(top_names(file)) or 'nothing'} at its top", expected=self.layout
                 )
             shape = kspace.shape if kspace.ndim == 4 else (kspace.shape[0], 1, *kspace.shape[1:])
-            text = file["ismrmrd_header"][()] if "ismrmrd_header" in file else None
-            mask = file["mask"][()] if "mask" in file else None
+            if min(stored(kspace, self.path).shape) < 1:
+                raise BadInput(self.path, found=f"kspace {kspace.shape}", expected="no axis of length 0")
+            text = _text(file, self.path)
+            mask = stored(file["mask"], self.path)[()] if "mask" in file else None
             for name in {"truth"} & set(file):
                 if file[name].shape != kspace.shape:
                     raise BadInput(self.path, found=f"{name} {file[name].shape}", expected=f"the shape of kspace, {kspace.shape}")
             attributes = {key: value.decode() if isinstance(value, bytes) else value for key, value in file.attrs.items()}
         notes: dict[str, str] = {}
+        if "max" in attributes:
+            attributes["max"] = _positive(attributes["max"])
+            if attributes["max"] is None:
+                notes["max"] = "no positive number: not used"
+        ratio = _positive(attributes.get("noise_bandwidth_ratio", 1.0))
+        if ratio is None:
+            told = attributes["noise_bandwidth_ratio"]
+            raise BadInput(self.path, found=f"noise_bandwidth_ratio {told!r}", expected="a positive number")
         header = parse_header(text, self.path) if text is not None else None
         if header is None:
             notes["header"] = "none: padding, fields of view and oversampling are unknown"
@@ -182,7 +191,7 @@ class FastMRI(Archive):
             attributes=attributes,
             mask=None if mask is None else self._read_mask(np.asarray(mask), shape),
             limits=self._limits(header, shape[3], notes),
-            noise_bandwidth_ratio=float(attributes.get("noise_bandwidth_ratio", 1.0)),  # type: ignore[arg-type]
+            noise_bandwidth_ratio=ratio,
             notes=notes,
         )
 
@@ -217,11 +226,11 @@ class FastMRI(Archive):
 
     def _holds_samples(self, first: int, last: int) -> bool:
         """Whether the middle slice has anything outside these columns: then the limits do not describe this k-space."""
-        with _open(self.path) as file:
+        with opened(self.path, self.layout) as file:
             kspace = file["kspace"]
             phase, middle = kspace.shape[-1], kspace.shape[0] // 2
             sides = [slice(0, first), slice(last + 1, phase)]
-            return any(bool(np.any(kspace[(middle, ..., side)])) for side in sides if side.stop > side.start)
+            return any(bool(not_zero(kspace[(middle, ..., side)], None).any()) for side in sides if side.stop > side.start)
 
 
 def is_m4raw(file: h5py.File) -> bool:
@@ -230,19 +239,33 @@ def is_m4raw(file: h5py.File) -> bool:
     kspace, text = file.get("kspace"), file.get("ismrmrd_header")
     if not isinstance(kspace, h5py.Dataset) or kspace.ndim != 4 or not isinstance(text, h5py.Dataset) or text.shape != ():
         return False
+    try:
+        check_heap(Path(file.filename), text)
+    except BadInput:
+        return False  # FastMRI says so when it reads it
     header = text[()]
-    header = header.encode() if isinstance(header, str) else bytes(header)
+    if not isinstance(header, (str, bytes)):
+        return False
+    header = header.encode() if isinstance(header, str) else header
     if b"repetitionInformation" in header or b"repetitionLabel" in header:
         return True
     told = re.search(rb"systemFieldStrength_T>\s*([\d.]+)\s*<", header)
     return kspace.shape[1] == 4 and told is not None and 0.2 < float(told.group(1)) < 0.4
 
 
-def _open(path: Path) -> h5py.File:
-    try:
-        return h5py.File(path)
-    except UNREADABLE as error:
-        raise BadInput(path, found=f"no readable HDF5 file ({error})", expected=FastMRI.layout) from None
+def _text(file: h5py.File, path: Path) -> object:
+    text = file.get("ismrmrd_header")
+    if isinstance(text, h5py.Dataset):
+        check_heap(path, text)
+        return text[()]
+    if text is not None:
+        raise BadInput(path, found="an ismrmrd_header that is no text", expected="an ISMRMRD header")
+    return None
+
+
+def _positive(value: object) -> float | None:
+    number = float(value) if isinstance(value, (int, float, np.integer, np.floating)) else math.nan
+    return number if math.isfinite(number) and number > 0 else None
 
 
 def _ours(slice_: np.ndarray) -> Tensor:

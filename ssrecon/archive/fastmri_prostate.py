@@ -9,14 +9,19 @@ import h5py
 import numpy as np
 import torch
 
-from ssrecon.archive.arrays import acquired_only, attribute, finite, opened
+from ssrecon.archive.arrays import acquired_only, attribute, finite, not_zero, opened, stored, top_names
 from ssrecon.archive.base import Archive, holds, unknown_scan
 from ssrecon.archive.geometry import is_partial_fourier, remove_readout_oversampling
+from ssrecon.archive.hdf5_heap import check_heap
 from ssrecon.archive.ismrmrd_header import FileHeader, parse_header
 from ssrecon.errors import BadInput
 from ssrecon.scan import Calibration, Header, Scan
 
 ECHO_PLANAR = ("phase_correction", "coil_sens_maps")
+
+
+FILLED = 0.5
+"""Of an acquired column's samples at least this part is not zero: what is acquired is told from that."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +116,7 @@ class FastMRIProstate(Archive):
         kept = volume.matrix[1]
         return Scan(
             header=known[scan_id],
-            kspace=remove_readout_oversampling(data, kept).contiguous(),
+            kspace=finite(remove_readout_oversampling(data, kept).numpy(), self.path, scan_id),
             mask=sampled[..., :kept].clone(),
             padding=padding[:, None].expand(sampled.shape[:-1] + (kept,)).clone(),
             calibration=self._calibration(calibration),
@@ -120,7 +125,8 @@ class FastMRIProstate(Archive):
     def _calibration(self, data: np.ndarray) -> Calibration:
         phase, kept = self._volume.matrix
         first = phase // 2 - data.shape[-1] // 2
-        kspace = remove_readout_oversampling(finite(self._placed(data, first), self.path, "calibration_data"), kept)
+        placed = finite(self._placed(data, first), self.path, "calibration_data")
+        kspace = finite(remove_readout_oversampling(placed, kept).numpy(), self.path, "calibration_data")
         mask = torch.zeros(1, 1, 1, phase, kept, dtype=torch.bool)
         mask[..., first : first + data.shape[-1], :] = True
         return Calibration(kspace[None, None].contiguous(), mask)
@@ -136,7 +142,7 @@ class FastMRIProstate(Archive):
         with opened(self.path, self.layout) as file:
             kspace, calibration = file.get("kspace"), file.get("calibration_data")
             if not isinstance(kspace, h5py.Dataset) or kspace.ndim != 5 or kspace.dtype.kind != "c" or "ismrmrd_header" not in file:
-                found = f"an HDF5 file with {', '.join(sorted(file)) or 'nothing'} at its top"
+                found = f"an HDF5 file with {', '.join(top_names(file)) or 'nothing'} at its top"
                 raise BadInput(self.path, found=found, expected=self.layout)
             if any(name in file for name in ECHO_PLANAR):
                 raise BadInput(
@@ -144,7 +150,7 @@ class FastMRIProstate(Archive):
                     found="echo-planar diffusion k-space, ramp-sampled and without its phase correction",
                     expected="k-space on a Cartesian grid, corrected and regridded as the publishers' code does",
                 )
-            shape, wanted = kspace.shape, kspace.shape[1:4]
+            shape, wanted = stored(kspace, self.path).shape, kspace.shape[1:4]
             if min(shape) < 1:
                 raise BadInput(self.path, found=f"kspace {shape}", expected="no axis of length 0")
             if not isinstance(calibration, h5py.Dataset) or calibration.dtype.kind != "c" or calibration.shape[:-1] != wanted:
@@ -152,10 +158,17 @@ class FastMRIProstate(Archive):
                 raise BadInput(self.path, found=found, expected=f"complex {wanted} and lines, as kspace {shape} has it")
             if not 1 <= calibration.shape[-1] <= shape[4]:
                 raise BadInput(self.path, found=f"{calibration.shape[-1]} calibration lines", expected=f"1 to {shape[4]}")
+            check_heap(self.path, stored(file["ismrmrd_header"], self.path))
             header = parse_header(file["ismrmrd_header"][()], self.path)
-            columns = np.stack([(np.asarray(kspace[average, shape[1] // 2]) != 0).any(axis=(0, 1)) for average in range(shape[0])])
+            filled = np.stack(
+                [not_zero(np.asarray(kspace[average, shape[1] // 2]), axis=()).mean(axis=(0, 1)) for average in range(shape[0])]
+            )
+            columns = filled > 0
             attributes = {name: str(attribute(file, name)) for name in ("patient_id", "acquisition")}
             largest = file.attrs.get("max")
+        if partly := int((columns & (filled < FILLED)).sum()):
+            found = f"{partly} columns of which fewer than half of the samples are not zero"
+            raise BadInput(self.path, found=found, expected="columns that were acquired, or are zero")
         if not columns.any(axis=1).all():
             raise BadInput(self.path, found="an average that is zero everywhere in the middle slice", expected="acquired columns in each")
         notes = {
@@ -165,7 +178,7 @@ class FastMRIProstate(Archive):
         first, phase = self._centred(header, shape[4], notes)
         encoding = header.encodings[0]
         kept = encoding.readout_kept if encoding.encoded_matrix[2] == shape[3] else shape[3]
-        number = float(largest) if isinstance(largest, (int, float, np.number)) else None
+        number = float(largest) if isinstance(largest, (int, float, np.number)) and np.isfinite(largest) and largest > 0 else None
         return _Volume(shape, header, attributes, number, columns, first, (phase, kept), notes)
 
     @staticmethod

@@ -1,19 +1,31 @@
 """ISMRMRD (MRD) files of Cartesian acquisitions, read in bulk."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property, partial
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import h5py
+import numpy as np
 
+from ssrecon.archive.arrays import stored, top_names
 from ssrecon.archive.base import UNREADABLE, Archive, holds
 from ssrecon.archive.cartesian_lines import CartesianLines, volume_of
+from ssrecon.archive.hdf5_heap import check_heap
 from ssrecon.archive.ismrmrd_header import parse_header
 from ssrecon.archive.ismrmrd_lines import read_lines
 from ssrecon.archive.ismrmrd_sorting import sort_encodings
 from ssrecon.errors import BadInput
 from ssrecon.scan import Header, Scan
+
+COUNTERS = (
+    "kspace_encode_step_1", "kspace_encode_step_2", "average", "slice", "contrast", "phase", "repetition", "set", "segment", "user",
+)  # fmt: skip
+NEEDED = (
+    "flags", "number_of_samples", "center_sample", "discard_pre", "discard_post", "active_channels", "encoding_space_ref",
+    "sample_time_us", *COUNTERS,
+)  # fmt: skip
+"""Fields of the acquisition header, and those of its counters, that are read."""
 
 
 class ISMRMRD(Archive):
@@ -67,12 +79,16 @@ class ISMRMRD(Archive):
                 names = _groups(file)
                 if not names:
                     raise BadInput(
-                        self.path, found=f"an HDF5 file with {', '.join(sorted(file)) or 'nothing'} at its top", expected=self.layout
+                        self.path, found=f"an HDF5 file with {', '.join(top_names(file)) or 'nothing'} at its top", expected=self.layout
                     )
-                text = file[names[0]]["xml"][0]
+                for name in ("xml", "data"):
+                    check_heap(self.path, stored(file[names[0]][name], self.path))
+                text = next(iter(np.atleast_1d(file[names[0]]["xml"][()]).ravel()), None)
                 heads = file[names[0]]["data"].fields("head")[:]
         except UNREADABLE as error:
             raise BadInput(self.path, found=f"no readable HDF5 file ({error})", expected=self.layout) from None
+        if missing := [name for name in NEEDED if not _has(heads, name)]:
+            raise BadInput(self.path, found=f"acquisitions without {missing[0]}", expected="the headers of the ISMRMRD standard")
         sorted_ = sort_encodings(heads, parse_header(text, self.path), self.path)
         read = partial(read_lines, self.path, names[0])
         stem = self.path.stem
@@ -82,11 +98,22 @@ class ISMRMRD(Archive):
         )
 
 
+def _has(heads: np.ndarray, name: str) -> bool:
+    fields: Mapping[str, Any] = heads.dtype.fields or {}
+    if name in COUNTERS:
+        fields = (fields["idx"][0].fields if "idx" in fields else None) or {}
+    return name in fields and fields[name][0].base.kind in "iuf"
+
+
 def _groups(file: h5py.File) -> list[str]:
     def acquisitions(item: object) -> bool:
-        if not (isinstance(item, h5py.Group) and "xml" in item and isinstance(data := item.get("data"), h5py.Dataset)):
+        if not (
+            isinstance(item, h5py.Group)
+            and isinstance(item.get("xml"), h5py.Dataset)
+            and isinstance(data := item.get("data"), h5py.Dataset)
+        ):
             return False
         return data.dtype.names is not None and "head" in data.dtype.names
 
-    names = [name for name in file if acquisitions(file[name])]
+    names = [name for name in top_names(file) if acquisitions(file[name])]
     return sorted(names, key=lambda name: (name != "dataset", name))

@@ -8,6 +8,9 @@ from ssrecon.identity import pseudonym
 
 Triple = tuple[float, float, float]
 
+LARGEST, LARGEST_MATRIX = 1e10, 65535
+"""Of any number (the resonance frequency is the largest), and of matrices, which the standard keeps in two bytes."""
+
 
 @dataclass(frozen=True)
 class Limit:
@@ -55,12 +58,14 @@ class FileHeader:
     """The receiver's noise bandwidth relative to 1 / dwell time: .793 on Siemens systems."""
 
 
-def parse_header(text: str | bytes, where: object) -> FileHeader:
+def parse_header(text: object, where: object) -> FileHeader:
     """Read an ISMRMRD header. Raises `BadInput` where it is no XML, or has no encoding with a matrix.
 
     Inati et al. ISMRM Raw data format: a proposed standard for MRI raw datasets. Magn Reson Med 77:411-421 (2017).
     doi:10.1002/mrm.26089
     """
+    if not isinstance(text, (str, bytes)):
+        raise BadInput(where, found=f"a header that is no text ({type(text).__name__})", expected="an ISMRMRD header")
     try:
         root = ElementTree.fromstring(text.decode("utf-8", "replace").rstrip("\0 \n") if isinstance(text, bytes) else text.rstrip("\0 \n"))
     except ElementTree.ParseError as error:
@@ -72,8 +77,8 @@ def parse_header(text: str | bytes, where: object) -> FileHeader:
         frequency = _number(root, "experimentalConditions/H1resonanceFrequency_Hz")
         field = _number(root, "acquisitionSystemInformation/systemFieldStrength_T")
         noise_bandwidth = _number(root, "acquisitionSystemInformation/relativeReceiverNoiseBandwidth")
-    except ValueError as error:
-        raise BadInput(where, found=f"a header with a value that is no number ({error})", expected="an ISMRMRD header") from None
+    except (ValueError, OverflowError) as error:
+        raise BadInput(where, found=f"a header with a value that cannot be ({error})", expected="an ISMRMRD header") from None
     if not encodings:
         raise BadInput(where, found="a header without an encoding", expected="an ISMRMRD header with encodedSpace/matrixSize")
     return FileHeader(
@@ -110,13 +115,18 @@ def _subject(root: ElementTree.Element) -> str:
 def _encoding(node: ElementTree.Element) -> Encoding:
     encoded = _triple(node, "encodedSpace/matrixSize")
     recon = _triple(node, "reconSpace/matrixSize")
+    encoded_fov, recon_fov = (_triple(node, f"{space}/fieldOfView_mm") for space in ("encodedSpace", "reconSpace"))
+    if max(*encoded, *recon) > LARGEST_MATRIX:
+        raise ValueError(f"a matrix {encoded}, {recon}")
+    if 0 < recon_fov[2] < encoded_fov[2] and round(encoded[2] * recon_fov[2] / encoded_fov[2]) < 1:
+        raise ValueError(f"a field of view {recon_fov[2]:g} of {encoded_fov[2]:g} along the readout")
     matrix = (int(encoded[0]) or 1, int(encoded[1]), int(encoded[2]))
     return Encoding(
         trajectory=node.findtext("trajectory", "cartesian").strip().lower(),
         encoded_matrix=matrix,
-        encoded_fov=_triple(node, "encodedSpace/fieldOfView_mm"),
+        encoded_fov=encoded_fov,
         recon_matrix=(int(recon[0]) or 1, int(recon[1]) or matrix[1], int(recon[2]) or matrix[2]),
-        recon_fov=_triple(node, "reconSpace/fieldOfView_mm"),
+        recon_fov=recon_fov,
         step_1=_limit(node, ("kspace_encoding_step_1", "kspace_encode_step_1")),
         step_2=_limit(node, ("kspace_encoding_step_2", "kspace_encode_step_2")),
         calibration_mode=node.findtext("parallelImaging/calibrationMode", "").strip().lower(),
@@ -140,4 +150,7 @@ def _limit(node: ElementTree.Element, names: tuple[str, ...]) -> Limit | None:
 
 def _number(node: ElementTree.Element, path: str) -> float | None:
     text = node.findtext(path)
-    return float(text) if text is not None and text.strip() else None
+    value = float(text) if text is not None and text.strip() else None
+    if value is not None and not 0 <= value <= LARGEST:
+        raise ValueError(f"{path.rpartition('/')[2]} {value:g}, which is not within 0 and {LARGEST:g}")
+    return value

@@ -9,7 +9,7 @@ from typing import ClassVar
 import h5py
 import torch
 
-from ssrecon.archive.arrays import attribute, opened
+from ssrecon.archive.arrays import attribute, opened, top_names
 from ssrecon.archive.base import Archive, holds, unknown_scan
 from ssrecon.archive.fastmri import FastMRI, is_m4raw
 from ssrecon.errors import BadInput
@@ -79,7 +79,7 @@ class M4Raw(Archive):
         if not self.recognises(self.path):
             with opened(self.path, self.layout) as file:
                 raise BadInput(
-                    self.path, found=f"an HDF5 file with {', '.join(sorted(file)) or 'nothing'} at its top", expected=self.layout
+                    self.path, found=f"an HDF5 file with {', '.join(top_names(file)) or 'nothing'} at its top", expected=self.layout
                 )
         kinds = {other: _kind(other) for other in self._siblings}
         return tuple(FastMRI(other) for other, kind in kinds.items() if kind == kinds[self.path])

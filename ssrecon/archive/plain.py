@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ssrecon.archive.arrays import acquired_only, attribute, finite, opened
+from ssrecon.archive.arrays import acquired_only, attribute, finite, opened, stored
 from ssrecon.archive.base import Archive, holds, unknown_scan
 from ssrecon.errors import BadInput
 from ssrecon.files import whole_file
@@ -155,7 +155,7 @@ class Plain(Archive):
                     found[name] = self._axes(file, name, optional, required, kspace)
             if "calibration" in file and "calibration_mask" not in file:
                 raise BadInput(self.path, found="calibration without calibration_mask", expected="both")
-            if "noise" in file and (file["noise"].ndim != 3 or file["noise"].shape[1] != kspace.length("coil")):
+            if "noise" in file and (stored(file["noise"], self.path).ndim != 3 or file["noise"].shape[1] != kspace.length("coil")):
                 coils = kspace.length("coil")
                 raise BadInput(self.path, found=f"noise {file['noise'].shape}", expected=f"(readouts, {coils} coils, samples)")
         return found
@@ -178,7 +178,7 @@ class Plain(Archive):
             told = " ".join(axis if axis in required else f"[{axis}]" for axis in order)
         if not good or len(axes) != data.ndim:
             raise BadInput(self.path, found=f"{name} {data.shape} with axes {' '.join(axes)!r}", expected=f"axes {told}, one a dimension")
-        dataset = _Dataset(axes, data.shape)
+        dataset = _Dataset(axes, stored(data, self.path).shape)
         complex_wanted = name in ("kspace", "csm", "calibration")
         if (data.dtype.kind == "c") != complex_wanted or data.dtype.kind not in "cbui":
             raise BadInput(

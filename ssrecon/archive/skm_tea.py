@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Complex
 
-from ssrecon.archive.arrays import acquired_only, finite, opened
+from ssrecon.archive.arrays import acquired_only, finite, opened, stored, top_names
 from ssrecon.archive.base import Archive, holds, unknown_scan
 from ssrecon.errors import BadInput
 from ssrecon.scan import Header, Scan
@@ -100,6 +100,7 @@ class SKMTEA(Archive):
     def _sampling(self) -> tuple[Bool[np.ndarray, "kz ky"], Bool[np.ndarray, "kz ky"]]:
         """What was acquired, and what is padding, alike in all slices."""
         middle = self._slice(self._shape[0] // 2)
+        finite(middle, self.path, "the middle slice")  # else nothing can be predicted from it
         padding = (middle == 0).all(axis=(0, 1))
         if self.acquired is not None:
             if self.acquired.shape != padding.shape:
@@ -120,9 +121,9 @@ class SKMTEA(Archive):
             parts = {name: file.get(name) for name in ("kspace", "maps")}
             if not all(isinstance(part, h5py.Dataset) and part.dtype.kind == "c" and part.ndim == 5 for part in parts.values()):
                 raise BadInput(
-                    self.path, found=f"an HDF5 file with {', '.join(sorted(file)) or 'nothing'} at its top", expected=self.layout
+                    self.path, found=f"an HDF5 file with {', '.join(top_names(file)) or 'nothing'} at its top", expected=self.layout
                 )
-            shape, maps = parts["kspace"].shape, parts["maps"].shape
+            shape, maps = (stored(parts[name], self.path).shape for name in ("kspace", "maps"))
         if min(shape) < 1 or maps[:4] != (*shape[:3], shape[4]) or maps[4] < 1:
             raise BadInput(
                 self.path, found=f"kspace {shape} and maps {maps}", expected="(x, ky, kz, echo, coil) and (x, ky, kz, coil, map)"

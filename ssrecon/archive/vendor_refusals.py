@@ -71,7 +71,7 @@ def _is_p_file(head: bytes) -> bool:
 def _is_scan_archive(path: Path) -> bool:
     with h5py.File(path) as file:
         names = list(file)
-    return any(ORCHESTRA.match(name) for name in names) or path.name.startswith("ScanArchive_")
+    return any(ORCHESTRA.match(str(name)) for name in names) or path.name.startswith("ScanArchive_")
 
 
 def _philips(path: Path, head: bytes) -> tuple[str, str] | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from jaxtyping import Complex
@@ -181,6 +182,18 @@ class VolumeCalibration:
     notes: tuple[str, ...] = ()
     folded: float | None = None
     """What the number of map sets was decided by, where it was left open: see `FOLDED`."""
+
+    def record(self) -> dict[str, Any]:
+        """What was done, in numbers, so that it can be explained or undone: coils as stored are `matrix` (rows of [real, imaginary]) times the
+        receiver's own, over `scale`; its pseudo-inverse leads back."""
+        return {
+            "matrix": torch.view_as_real(self.matrix.cpu().to(torch.complex128)).tolist(),
+            "scale": self.scale,
+            "noise_source": self.noise_source,
+            "maps": self.calibrator.maps,
+            "folded": self.folded,
+            "notes": list(self.notes),
+        }
 
     def apply(self, scan: Scan) -> Prepared:
         """The scan, its reference and its truth, all through the same matrix, csm and scale."""

@@ -57,7 +57,7 @@ def audit(archive: Archive, out: Path | str, workers: int = 1, shard: tuple[int,
     expected = {job.path for job in jobs}
     if others := [path for path in (out / PARTS).glob("*.json") if path not in expected]:
         raise OutputInUse(others[0], found="a part of another archive's audit", expected="an empty folder, or the same archive's")
-    todo = [job for job in shard_of(jobs, shard) if not job.is_done()]
+    todo = [job for job in shard_of(jobs, shard, lambda job: job.volume_id) if not job.is_done()]
     with each(_attempt, todo, workers, dask) as results:
         for job, error in track(results, "Looking", total=len(todo)):
             if isinstance(error, BaseException):

@@ -13,7 +13,7 @@ from ssrecon.archive.verdict import calibration_extent, verdict
 from ssrecon.errors import BadInput
 from ssrecon.identity import pseudonym
 from ssrecon.scan import Calibration, Header, Scan
-from tests.archive import test_fastmri, test_ismrmrd
+from tests.archive import test_fastmri, test_ismrmrd, twix
 from tests.archive.mrd import complex_noise
 
 
@@ -143,3 +143,16 @@ def test_calibration_extent():
 def test_nothing_there(tmp_path):
     with pytest.raises(BadInput, match="no such file"):
         open_archive(tmp_path / "missing")
+
+
+def test_a_folder_passes_on_what_its_files_left_out(tmp_path):
+    """A twix file of two measurements, of which one cannot be used."""
+    (tmp_path / "inner").mkdir()
+    kspace = complex_noise(2, 16, 16)
+    made = [(twix.protocol((1, 16, 16), sKSpace__ucTrajectory=1 + (n == 1)), twix.lines(kspace, range(16))) for n in range(3)]
+    twix.write(tmp_path / "inner" / "a.dat", *made)
+    folder = open_archive(tmp_path)
+    alone = open_archive(tmp_path / "inner" / "a.dat")
+    assert len(folder) == len(alone) == 2 and len(alone.skipped) == 1
+    assert dict(folder.skipped) == {f"inner/a.dat, {part}": reason for part, reason in alone.skipped.items()}
+    assert "not read: inner/a.dat, measurement 1: found" in folder.describe()

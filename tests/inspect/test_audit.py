@@ -106,7 +106,7 @@ def test_a_shared_lattice_is_said_to_leave_holes(tmp_path):
 def test_shards_put_their_parts_together(folder, tmp_path):
     archive = open_archive(folder)
     first = audit(archive, tmp_path, shard=(1, 2))
-    assert first.missing == len(archive.volumes()) // 2
+    assert 0 < first.missing < len(archive.volumes())
     before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "parts").iterdir()}
     whole = audit(archive, tmp_path, shard=(2, 2))
     assert whole.missing == 0 and whole.scans == audit(archive, tmp_path / "alone").scans

@@ -13,7 +13,7 @@ from ssrecon.archive import open_archive
 from ssrecon.archive.phantom import PhantomArchive
 from ssrecon.draw import Draw
 from ssrecon.inspect.channels import CHANNELS, dead_coil, spiking_coil
-from ssrecon.inspect.data_crimes import DATA_CRIMES, magnitude_derived, parallel_imaging_filled, zero_filled
+from ssrecon.inspect.data_crimes import DATA_CRIMES, filtered, magnitude_derived, parallel_imaging_filled, zero_filled
 from ssrecon.inspect.duplicates import duplicates, signature
 from ssrecon.operators import Fourier
 from ssrecon.undersampling import Equispaced, PoissonDisc, RandomColumns, undersample
