@@ -184,8 +184,8 @@ class VolumeCalibration:
     """What the number of map sets was decided by, where it was left open: see `FOLDED`."""
 
     def record(self) -> dict[str, Any]:
-        """What was done, in numbers, so that it can be explained or undone: coils as stored are `matrix` (rows of [real, imaginary]) times the
-        receiver's own, over `scale`; its pseudo-inverse leads back."""
+        """What was done, in numbers, so that it can be explained or undone: coils as stored are `matrix` (rows of [real, imaginary]) times
+        the receiver's own, over `scale`; its pseudo-inverse leads back."""
         return {
             "matrix": torch.view_as_real(self.matrix.cpu().to(torch.complex128)).tolist(),
             "scale": self.scale,
