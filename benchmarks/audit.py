@@ -124,11 +124,15 @@ def non_finite(scan: Scan) -> Scan:
     return replace(scan, kspace=kspace)
 
 
+def off_centre(scan: Scan) -> Scan:
+    return replace(scan, kspace=scan.kspace.roll(9, dims=-2))
+
+
 FAULTS: dict[str, Callable[[Scan], Scan]] = {
     spoil.__name__: spoil
     for spoil in (
         zero_filled, interpolated, filtered, magnitude_derived, grappa_filled, dead_coil, spiking_coil, wrong_mask, no_calibration,
-        partial_fourier, single_coil_lattice, non_finite,
+        partial_fourier, single_coil_lattice, non_finite, off_centre,
     )
 }  # fmt: skip
 OF_FILES = ("duplicate", "unreadable")

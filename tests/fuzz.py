@@ -47,7 +47,9 @@ def damaged(path: Path, seed: int, folder: Path) -> tuple[Path, str, int]:
 def apart(path: Path, whole: Whole, touched: int) -> tuple[str, str]:
     """The outcome of one mutation, read in a process that may die of it."""
     inlet, outlet = os.pipe()
-    child = os.fork()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12: torch has threads. The child reads and ends, and starts none.
+        child = os.fork()
     if child == 0:
         os.close(inlet)
         try:

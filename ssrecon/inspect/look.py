@@ -14,6 +14,7 @@ from ssrecon.calibrate import Calibrator, noise_covariance
 from ssrecon.calibrate.noise_level import estimated_covariance
 from ssrecon.calibrate.region import centred_region, crop
 from ssrecon.errors import BadInput, SsreconError
+from ssrecon.inspect.centre import off_centre
 from ssrecon.inspect.channels import CHANNELS
 from ssrecon.inspect.data_crimes import DATA_CRIMES
 from ssrecon.inspect.duplicates import signature
@@ -115,7 +116,7 @@ def _detected(scan: Scan) -> Iterator[Finding]:
     for frame in sorted({0, count // 2, count - 1}):
         here = slice(frame, frame + 1)
         one = replace(scan, kspace=scan.kspace[:, here], mask=scan.mask[:, here], padding=scan.padding[:, here])
-        for detect in (*DATA_CRIMES, *CHANNELS):
+        for detect in (*DATA_CRIMES, *CHANNELS, off_centre):
             if (finding := detect(one)) is not None:
                 found.setdefault(finding.kind, finding)
     yield from found.values()

@@ -20,6 +20,9 @@ from ssrecon.baselines import ZeroFilled
 from ssrecon.calibrate import Calibrator
 from ssrecon.errors import BadInput, SsreconError
 from ssrecon.identity import key_file
+from ssrecon.inspect.audit import audit
+from ssrecon.inspect.page import write_page
+from ssrecon.inspect.summary import write_json
 from ssrecon.prepare import prepare
 from ssrecon.reconstruct import reconstruct
 from ssrecon.scan import CalibratedScan, Prepared
@@ -171,6 +174,9 @@ class Calibrated:
     matrix: torch.Tensor
     scale: float = 1.0
 
+    def record(self):
+        return {}
+
     def apply(self, scan):
         csm = torch.full((1, 1, *scan.kspace.shape[2:]), scan.kspace.shape[2] ** -0.5, dtype=torch.complex64)
         region = torch.zeros(1, 1, 1, *scan.kspace.shape[3:], dtype=torch.bool)
@@ -191,6 +197,9 @@ def test_what_was_planted_is_in_no_output(kind, tmp_path, good):
         warnings.simplefilter("ignore")
         prepare(archive, tmp_path / "out" / "real", Calibrator())
         store = prepare(archive, tmp_path / "out" / "store", AsItIs())
+        looked = audit(archive, tmp_path / "out" / "audit")
+        write_json(looked, tmp_path / "out" / "audit" / "audit.json")
+        write_page(looked, tmp_path / "out" / "audit" / "audit.html")
         images = reconstruct(ZeroFilled(), tmp_path / "in", tmp_path / "out" / "images", complex_images=True, calibrator=AsItIs())
     # Nothing was left out for another reason than that it was broken: the outputs looked into are those of this format.
     assert {header.volume_id for header in store.headers} == set(archive.volumes())

@@ -12,6 +12,7 @@ from scipy.signal.windows import hamming, hann, tukey
 from ssrecon.archive import open_archive
 from ssrecon.archive.phantom import PhantomArchive
 from ssrecon.draw import Draw
+from ssrecon.inspect.centre import off_centre
 from ssrecon.inspect.channels import CHANNELS, dead_coil, spiking_coil
 from ssrecon.inspect.data_crimes import DATA_CRIMES, filtered, magnitude_derived, parallel_imaging_filled, zero_filled
 from ssrecon.inspect.duplicates import duplicates, signature
@@ -32,7 +33,7 @@ def with_kspace(scan, kspace):
 
 
 def kinds(scan):
-    return [finding.kind for detect in (*DATA_CRIMES, *CHANNELS) if (finding := detect(scan)) is not None]
+    return [finding.kind for detect in (*DATA_CRIMES, *CHANNELS, off_centre) if (finding := detect(scan)) is not None]
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -146,6 +147,13 @@ def test_lines_filled_by_sense(clean):
     image = sigpy.mri.app.SenseRecon(full * weights, maps, weights=weights, max_iter=20, show_pbar=False).run()
     filled = np.where(weights > 0, full, sigpy.fft(maps * image, axes=(-2, -1)))
     assert "grappa_filled" in kinds(with_kspace(clean, filled))
+
+
+@pytest.mark.parametrize("axis, shift", [(-2, 8), (-2, -5), (-1, 6)])
+def test_a_centre_that_is_not_where_the_header_has_it(clean, axis, shift):
+    finding = off_centre(with_kspace(clean, clean.kspace.roll(shift, dims=axis)))
+    assert finding is not None and finding.measured[f"shift_{axis + 2}"] == pytest.approx(shift, abs=1)
+    assert off_centre(with_kspace(clean, clean.kspace.roll(1, dims=axis))) is None
 
 
 def test_dead_and_sparking_channels(clean):

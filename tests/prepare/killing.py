@@ -22,24 +22,19 @@ from ssrecon.store import Store
 from tests.prepare.test_prepare import bits
 
 
-def killed(archive: Path, out: Path, workers: int, kills: int, seed: int = 0) -> dict[str, object]:
-    """Prepare `archive` under `out`, undisturbed and killed; how it went."""
-    start = time.monotonic()
-    running = _call(archive, out / "undisturbed", workers)
-    while running.poll() is None and not list((out / "undisturbed").glob("*.h5")):
-        time.sleep(0.005)
-    began = time.monotonic() - start
-    running.wait()
-    took = time.monotonic() - start
+def killed(archive: Path, out: Path, workers: int, kills: int, delay: float = 0.0, seed: int = 0) -> dict[str, object]:
+    """Prepare `archive` under `out`, undisturbed and killed up to `delay` seconds after a volume was done; how it went."""
+    _call(archive, out / "undisturbed", workers).wait()
+    volumes = len(list((out / "undisturbed").glob("*.h5")))
     rng = random.Random(seed)
-    # Each call gets on by about a kill's share of the work, so that there is work left for the last kill.
-    moments = [began + (took - began) / kills * rng.uniform(0, 1.5) for _ in range(kills)]
     interrupted, partial = 0, 0
-    for moment in moments:
+    for kill in range(kills):
+        # Each call gets on by about a kill's share of the work, and is killed a random moment later.
         running = _call(archive, out / "killed", workers)
-        try:
-            running.wait(moment)
-        except subprocess.TimeoutExpired:
+        while running.poll() is None and len(list((out / "killed").glob("*.h5"))) <= kill * volumes // (kills + 1):
+            time.sleep(0.005)
+        time.sleep(rng.uniform(0, delay))
+        if running.poll() is None:
             os.killpg(running.pid, signal.SIGKILL)
             running.wait()
             interrupted += 1
@@ -73,5 +68,5 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder) / "archive"
         simulate(archive, PhantomArchive(subjects=options.subjects, slices=2, matrix=(128, 128), coils=8))
-        for name, value in killed(archive, Path(folder), options.workers, options.kills).items():
+        for name, value in killed(archive, Path(folder), options.workers, options.kills, delay=0.3).items():
             print(f"{name}: {value}")
