@@ -21,7 +21,7 @@ from ssrecon.progress import track
 from ssrecon.provenance import content_fingerprint
 from ssrecon.scan import Header, Scan
 
-UNREADABLE = (OSError, RuntimeError, KeyError, ValueError)
+UNREADABLE = (OSError, RuntimeError, KeyError, ValueError, TypeError)
 """What h5py raises on files that are not HDF5, or are damaged."""
 
 DESCRIBED_IN_FULL = 64

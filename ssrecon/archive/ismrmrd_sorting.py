@@ -93,6 +93,7 @@ def sort_acquisitions(heads: np.ndarray, header: FileHeader, path: Path, referen
         raise BadInput(path, found=f"{len(heads)} acquisitions, none of which is an imaging line", expected="imaging lines")
     encoding = _encoding_of(heads[imaging], header, path)
     _refuse(heads, imaging | only_calibration, encoding, path)
+    _refuse_compressed(heads, imaging | only_calibration | noise, path)
     elsewhere = only_calibration & (heads["encoding_space_ref"] != heads["encoding_space_ref"][imaging][0])
     apart = False
     if elsewhere.any():
@@ -161,12 +162,15 @@ def _refuse(heads: np.ndarray, lines: np.ndarray, encoding: Encoding, path: Path
             found=f"{reversed_lines.sum()} reversed lines",
             expected="lines in one direction, or corrected (phase and delay) beforehand",
         )
-    compressed = lines & np.logical_or.reduce([flagged(heads, flag) for flag in Flag.COMPRESSION])
-    if compressed.any():
-        raise BadInput(path, found=f"{compressed.sum()} lines of compressed samples", expected="plain samples")
     longest = int(heads["number_of_samples"][lines].max())
     if longest > encoding.encoded_matrix[2]:
         raise BadInput(path, found=f"readouts of {longest} samples", expected=f"at most the encoded matrix, {encoding.encoded_matrix[2]}")
+
+
+def _refuse_compressed(heads: np.ndarray, lines: np.ndarray, path: Path) -> None:
+    compressed = lines & np.logical_or.reduce([flagged(heads, flag) for flag in Flag.COMPRESSION])
+    if compressed.any():
+        raise BadInput(path, found=f"{compressed.sum()} lines of compressed samples", expected="plain samples")
 
 
 def _frames(heads: np.ndarray, lines: np.ndarray) -> np.ndarray:

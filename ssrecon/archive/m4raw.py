@@ -71,6 +71,9 @@ class M4Raw(Archive):
             raise unknown_scan(self.path, scan_id, tuple(known))
         header = known[scan_id]
         scans = [reader.read(reader.headers[header.slice].scan_id) for reader in self._repetitions]
+        if len(shapes := {tuple(scan.kspace.shape) for scan in scans}) > 1:
+            found = " and ".join("x".join(map(str, shape[2:])) for shape in sorted(shapes))
+            raise BadInput(self.path, found=f"repetitions of {found} samples", expected="one size of all repetitions of a scan")
         kspace, mask, padding = (torch.cat([getattr(scan, name) for scan in scans], dim=1) for name in ("kspace", "mask", "padding"))
         return Scan(header=header, kspace=kspace, mask=mask, padding=padding)
 

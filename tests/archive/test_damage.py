@@ -16,6 +16,7 @@ from tests.archive import (
     test_fastmri,
     test_fastmri_prostate,
     test_ismrmrd,
+    test_m4raw,
     test_plain,
     test_skm_tea,
 )
@@ -186,3 +187,38 @@ def test_a_user_block_in_front_is_no_damage(tmp_path, name):
     moved.replace(path)
     for scan, read in zip(before, open_archive(path), strict=True):
         assert torch.equal(scan.kspace, read.kspace) and torch.equal(scan.mask, read.mask)
+
+
+def test_noise_readouts_of_compressed_samples(tmp_path):
+    path = test_ismrmrd.example(tmp_path)
+    with h5py.File(path, "r+") as file:
+        rows = file["dataset/data"][()]
+        rows["head"]["flags"][3] = 2**64 - 1
+        file["dataset/data"][...] = rows
+    assert_refused(path, "1 lines of compressed samples")
+
+
+def test_repetitions_of_different_sizes(tmp_path):
+    path = test_m4raw.example(tmp_path)
+    other = next(file for file in path.parent.iterdir() if file != path)
+    with h5py.File(other, "r+") as file:
+        text = file["ismrmrd_header"].asstr()[()]
+        wider = text.replace("<reconSpace>", "<reconSpace>", 1)
+        start = wider.index("<encodedSpace>")
+        x = wider.index("<x>", wider.index("<fieldOfView_mm>", start)) + 3
+        wider = wider[:x] + "255" + wider[wider.index("</x>", x) :]
+        del file["ismrmrd_header"]
+        file["ismrmrd_header"] = wider
+    assert_refused(path, "repetitions of")
+
+
+def test_a_type_that_numpy_does_not_have(tmp_path):
+    path = test_plain.example(tmp_path)
+    with h5py.File(path, "r+") as file:
+        kind = h5py.h5t.UNIX_D32LE
+        h5py.h5a.create(file.id, b"odd", kind, h5py.h5s.create(h5py.h5s.SCALAR))
+        del file.attrs["protocol"]
+        h5py.h5a.create(file.id, b"protocol", kind, h5py.h5s.create(h5py.h5s.SCALAR))
+    with pytest.raises(BadInput) as error:
+        list(open_archive(path))
+    assert path.name in str(error.value)
