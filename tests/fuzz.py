@@ -52,6 +52,8 @@ def apart(path: Path, whole: Whole, touched: int) -> tuple[str, str]:
         child = os.fork()
     if child == 0:
         os.close(inlet)
+        # The parent's threads are not in the child: work that is divided among them would wait for ever.
+        torch.set_num_threads(1)
         try:
             size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
             resource.setrlimit(resource.RLIMIT_AS, (size + BYTES, size + BYTES))
