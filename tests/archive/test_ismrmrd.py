@@ -1,7 +1,10 @@
 """ISMRMRD: where lines go, what they are for, and the noise."""
 
 import math
+import shutil
+import subprocess
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -9,6 +12,7 @@ import torch
 from ssrecon.archive import open_archive
 from ssrecon.archive.ismrmrd import ISMRMRD
 from ssrecon.archive.verdict import verdict
+from ssrecon.operators import Fourier
 from tests.archive import mrd
 
 COILS, Y, X = 3, 16, 20
@@ -341,3 +345,30 @@ def example(folder):
     kspace = mrd.complex_noise(2, COILS, Y, 2 * X)
     head = mrd.heads(len(rows), COILS, 2 * X, kspace_encode_step_1=rows, slice=slices)
     return mrd.write(folder / "a.h5", mrd.header_xml((1, Y, 2 * X), kept=X), (head, kspace[slices, :, rows]))
+
+
+GENERATOR = "ismrmrd_generate_cartesian_shepp_logan"
+
+
+@pytest.mark.skipif(shutil.which(GENERATOR) is None, reason=f"{GENERATOR} (ismrmrd-tools) is not installed")
+@pytest.mark.parametrize("acceleration, options", [(1, []), (2, ["-w", "24", "-C"]), (4, ["-w", "20", "-C", "-r", "2"])])
+def test_files_of_the_standards_own_generator(tmp_path, acceleration, options):
+    """Its frames take lines in turn (its header is wrong but for the default oversampling): together they are all of k-space, whose image is the phantom that lies in the same file."""
+    command = [GENERATOR, "-m", "96", "-c", "4", "-a", str(acceleration), "-n", "0.01", "-o", "a.h5", *options]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    with h5py.File(tmp_path / "a.h5") as file:
+        csm, phantom = (file[f"dataset/{name}"][0]["real"] + 1j * file[f"dataset/{name}"][0]["imag"] for name in ("csm", "phantom"))
+    (scan,) = open_archive(tmp_path / "a.h5")
+    frames = scan.kspace.shape[1]
+    assert frames == acceleration * (2 if "-r" in options else 1) and scan.kspace.shape[2:] == (4, 96, 96)
+    assert (scan.noise is not None) == ("-C" in options)
+    lines = scan.mask[0, :, 0, :, 0]
+    assert bool(lines.any(dim=0).all())
+    assert bool(lines[0, ::acceleration].all() or lines[0, 1::acceleration].all() or acceleration > 2)
+    if "-w" in options:
+        width = int(options[options.index("-w") + 1])
+        assert bool(lines[:, 48 - width // 2 : 48 + width // 2].all())
+    kspace = scan.kspace[0].sum(dim=0) / scan.mask[0].sum(dim=0)
+    image = (Fourier(2).adjoint(kspace) * torch.from_numpy(csm.conj())).sum(dim=0)
+    correlation = np.abs((image.numpy() * phantom.conj()).sum()) / np.linalg.norm(image.numpy()) / np.linalg.norm(phantom)
+    assert correlation > 0.98
