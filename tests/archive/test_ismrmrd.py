@@ -353,7 +353,8 @@ GENERATOR = "ismrmrd_generate_cartesian_shepp_logan"
 @pytest.mark.skipif(shutil.which(GENERATOR) is None, reason=f"{GENERATOR} (ismrmrd-tools) is not installed")
 @pytest.mark.parametrize("acceleration, options", [(1, []), (2, ["-w", "24", "-C"]), (4, ["-w", "20", "-C", "-r", "2"])])
 def test_files_of_the_standards_own_generator(tmp_path, acceleration, options):
-    """Its frames take lines in turn (its header is wrong but for the default oversampling): together they are all of k-space, whose image is the phantom that lies in the same file."""
+    """Its frames take lines in turn: together they are all of k-space, whose image is the phantom that lies in the same file. (With another
+    oversampling than its default of 2 the generator's header does not fit its samples.)"""
     command = [GENERATOR, "-m", "96", "-c", "4", "-a", str(acceleration), "-n", "0.01", "-o", "a.h5", *options]
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
     with h5py.File(tmp_path / "a.h5") as file:
