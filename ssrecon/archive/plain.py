@@ -98,6 +98,8 @@ class Plain(Archive):
             csm = self._part(file, "csm", index, ("map", "coil"))[None] if "csm" in file else None
             calibration = self._calibration(file, index, scan_id) if "calibration" in file else None
             noise = np.asarray(file["noise"]) if "noise" in file else None
+            if noise is not None and noise.dtype.kind != "c":
+                raise BadInput(self.path, found=f"noise of type {noise.dtype}", expected="complex numbers")
             ratio = self._numbers(file["noise"], "bandwidth_ratio", 1) if noise is not None else ()
         data, sampled = acquired_only(kspace, mask & ~padding, self.path, scan_id)
         return Scan(
@@ -124,6 +126,9 @@ class Plain(Archive):
             return np.ones((1, 1, *(self._datasets["kspace"].length(axis) for axis in self._encoded)))
         dataset = self._datasets[name]
         data = np.asarray(file[name][index] if dataset.axes[0] == "slice" else file[name])
+        if data.dtype == bool and data.size and (largest := int(data.view(np.uint8).max())) > 1:
+            # Any other byte would pass for True: a damaged mask would claim what was never acquired.
+            raise BadInput(self.path, found=f"a {name} with a byte of {largest} among its truth values", expected="0 and 1")
         data = data.reshape([dataset.length(axis) for axis in (*leading, *self._encoded)])
         sides = tuple(self._datasets["kspace"].length(axis) for axis in self._encoded)
         return np.broadcast_to(data, (*data.shape[:2], *sides))

@@ -222,3 +222,23 @@ def test_a_type_that_numpy_does_not_have(tmp_path):
     with pytest.raises(BadInput) as error:
         list(open_archive(path))
     assert path.name in str(error.value)
+
+
+def test_a_mask_of_other_bytes_than_0_and_1(tmp_path):
+    path = test_plain.example(tmp_path)
+    with h5py.File(path) as file:
+        place = file["mask"].id.get_offset()
+    data = bytearray(path.read_bytes())
+    data[place : place + 4] = b"\x57\x01\x00\x01"
+    path.write_bytes(data)
+    assert_refused(path, "a mask with a byte of 87")
+
+
+def test_noise_that_is_not_complex(tmp_path):
+    path = test_plain.example(tmp_path)
+    with h5py.File(path, "r+") as file:
+        shape = file["noise"].shape
+        attrs = dict(file["noise"].attrs)
+        del file["noise"]
+        file.create_dataset("noise", data=np.ones(shape, np.int64)).attrs.update(attrs)
+    assert_refused(path, "noise of type int64")
