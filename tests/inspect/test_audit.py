@@ -18,6 +18,7 @@ from ssrecon.errors import OutputInUse
 from ssrecon.inspect.audit import audit
 from ssrecon.inspect.look import acquired_lines, look
 from ssrecon.undersampling import Equispaced, RandomColumns, undersample
+from tests.prepare.test_engines import cluster
 
 
 def written(folder, number, change=lambda scan: scan, **options):
@@ -144,3 +145,11 @@ def test_the_command(folder, tmp_path, capsys):
     clean.mkdir()
     os.link(folder / "scan2.h5", clean / "scan2.h5")
     assert main(["audit", str(clean), "--out", str(tmp_path / "second")]) == 0
+
+
+def test_a_cluster_finds_the_same(folder, tmp_path):
+    pytest.importorskip("distributed", reason="the dask extra is not installed")
+    alone = audit(open_archive(folder), tmp_path / "alone")
+    with cluster(2, tmp_path) as (address, _):
+        together = audit(open_archive(folder), tmp_path / "together", dask=address)
+    assert together.scans == alone.scans and together.refused == alone.refused and not together.missing
