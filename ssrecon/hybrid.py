@@ -34,7 +34,7 @@ class Hybrid(Archive):
 
     A scan is transposed at the first read of one of its slices, partition by partition where the format can give them
     (`Archive.partitions`), into a file in `scratch`, from which a slice is one read; without `scratch` it is kept in memory, one scan at a
-    time. `discard` removes the files.
+    time. `discard` removes the files; the folder is left, as other processes may be about to put theirs into it.
     """
 
     def __init__(self, archive: Archive, scratch: Path | None = None):
@@ -104,15 +104,14 @@ class Hybrid(Archive):
         return _slice(self._held[1], header)
 
     def discard(self, volume_id: str) -> None:
-        """Remove the files of a volume."""
+        """Remove the files of a volume, and what a killed process left half-written of them."""
         self._held = None
-        if self.scratch is None:
+        if self.scratch is None or not self.scratch.exists():
             return
-        for whole, header in self._slices.values():
-            if header.volume_id == volume_id:
-                self._place(whole).unlink(missing_ok=True)
-        if self.scratch.exists() and not any(self.scratch.iterdir()):
-            self.scratch.rmdir()
+        for whole in {whole for whole, header in self._slices.values() if header.volume_id == volume_id}:
+            place = self._place(whole)
+            for file in (place, *self.scratch.glob(f".{place.name}.*.partial")):
+                file.unlink(missing_ok=True)
 
     def _place(self, whole: str) -> Path:
         assert self.scratch is not None

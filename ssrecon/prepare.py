@@ -4,6 +4,7 @@ import os
 import shutil
 import warnings
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass, is_dataclass, replace
 from pathlib import Path
 from time import monotonic
@@ -86,8 +87,9 @@ def prepare(
     # What a kill came before the catalogue could be told of.
     catalogue.put(*(record_of(job.path, job.volume_id) for job in jobs if job.volume_id in own - listed))
     _discard(out, {job.path.name for job in todo})
-    for job in todo:
-        job.clean_up()
+    for job in jobs:
+        if job.volume_id in own:  # A kill may have come after a volume was whole and before its scratch file was gone.
+            job.clean_up()
     errors: list[SsreconError] = []
     with each(_attempt, todo, workers, dask) as results:
         for job, result in track(results, "Preparing", total=len(todo)):
@@ -102,6 +104,8 @@ def prepare(
             in_file = isinstance(error, BadInput) and not error.where.startswith(job.volume_id)
             text = f"found {error.found}; expected {error.expected}" if in_file else str(error)
             catalogue.put(Record(job.volume_id, "failed", safe_reason(text, *archive.files(job.volume_id)), seconds=seconds))
+    with suppress(OSError):  # Not there, or another shard's files are in it.
+        (out / SCRATCH).rmdir()
     if errors and len(errors) == len(jobs):
         raise errors[0]
     store = Store(out)

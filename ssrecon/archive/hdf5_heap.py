@@ -1,4 +1,7 @@
-"""Where HDF5 keeps lists of varying length (the samples of ISMRMRD's lines): damage there can send its library round for ever."""
+"""Tables of compound records with lists of varying length (ISMRMRD's lines and their samples), taken from the bytes of the file.
+
+Damage to such lists can send HDF5's library round for ever, and it reads every list of a record of which one other member is wanted.
+"""
 
 import mmap
 import struct
@@ -45,14 +48,42 @@ def check_heap(path: Path, data: h5py.Dataset) -> None:
                         raise BadInput(path, found=f"lists of samples that are not at {address}, where it says they are", expected=WHOLE)
 
 
+def read_member(path: Path, data: h5py.Dataset, name: str) -> np.ndarray:
+    """One member of all records, as ``data.fields(name)[:]``, but of the file no more than the records: HDF5 2.0 reads the lists too, and
+    keeps them in memory, where nothing but ``name`` was asked for.
+
+    Tables in compressed chunks, those not wholly written and members that hold lists themselves are left to HDF5.
+    """
+    kind, plist = data.id.get_type(), data.id.get_create_plist()
+    plain = data.ndim == 1 and plist.get_layout() in (h5py.h5d.CONTIGUOUS, h5py.h5d.CHUNKED) and not plist.get_nfilters()
+    member = data.dtype.fields[name][0]
+    if not plain or plist.get_external_count() or member.hasobject:
+        return np.asarray(data.fields(name)[:])
+    offset = kind.get_member_offset(kind.get_member_index(name.encode()))
+    firsts = [first for first, _, _ in _pieces(data)]
+    found, written = np.empty(data.shape, member), np.zeros(data.shape, bool)
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
+        for first, records in zip(firsts, _records(data, view, kind.get_size(), path), strict=True):
+            # The last chunk may be longer than what is left of the table.
+            own = records[: max(0, len(found) - first), offset : offset + member.itemsize]
+            found[first : first + len(own)] = np.ascontiguousarray(own).view(member)[:, 0]
+            written[first : first + len(own)] = True
+    return found if written.all() else np.asarray(data.fields(name)[:])
+
+
+def _pieces(data: h5py.Dataset) -> list[tuple[int, int, int]]:
+    """In which pieces the file holds a table: the first record of each, and where its bytes lie and how many they are."""
+    if data.chunks is None:
+        return [(0, data.id.get_offset() or 0, data.id.get_storage_size())]
+    # Asked for one by one, each is found by counting from the first.
+    chunks: list[tuple[int, int, int]] = []
+    data.id.chunk_iter(lambda chunk: chunks.append((chunk.chunk_offset[0], chunk.byte_offset, chunk.size)))
+    return chunks
+
+
 def _records(data: h5py.Dataset, view: mmap.mmap, size: int, path: Path) -> Iterator[np.ndarray]:
     """The records as bytes ``(records, size)``, in the pieces in which the file holds them."""
-    if data.chunks is None:
-        pieces = [(data.id.get_offset() or 0, data.id.get_storage_size())]
-    else:
-        chunks = (data.id.get_chunk_info(n) for n in range(data.id.get_num_chunks()))
-        pieces = [(chunk.byte_offset, chunk.size) for chunk in chunks]
-    for start, length in pieces:
+    for _, start, length in _pieces(data):
         if start + length > len(view) or length % size:
             raise BadInput(path, found=f"{length} bytes of records at {start}, in a file of {len(view)}", expected=WHOLE)
         yield np.frombuffer(view[start : start + length], np.uint8).reshape(-1, size)

@@ -11,7 +11,7 @@ import numpy as np
 from ssrecon.archive.arrays import stored, top_names
 from ssrecon.archive.base import UNREADABLE, Archive, holds
 from ssrecon.archive.cartesian_lines import CartesianLines, volume_of
-from ssrecon.archive.hdf5_heap import check_heap
+from ssrecon.archive.hdf5_heap import check_heap, read_member
 from ssrecon.archive.ismrmrd_header import parse_header
 from ssrecon.archive.ismrmrd_lines import read_lines
 from ssrecon.archive.ismrmrd_sorting import sort_encodings
@@ -84,7 +84,7 @@ class ISMRMRD(Archive):
                 for name in ("xml", "data"):
                     check_heap(self.path, stored(file[names[0]][name], self.path))
                 text = next(iter(np.atleast_1d(file[names[0]]["xml"][()]).ravel()), None)
-                heads = file[names[0]]["data"].fields("head")[:]
+                heads = read_member(self.path, file[names[0]]["data"], "head")
         except UNREADABLE as error:
             raise BadInput(self.path, found=f"no readable HDF5 file ({error})", expected=self.layout) from None
         if missing := [name for name in NEEDED if not _has(heads, name)]:

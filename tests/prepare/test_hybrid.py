@@ -1,5 +1,8 @@
 """3-D Cartesian scans as slices across the readout: the same samples, the same noise, a slice in memory, and only where that is right."""
 
+import signal
+import subprocess
+import sys
 import tracemalloc
 from dataclasses import replace
 
@@ -60,7 +63,7 @@ def test_slices_are_the_transform_of_the_volume(tmp_path, scratch):
         assert "was transformed" in scan.header.notes["hybrid slice"]
     assert (tmp_path / "scratch").exists() == scratch
     hybrid.discard("scan1")
-    assert not (tmp_path / "scratch").exists()
+    assert not list(tmp_path.glob("scratch/*"))
 
 
 def test_noise_keeps_its_level_and_stays_white(tmp_path):
@@ -139,6 +142,44 @@ def test_prepare_makes_slices_undersamples_them_and_cleans_up(tmp_path):
     assert not (tmp_path / "store" / ".hybrid").exists()
     native = prepare(open_archive(path), tmp_path / "native", Calibrator(smallest=12, width=12), hybrid=False)
     assert [native.shape(header.scan_id)[3:] for header in native.headers] == [(Z, Y, X)]
+
+
+KILLED = """
+import os, signal, sys
+from ssrecon import hybrid, prepare
+from ssrecon.archive import open_archive
+from ssrecon.calibrate import Calibrator
+
+kill = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+module, name, instead = {
+    "midway": (hybrid, "_across", kill),
+    "after": (prepare._Job, "clean_up", lambda job: job.path.exists() and kill()),
+    "whole": (prepare, "record_of", kill),
+}[sys.argv[3]]
+setattr(module, name, instead)
+prepare.prepare(open_archive(sys.argv[1]), sys.argv[2], Calibrator())
+"""
+
+
+@pytest.mark.parametrize("moment", ["midway", "after", "whole"])
+def test_a_kill_leaves_no_copy_of_the_volume_behind(tmp_path, moment):
+    """Killed in the transposition; when the volume was written and its scratch file still there; and when that was gone already."""
+    path, out = volume(tmp_path), tmp_path / "store"
+    run = subprocess.run([sys.executable, "-c", KILLED, str(path), str(out), moment], capture_output=True, text=True)
+    assert run.returncode == -signal.SIGKILL, run.stderr
+    assert bool(list(out.glob(".hybrid/*") if moment != "midway" else out.glob(".hybrid/.*"))) == (moment != "whole")
+    assert len(list(out.glob("*.h5"))) == (moment != "midway")
+    store = prepare(open_archive(path), out, Calibrator())
+    assert len(store.headers) == X and {item.name for item in out.rglob("*")} == {"catalogue.sqlite", "scan1.h5"}
+
+
+def test_the_scratch_of_others_is_left_alone(tmp_path):
+    path, out = volume(tmp_path), tmp_path / "store"
+    other = out / ".hybrid" / "0123456789abcdef.h5"
+    other.parent.mkdir(parents=True)
+    other.write_bytes(b"another shard's")
+    prepare(open_archive(path), out, Calibrator())
+    assert other.read_bytes() == b"another shard's" and [item.name for item in other.parent.iterdir()] == [other.name]
 
 
 def test_images_of_slices_lie_as_those_of_the_volume_do(tmp_path):
