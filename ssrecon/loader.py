@@ -34,8 +34,13 @@ class Schedule:
     seed: int
 
     @staticmethod
-    def of(store: Store, ids: Sequence[str], batch_size: int, seed: int) -> "Schedule":
-        return Schedule(tuple((scan_id, (*store.shape(scan_id), store.noise_known(scan_id))) for scan_id in sorted(ids)), batch_size, seed)
+    def of(store: Store, ids: Sequence[str], batch_size: int, seed: int, references: bool = False) -> "Schedule":
+        """With `references`, scans with one and scans without are of two kinds."""
+
+        def kind(scan_id: str) -> tuple[int, ...]:
+            return (*store.shape(scan_id), store.noise_known(scan_id), references and store.has_reference(scan_id))
+
+        return Schedule(tuple((scan_id, kind(scan_id)) for scan_id in sorted(ids)), batch_size, seed)
 
     def epoch(self, number: int) -> list[tuple[str, ...]]:
         draw = Draw(self.seed, number).generator("order")

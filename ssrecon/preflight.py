@@ -29,6 +29,8 @@ class Preflight:
     """Expected at the peak of an update: weights, moments, gradients, the batch, and what autograd keeps."""
     available_bytes: int
     flops_per_update: float
+    remarks: tuple[str, ...] = ()
+    """Of the objective, on what it was fitted to."""
 
     @property
     def fits(self) -> bool:
@@ -48,6 +50,7 @@ class Preflight:
             "validation apart",
             f"work        {self.flops_per_update / 1e9:.3g} GFLOP an update",
         ]
+        text += [f"objective   {remark}" for remark in self.remarks]
         if not self.fits:
             text.append(
                 "it will not fit: try --network.recompute (memory of one unroll, a third slower), --network.mixed-precision, a smaller "
@@ -61,7 +64,7 @@ def preflight(trainer: Trainer) -> Preflight:
     schedule = trainer.schedule
     weights = {name: value.clone() for name, value in trainer.network.state_dict().items()}
     step = max(schedule.steps(0, len(schedule.epoch(0))), key=lambda s: len(s.ids) * _size(trainer, s.ids[0]))
-    prepared = [trainer.store.load(scan_id, reference=trainer.recipe.objective.needs_reference) for scan_id in step.ids]
+    prepared = [trainer.store.load(scan_id, reference=trainer.references) for scan_id in step.ids]
     scans = trainer.without_gamma(prepared)
     saved = _saved_bytes(trainer, scans)
     seconds = []
@@ -86,6 +89,7 @@ def preflight(trainer: Trainer) -> Preflight:
         memory_bytes=saved + batch_bytes + 16 * parameters,
         available_bytes=_available(trainer.process.device),
         flops_per_update=float(flops.get_total_flops()),
+        remarks=trainer.objective.remarks,
     )
 
 
@@ -115,7 +119,7 @@ def _saved_bytes(trainer: Trainer, scans: list) -> int:
     device = trainer.process.device
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         moved = reference.to(device) if reference is not None else None
-        trainer.recipe.objective.loss(trainer.network, batch.to(device), moved, Draw(0))
+        trainer.objective.loss(trainer.network, batch.to(device), moved, Draw(0))
     return sum(kept.values())
 
 

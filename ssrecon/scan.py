@@ -200,6 +200,8 @@ class Estimate:
     uncertainty: Float[Tensor, "batch frames maps *x"] | None = None
     csm: Complex[Tensor, "batch maps coils *x"] | None = None
     """The sensitivities that belong to `image`, where the method estimated its own."""
+    kspace_std: Float[Tensor, "batch frames 1 *k"] | None = None
+    """How wrong the predicted k-space is expected to be, sqrt(E|e|^2) of a sample without the noise of its measurement."""
 
     @property
     def magnitude(self) -> Float[Tensor, "batch frames *x"]:

@@ -26,7 +26,7 @@ from ssrecon.loader import Schedule, Step, collate, load
 from ssrecon.progress import track
 from ssrecon.provenance import data_fingerprint
 from ssrecon.recipe import Recipe
-from ssrecon.scan import Prepared
+from ssrecon.scan import CalibratedScan, Prepared
 from ssrecon.store import Store
 from ssrecon.validation import Score, validate
 
@@ -96,7 +96,8 @@ class Trainer:
     def __init__(self, recipe: Recipe, store: Store, assignment: Assignment, folder: Path, process: Process | None = None):
         self.recipe, self.store, self.assignment, self.folder = recipe, store, assignment, Path(folder)
         self.process = process or Process()
-        if recipe.objective.needs_reference and (bare := [scan_id for scan_id in assignment.train if not store.has_reference(scan_id)]):
+        wants, bare = recipe.objective.needs_reference, [scan_id for scan_id in assignment.train if not store.has_reference(scan_id)]
+        if wants and bare:
             found = f"no fully sampled reference in {len(bare)} of {len(assignment.train)} training scans"
             raise BadInput(bare[0], found=found, expected=f"references, which {type(recipe.objective).__name__} trains on")
         self.network = recipe.network.build(recipe.seed).to(self.process.device)
@@ -105,7 +106,9 @@ class Trainer:
         self.draw = Draw(recipe.seed)
         # Gamma belongs to the data: arms and seeds are judged, and chosen, on the same samples.
         self.gamma_draw = Draw(recipe.data.seed)
-        self.schedule = Schedule.of(store, assignment.train, recipe.training.batch_size, recipe.seed)
+        self.objective = recipe.objective.fitted(self._training_scans())
+        self.references = wants or recipe.objective.takes_reference
+        self.schedule = Schedule.of(store, assignment.train, recipe.training.batch_size, recipe.seed, self.references)
         self.updates = recipe.training.updates(len(self.schedule.epoch(0)))
         every = -(-len(assignment.train) // DOMAIN_SCANS)
         self.domain = TrainingDomain.of(store.load(scan_id).scan for scan_id in assignment.train[::every])
@@ -136,7 +139,7 @@ class Trainer:
         with bar, _stop_on_signals() as stop:
             if history is not None and not resumed:
                 self._validate(validation, history, 0, started)
-            for step, scans in load(self.store, steps, self.process, self.recipe.objective.needs_reference, training.workers):
+            for step, scans in load(self.store, steps, self.process, self.references, training.workers):
                 # A signal may reach one process alone; patience is known to the first, which validates.
                 stopped, patient = self.process.any(bool(stop), self._has_waited())
                 if stopped or patient:
@@ -170,7 +173,7 @@ class Trainer:
             batch, reference = collate(scans)
             batch = batch.to(self.process.device)
             reference = reference.to(self.process.device) if reference is not None else None
-            loss = self.recipe.objective.loss(self.network, batch, reference, self.draw.at(step.epoch))
+            loss = self.objective.loss(self.network, batch, reference, self.draw.at(step.epoch))
             _check_finite(step, batch.ids, {"loss": loss.per_scan, **loss.terms})
             total = loss.per_scan.sum() / len(step.ids)
             total.backward()
@@ -198,6 +201,10 @@ class Trainer:
         fraction = 0.5 * (1 + math.cos(math.pi * step / self.updates))
         return training.final_learning_rate + fraction * (training.learning_rate - training.final_learning_rate)
 
+    def _training_scans(self) -> Iterator[CalibratedScan]:
+        """As they are trained on, read one by one."""
+        return (self.without_gamma([self.store.load(scan_id)])[0].scan for scan_id in self.assignment.train)
+
     def _validation_scans(self) -> list[Prepared]:
         ids = spread(self.assignment.validation, self.recipe.training.validation_scans)
         return [self.store.load(scan_id, reference=True) for scan_id in ids]
@@ -216,7 +223,7 @@ class Trainer:
     def _validate(self, scans: Sequence[Prepared], history: History, epoch: int, started: float) -> None:
         self.network.eval()
         hold_out = partial(self.recipe.validation.hold_out, draw=self.gamma_draw)
-        score = validate(self.network, self.recipe.objective, scans, hold_out, self.draw, self.process.device)
+        score = validate(self.network, self.objective, scans, hold_out, self.draw, self.process.device)
         if not math.isfinite(score.gamma):
             raise TrainingDiverged(f"step {self.state.step}: the Gamma score is not finite; the last checkpoint is good")
         by_gamma, by_reference = self.state.take(score)

@@ -3,5 +3,6 @@
 from ssrecon.networks.base import DenoiserSpec, NetworkSpec
 from ssrecon.networks.denoisers import CNN, ResNet
 from ssrecon.networks.unrolled import Unrolled
+from ssrecon.networks.with_uncertainty import WithUncertainty
 
-__all__ = ["CNN", "DenoiserSpec", "NetworkSpec", "ResNet", "Unrolled"]
+__all__ = ["CNN", "DenoiserSpec", "NetworkSpec", "ResNet", "Unrolled", "WithUncertainty"]

@@ -1,9 +1,9 @@
 """What a training method is: a loss, and the rule by which its network reconstructs, side by side in one frozen object."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from jaxtyping import Float
 from torch import Tensor
@@ -31,7 +31,24 @@ class Objective(ABC):
     """A training method. The network is an argument: any `module(scan) -> Estimate` will do."""
 
     needs_reference: ClassVar[bool] = False
-    """Only where this is True does the trainer hand over the fully sampled reference."""
+    """Where this is True the trainer hands over the fully sampled reference, and refuses scans without one."""
+    takes_reference: ClassVar[bool] = False
+    """Where this is True the trainer hands over the references there are; scans with one and without are in batches of their own."""
+    holds_out: ClassVar[bool] = True
+    """Whether the network is judged on acquired samples that were kept from it. False for methods that give it all of Omega and rest on
+    the noise level or on invariance instead.
+    """
+
+    def fitted(self, scans: Iterable[CalibratedScan]) -> Self:
+        """This method as it trains on these scans: called once before a training, with the scans it will see, read as they are asked for.
+        For what has to be known of an archive as a whole, as its sampling density. By default nothing is asked.
+        """
+        return self
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What a person should know before training in this way on what it was fitted to."""
+        return ()
 
     @abstractmethod
     def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draw: Draw) -> Loss:
@@ -39,8 +56,8 @@ class Objective(ABC):
         for one that splits :math:`\Omega = \Theta \cup \Lambda`.
 
         `scan` is what was acquired (less Gamma where the scan is validated on); `reference` the fully sampled scan, None unless
-        `needs_reference`. All that is random comes from `draw`, scan by scan, so that batch-mates, device and workers change nothing.
-        Raises BadInput, naming the scan, where it cannot be trained on in this way.
+        `needs_reference` or `takes_reference`. All that is random comes from `draw`, scan by scan, so that batch-mates, device and workers
+        change nothing. Raises BadInput, naming the scan, where it cannot be trained on in this way.
         """
 
     def reconstruct(self, network: Network, scan: CalibratedScan, draw: Draw) -> Estimate:

@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass
 
+from jaxtyping import Float
+from torch import Tensor
+
 from ssrecon.draw import Draw
 from ssrecon.objectives.base import Loss, Network, Objective
 from ssrecon.objectives.distances import Distance, NormalizedL1L2
-from ssrecon.operators import encoding
+from ssrecon.objectives.measurement import predicted
 from ssrecon.partition import Gaussian, Partition, Partitioner
 from ssrecon.scan import CalibratedScan
 
@@ -30,8 +33,10 @@ class SSDU(Objective):
         return held_out_loss(network, scan, self.partitioner.split(scan, draw.at(0)), self.distance)
 
 
-def held_out_loss(network: Network, scan: CalibratedScan, part: Partition, distance: Distance) -> Loss:
+def held_out_loss(
+    network: Network, scan: CalibratedScan, part: Partition, distance: Distance, weight: Float[Tensor, "batch frames 1 *k"] | None = None
+) -> Loss:
     """What SSDU and its successors share: the network sees Theta, its prediction is compared with the measurement on Lambda."""
     estimate = network(scan.on(part.theta))
     held_out = scan.on(part.lambda_)
-    return Loss(distance(encoding(held_out)(estimate.image), held_out.kspace))
+    return Loss(distance(predicted(held_out, estimate), held_out.kspace, weight))

@@ -5,13 +5,27 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from ssrecon.draw import Draw
 from ssrecon.errors import BadRecipe
 from ssrecon.partition.base import Partition, Partitioner
-from ssrecon.partition.selection import acquired, assemble, centre_box, check_fraction, check_protected, radius, require_lines
-from ssrecon.scan import CalibratedScan
+from ssrecon.partition.selection import (
+    BoolArray,
+    FloatArray,
+    acquired,
+    any_along,
+    assemble,
+    centre_box,
+    check_fraction,
+    check_protected,
+    line_by_line,
+    radius,
+    require_lines,
+)
+from ssrecon.scan import CalibratedScan, Header
+
+ATTEMPTS = 100
 
 
 @dataclass(frozen=True)
@@ -23,8 +37,9 @@ class Bernoulli(Partitioner):
     .. math:: P(k \in \Theta) = \min\big(1, (1 - r_k)^p + c\big)
 
     with c such that its mean over the matrix outside the protected centre is 1 - loss_fraction (c may be negative; then P stops at 0): the
-    second mask of Noisier2Noise, of the same kind as a variable-density :math:`\Omega`. The size of :math:`\Lambda` varies.
-    Raises BadInput where :math:`\Lambda` comes out empty, and for lines where none were acquired.
+    second mask of Noisier2Noise, of the same kind as a variable-density :math:`\Omega`. The size of :math:`\Lambda` varies; where it comes
+    out empty the coins of that scan are thrown again, up to `ATTEMPTS` times. Raises BadInput where it stays empty, and for lines where
+    none were acquired.
 
     Millard & Chiew. A theoretical framework for self-supervised MR image reconstruction using sub-sampling via variable density
     Noisier2Noise. IEEE Trans Comput Imaging 9:707-720 (2023). doi:10.1109/TCI.2023.3299212
@@ -34,8 +49,8 @@ class Bernoulli(Partitioner):
     """The mean probability of falling into Lambda."""
     order: float = 0.0
     """The power p of the kept density, 0 or more."""
-    lines: bool = False
-    """Whole phase-encoding lines rather than points."""
+    lines: bool | None = False
+    """Whole phase-encoding lines rather than points; None: lines where whole lines along a readout were acquired."""
     protected: tuple[int, ...] = (4, 4)
     """Sides of the box about DC that always stays in Theta, as ``*k``; the first side holds for further axes, and for lines."""
 
@@ -49,11 +64,23 @@ class Bernoulli(Partitioner):
         omega = acquired(scan)
         if self.lines:
             require_lines(scan, omega, "a split of whole lines")
-        grid = omega.shape[2:-1] if self.lines else omega.shape[2:]
-        inclusion = _inclusion(tuple(grid), self.loss_fraction, self.order, self.protected[:1] if self.lines else self.protected)
-        flips = [draw.generator("partition", scan_id).random((omega.shape[1], *grid)) for scan_id in scan.ids]
-        chosen = np.stack(flips) < inclusion
-        return assemble(scan, omega, chosen, np.broadcast_to(inclusion, chosen.shape), self.lines)
+        halves = [self._one(header, one, draw) for header, one in zip(scan.headers, omega, strict=True)]
+        chosen, inclusion = (np.stack(parts) for parts in zip(*halves, strict=True))
+        return assemble(scan, omega, chosen, inclusion, lines=False)
+
+    def _one(self, header: Header, omega: Bool[np.ndarray, "frames *k"], draw: Draw) -> tuple[BoolArray, FloatArray]:
+        """What is chosen of one scan, and how likely that was, on the whole grid."""
+        lines = header.readout and line_by_line(omega) if self.lines is None else self.lines
+        elements = any_along(omega, -1) if lines else omega
+        inclusion = _inclusion(elements.shape[1:], self.loss_fraction, self.order, self.protected[:1] if lines else self.protected)
+        generator = draw.generator("partition", header.scan_id)
+        for _ in range(ATTEMPTS):
+            chosen = generator.random(elements.shape) < inclusion
+            if (chosen & elements).any():
+                break
+        if lines:
+            chosen, inclusion = chosen[..., None], inclusion[..., None]
+        return np.broadcast_to(chosen, omega.shape), np.broadcast_to(inclusion, omega.shape)
 
 
 @lru_cache(maxsize=32)

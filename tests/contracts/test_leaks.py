@@ -1,13 +1,15 @@
 """From the file to the loss: what was not acquired changes no bit of anything that trains."""
 
+from dataclasses import replace
+
 import h5py
 import numpy as np
 import pytest
 import torch
 
 from ssrecon.archive import open_archive
-from ssrecon.archive.fastmri_writer import write_fastmri
 from ssrecon.archive.phantom import PhantomArchive
+from ssrecon.archive.plain import write_plain
 from ssrecon.calibrate import Calibrator
 from ssrecon.draw import Draw
 from ssrecon.networks import ResNet, Unrolled
@@ -20,21 +22,23 @@ SELF_SUPERVISED = [kind for kind in subclasses("ssrecon.objectives", Objective) 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """A masked file, and the same with everything that its mask leaves out overwritten."""
+    """A file with two repetitions, each with its own mask, and the same with everything that the masks leave out overwritten."""
     (full,) = PhantomArchive(subjects=1, slices=1, matrix=(48, 48), coils=4)
-    scan = undersample(full, RandomColumns(2, 12), Draw(0))
+    frames = [undersample(full, RandomColumns(2, 12), Draw(seed)) for seed in (0, 1)]
+    kspace, mask = (torch.cat([getattr(frame, name) for frame in frames], dim=1) for name in ("kspace", "mask"))
+    both = replace(full, kspace=kspace, mask=mask, padding=torch.zeros_like(mask), reference=None, truth=None)
     folder = tmp_path_factory.mktemp("files")
     paths = [folder / "clean" / "scan.h5", folder / "poisoned" / "scan.h5"]
     for path in paths:
         path.parent.mkdir()
-        mask = scan.mask[0, 0, 0, :, 0].numpy()
-        write_fastmri(path, scan.kspace[0].numpy(), subject="s", mask=mask, noise=full.noise.numpy())
+        write_plain(path, [both])
     with h5py.File(paths[1], "r+") as file:
-        outside = ~np.asarray(file["mask"], dtype=bool)
-        kspace = file["kspace"][()]
-        kspace[..., outside] = 1e6 + 3j
-        kspace[..., np.flatnonzero(outside)[:3]] = np.nan
-        file["kspace"][...] = kspace
+        poisoned, outside = file["kspace"][()], ~np.broadcast_to(mask[0].numpy(), kspace.shape[1:])
+        shape = poisoned.shape
+        poisoned = poisoned.reshape(kspace.shape[1:])
+        poisoned[outside] = 1e6 + 3j
+        poisoned[tuple(np.argwhere(outside)[0])] = np.nan
+        file["kspace"][...] = poisoned.reshape(shape)
     return paths
 
 
@@ -45,7 +49,7 @@ def test_poison_in_the_file_reaches_no_loss_and_no_gradient(files, kind):
         archive = open_archive(path)
         (prepared,) = Calibrator().volume(list(archive))
         network = Unrolled(ResNet(blocks=1, channels=4), unrolls=2, cg_iterations=3).build(0)
-        loss = kind().loss(network, prepared.scan, None, Draw(0)).mean
+        loss = kind().fitted([prepared.scan]).loss(network, prepared.scan, None, Draw(0)).mean
         loss.backward()
         results.append([loss.detach(), prepared.scan.csm, prepared.scan.scale, *(p.grad for p in network.parameters())])
     assert all(torch.equal(clean, poisoned) for clean, poisoned in zip(*results, strict=True))

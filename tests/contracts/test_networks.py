@@ -36,9 +36,11 @@ def test_the_walk_finds_them():
 @pytest.mark.parametrize("frames", [1, 2])
 def test_a_finite_image_and_a_gradient_for_every_parameter(spec, frames):
     network = spec.build(0)
-    image = network(make_scan(frames=frames)).image
+    estimate = network(make_scan(frames=frames))
+    image = estimate.image
     assert image.shape == (1, frames, 1, 32, 32) and image.dtype == torch.complex64
-    image.abs().square().sum().backward()
+    everything = (image, estimate.kspace_std)
+    sum(part.abs().square().sum() for part in everything if part is not None).backward()
     assert all(p.grad is not None and torch.isfinite(p.grad).all() and p.grad.abs().sum() > 0 for p in network.parameters())
 
 

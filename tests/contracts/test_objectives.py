@@ -5,36 +5,49 @@ from dataclasses import replace
 import pytest
 import torch
 
+from ssrecon.description import describe, rebuild
 from ssrecon.draw import Draw
 from ssrecon.networks import ResNet, Unrolled
 from ssrecon.objectives import Objective
 from ssrecon.scan import CalibratedScan, Estimate
 from tests.contracts.classes import subclasses
-from tests.scans import full_kspace, make_reference, make_scan
+from tests.scans import column_mask, full_kspace, make_reference, make_scan
 
 OBJECTIVES = subclasses("ssrecon.objectives", Objective)
 SELF_SUPERVISED = [kind for kind in OBJECTIVES if not kind.needs_reference]
+HOLD_OUT = [kind for kind in SELF_SUPERVISED if kind.holds_out]
 NETWORK = Unrolled(ResNet(blocks=1, channels=4), unrolls=2, cg_iterations=3)
 DRAW = Draw(seed=5, epoch=3)
+FRAMES = 2
+"""For what compares repetitions; each is sampled in its own way, for what needs several masks."""
 
 
 def pair(seed: int = 0, scan_id: str = "phantom/slice-000"):
-    scan = make_scan(seed=seed, scan_id=scan_id)
-    return scan, make_reference(scan, full_kspace((32, 32), 4, 1, 1, 0.01, seed))
+    scan = make_scan(frames=FRAMES, seed=seed, scan_id=scan_id)
+    return scan, make_reference(scan, full_kspace((32, 32), 4, FRAMES, 1, 0.01, seed))
+
+
+def made(kind):
+    """Fitted to scans that acquired, between them, all of k-space."""
+    return kind().fitted(
+        make_scan(frames=FRAMES, scan_id=f"v{offset}/slice-000", mask=column_mask((32, 32), frames=FRAMES, offset=offset))
+        for offset in range(4)
+    )
 
 
 def loss(objective, network, scan, reference, draw=DRAW):
-    return objective.loss(network, scan, reference if objective.needs_reference else None, draw)
+    wanted = objective.needs_reference or objective.takes_reference
+    return objective.loss(network, scan, reference if wanted else None, draw)
 
 
 def test_the_walk_finds_them():
-    assert {"SSDU", "MultiMaskSSDU", "Supervised"} <= {kind.__name__ for kind in OBJECTIVES}
+    assert {"SSDU", "MultiMaskSSDU", "Supervised", "RobustSSDU", "EquivariantImaging"} <= {kind.__name__ for kind in OBJECTIVES}
 
 
 @pytest.mark.parametrize("kind", OBJECTIVES)
 def test_finite_and_every_parameter_gets_a_gradient(kind):
     network = NETWORK.build(0)
-    value = loss(kind(), network, *pair())
+    value = loss(made(kind), network, *pair())
     assert value.per_scan.shape == (1,) and torch.isfinite(value.mean)
     value.mean.backward()
     assert all(p.grad is not None and torch.isfinite(p.grad).all() and p.grad.abs().sum() > 0 for p in network.parameters())
@@ -43,15 +56,15 @@ def test_finite_and_every_parameter_gets_a_gradient(kind):
 @pytest.mark.parametrize("kind", OBJECTIVES)
 def test_deterministic_in_the_draw(kind):
     network = NETWORK.build(0)
-    assert torch.equal(loss(kind(), network, *pair()).mean, loss(kind(), network, *pair()).mean)
+    assert torch.equal(loss(made(kind), network, *pair()).mean, loss(made(kind), network, *pair()).mean)
 
 
 @pytest.mark.parametrize("kind", OBJECTIVES)
 def test_independent_of_batch_mates(kind):
     network = NETWORK.build(0)
     pairs = [pair(0, "a/slice-000"), pair(3, "b/slice-001")]
-    together = loss(kind(), network, *(CalibratedScan.batch(side) for side in zip(*pairs, strict=True))).per_scan
-    alone = torch.cat([loss(kind(), network, *each).per_scan for each in pairs])
+    together = loss(made(kind), network, *(CalibratedScan.batch(side) for side in zip(*pairs, strict=True))).per_scan
+    alone = torch.cat([loss(made(kind), network, *each).per_scan for each in pairs])
     torch.testing.assert_close(together, alone, rtol=1e-5, atol=1e-6)
 
 
@@ -59,7 +72,7 @@ def test_independent_of_batch_mates(kind):
 def test_what_was_not_acquired_changes_no_bit(kind):
     network, (scan, _) = NETWORK.build(0), pair()
     poisoned = replace(scan, kspace=torch.where(scan.mask, scan.kspace, torch.nan))
-    assert torch.equal(loss(kind(), network, scan, None).mean, loss(kind(), network, poisoned.on(scan.mask), None).mean)
+    assert torch.equal(loss(made(kind), network, scan, None).mean, loss(made(kind), network, poisoned.on(scan.mask), None).mean)
 
 
 class Recorder:
@@ -73,27 +86,63 @@ class Recorder:
         return Estimate(scan.kspace.sum(dim=2, keepdim=True))
 
 
-@pytest.mark.parametrize("kind", SELF_SUPERVISED)
+def given(seen, scan):
+    """What of a scan a pass of the network holds. Where it was handed one frame alone, that frame's part."""
+    if seen.mask.shape == scan.mask.shape:
+        return seen.mask & scan.mask
+    frame = next(i for i in range(FRAMES) if torch.equal(seen.kspace[:, 0], scan.kspace[:, i]))
+    result = torch.zeros_like(scan.mask)
+    result[:, frame] = seen.mask[:, 0]
+    return result
+
+
+@pytest.mark.parametrize("kind", HOLD_OUT)
 @pytest.mark.parametrize("epoch", [0, 1, 7])
 def test_the_network_never_receives_what_it_is_judged_on(kind, epoch):
-    """Poisoning samples one set at a time: where the input does not change, the loss must, and the other way round."""
+    """For every pass of the network that is kept from something: moving what it is kept from moves the loss, and not its input."""
+    scan, _ = pair()
+    objective, recorder = made(kind), Recorder()
+    before = objective.loss(recorder, scan, None, DRAW.at(epoch)).mean
+    held_out = [scan.mask & ~given(seen, scan) for seen in recorder.seen]
+    assert any(withheld.any() for withheld in held_out), "everything that was acquired was given to the network"
+    for number, withheld in enumerate(held_out):
+        if not withheld.any():
+            continue
+        moved = replace(scan, kspace=torch.where(withheld, scan.kspace + 100, scan.kspace))
+        again = Recorder()
+        changed = objective.loss(again, moved, None, DRAW.at(epoch)).mean
+        assert torch.equal(again.seen[number].kspace, recorder.seen[number].kspace)
+        assert torch.equal(again.seen[number].mask, recorder.seen[number].mask)
+        assert not torch.equal(changed, before)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in SELF_SUPERVISED if not kind.holds_out])
+def test_what_holds_nothing_out_says_so(kind):
+    """The network has everything: such a method must not be taken for one that is judged on unseen samples."""
     scan, _ = pair()
     recorder = Recorder()
-    kind().loss(recorder, scan, None, DRAW.at(epoch))
-    given = torch.stack([seen.mask for seen in recorder.seen]).any(dim=0)
-    withheld = scan.mask & ~given
-    assert withheld.any(), "everything that was acquired was given to the network"
-    moved = replace(scan, kspace=torch.where(withheld, scan.kspace + 100, scan.kspace))
-    again = Recorder()
-    changed = kind().loss(again, moved, None, DRAW.at(epoch)).mean
-    for seen, before in zip(again.seen, recorder.seen, strict=True):
-        assert torch.equal(seen.kspace, before.kspace) and torch.equal(seen.mask, before.mask)
-    assert not torch.equal(changed, kind().loss(Recorder(), scan, None, DRAW.at(epoch)).mean)
+    made(kind).loss(recorder, scan, None, DRAW)
+    assert torch.equal(recorder.seen[0].mask, scan.mask)
 
 
 @pytest.mark.parametrize("kind", OBJECTIVES)
 def test_reconstructs_from_everything_acquired(kind):
     scan, _ = pair()
     recorder = Recorder()
-    kind().reconstruct(recorder, scan, DRAW)
-    assert torch.equal(recorder.seen[-1].mask, scan.mask)
+    estimate = made(kind).reconstruct(recorder, scan, DRAW)
+    assert estimate.image.shape == (1, FRAMES, 1, 32, 32)
+    everything = torch.stack([given(seen, scan) for seen in recorder.seen]).any(dim=0)
+    assert torch.equal(everything, scan.mask)
+
+
+@pytest.mark.parametrize("kind", OBJECTIVES)
+def test_two_map_sets(kind):
+    scan = make_scan(frames=FRAMES, maps=2)
+    reference = make_reference(scan, full_kspace((32, 32), 4, FRAMES, 2, 0.01, 0))
+    assert torch.isfinite(loss(made(kind), replace(NETWORK, maps=2).build(0), scan, reference).mean)
+
+
+@pytest.mark.parametrize("kind", SELF_SUPERVISED)
+def test_described_and_rebuilt_unfitted(kind):
+    """What an archive told an objective is no part of its description: the recipe is the same for any archive."""
+    assert rebuild(describe(kind()), "objective") == kind()

@@ -1,0 +1,59 @@
+"""DDSS: dual-domain self-supervision, k-space from either part and images that look alike."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Complex, Float
+from torch import Tensor
+
+from ssrecon.draw import Draw
+from ssrecon.objectives.base import Loss, Network, Objective
+from ssrecon.objectives.distances import Distance, NormalizedL1L2
+from ssrecon.objectives.measurement import predicted
+from ssrecon.objectives.parallel_branches import branches
+from ssrecon.partition import Partitioner, Uniform
+from ssrecon.scan import CalibratedScan
+
+
+@dataclass(frozen=True)
+class DDSS(Objective):
+    r"""Splitting in both domains. With x the image of all of :math:`\Omega` and :math:`x_1, x_2` those of its two parts:
+
+    .. math:: \sum_{b = 1, 2} d\big(y, E x_b\big) + d\big(y, E x\big)
+              + \gamma \sum_{b} \frac{\|x_b - x\|_1 + \eta \|\nabla x_b - \nabla x\|_1}{\|x\|_1 + \eta \|\nabla x\|_1}
+
+    k-space from either part and from itself; and the appearance of the images, with forward differences :math:`\nabla`. Both parts hold the
+    centre of k-space (see `ParallelBranches`). Norms are over real and imaginary parts and the image term is relative, so that
+    `appearance` means the same at any brightness. The paper is about non-Cartesian scans; its weights could not be verified, those here
+    are this project's.
+
+    Zhou et al. Dual-domain self-supervised learning for accelerated non-Cartesian MRI reconstruction. Med Image Anal 81:102538 (2022).
+    doi:10.1016/j.media.2022.102538
+    """
+
+    partitioner: Partitioner = Uniform(loss_fraction=0.5)
+    distance: Distance = NormalizedL1L2()
+    appearance: float = 1.0
+    r""":math:`\gamma`."""
+    gradient: float = 1.0
+    r""":math:`\eta`."""
+
+    def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draw: Draw) -> Loss:
+        whole = network(scan)
+        kspace = self.distance(predicted(scan, whole), scan.kspace)
+        norm = self._size(whole.image)
+        appearance = torch.zeros_like(kspace)
+        for given in branches(scan, self.partitioner.split(scan, draw)):
+            part = network(scan.on(given))
+            kspace = kspace + self.distance(predicted(scan, part), scan.kspace)
+            appearance = appearance + self.appearance * self._size(part.image - whole.image) / norm
+        return Loss(kspace + appearance, {"kspace": kspace, "appearance": appearance})
+
+    def _size(self, image: Complex[Tensor, "batch frames maps *x"]) -> Float[Tensor, " batch"]:
+        """:math:`\\|x\\|_1 + \\eta \\|\\nabla x\\|_1`."""
+        steps = sum(_l1(image.diff(dim=axis)) for axis in range(3, image.ndim))
+        return _l1(image) + self.gradient * steps
+
+
+def _l1(image: Complex[Tensor, "batch *any"]) -> Float[Tensor, " batch"]:
+    return torch.view_as_real(image).flatten(1).abs().sum(dim=1)

@@ -1,0 +1,57 @@
+"""ENSURE: SURE weighted by how often each location is acquired, for an archive whose masks differ."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
+
+from ssrecon.draw import Draw
+from ssrecon.errors import BadRecipe
+from ssrecon.objectives.base import Loss, Network, Objective
+from ssrecon.objectives.k_weighted import density_of
+from ssrecon.objectives.sure import check_step, risk
+from ssrecon.scan import CalibratedScan
+from ssrecon.undersampling import Sampling
+
+
+@dataclass(frozen=True)
+class ENSURE(Objective):
+    r"""SURE on what was acquired, every location weighted by :math:`1 / p_j`, the inverse of the archive's own density (`Sampling`):
+
+    .. math:: \frac1m \sum_{j \in \Omega} \frac1{p_j} \Big( |h_j - y_j|^2 - \sigma^2
+              + \frac{2\sigma^2}{\tau} {\rm Re}\, \bar b_j \big(h_j(y + \tau b) - h_j(y)\big) \Big)
+
+    Over masks and noise its sum is in expectation the error of all of k-space, **if the error does not depend on the mask**. A network with
+    data consistency errs less where it was given samples, so that ENSURE underestimates what is missing: for zero-filling without noise
+    it is 0 whatever the truth. Use it for what it is, a weighted SURE; methods that hold samples out have no such blind spot.
+
+    In the paper the residual is taken in image space, after the pseudo-inverse :math:`A^+`, and weighted by the square root of the
+    expected projection; here each coil's k-space is weighted instead, which is the same for one coil, and needs no solve for several.
+    `cap` bounds :math:`p^{-1/2}`.
+
+    Aggarwal, Pramanik, John & Jacob. ENSURE: a general approach for unsupervised training of deep image reconstruction algorithms. IEEE
+    Trans Med Imaging 42:1133-1144 (2023). doi:10.1109/TMI.2022.3224359
+    """
+
+    step: float = 0.1
+    """Of the divergence, in units of the noise level."""
+    cap: float = 10.0
+    sampling: Sampling | None = None
+    """Filled in by `fitted`."""
+    holds_out: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        check_step(self, self.step)
+        if not self.cap >= 1:
+            raise BadRecipe("ENSURE.cap", found=repr(self.cap), expected="1 or more")
+
+    def fitted(self, scans: Iterable[CalibratedScan]) -> Self:
+        return replace(self, sampling=Sampling.of(scans))
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        return self.sampling.remarks() if self.sampling is not None else ()
+
+    def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draw: Draw) -> Loss:
+        probability = density_of(self, self.sampling, scan)
+        weight = (1 / probability.clamp_min(1 / self.cap**2)).expand_as(scan.mask)
+        return Loss(*risk(network, scan, network(scan), draw, self.step, weight))

@@ -1,0 +1,86 @@
+"""K-weighting: SSDU with the sampling densities compensated, so that its expectation is the supervised loss."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Self
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ssrecon.draw import Draw
+from ssrecon.errors import BadInput, BadRecipe
+from ssrecon.objectives.base import Loss, Network, Objective
+from ssrecon.objectives.distances import Distance, MeanSquare
+from ssrecon.objectives.ssdu import held_out_loss
+from ssrecon.partition import Bernoulli, Partition
+from ssrecon.scan import CalibratedScan
+from ssrecon.undersampling import Sampling
+
+
+@dataclass(frozen=True)
+class KWeighted(Objective):
+    r"""SSDU whose held-out samples count for all that were not given to the network:
+
+    .. math:: \Big\| (1 - K)^{-1/2}\, M_\Lambda \big(y - E f(y_\Theta)\big) \Big\|^2, \qquad
+              1 - K_j = \frac{p_j (1 - \tilde p_j)}{1 - \tilde p_j p_j}
+
+    with the density :math:`p_j` of the acquisition, estimated from the masks of the archive itself (`Sampling`), and the probability
+    :math:`\tilde p_j` that a location of :math:`\Omega` stays in :math:`\Theta`, which is known. Given :math:`\Theta`, a location outside
+    it is in :math:`\Lambda` with probability 1 - K, so that with independent draws and `MeanSquare` the expectation of the loss is the
+    supervised one on all that :math:`\Theta` lacks. A density of 1 has the weight 1; a location that is never acquired has none and is not
+    learned (`remarks`). Where the protected centre is never held out it is no target either.
+
+    The theory needs a partition of the same kind as the acquisition, columns of columns and points of points, drawn anew at every pass:
+    with points of columns, :math:`\Theta` betrays which columns were acquired, and the weights are those of a different law. The default
+    looks at each scan's mask. `cap` bounds :math:`(1 - K)^{-1/2}`: the weights of locations that are hardly ever acquired would drown the
+    rest in variance (the paper has no cap; ``cap=inf`` is it).
+
+    Millard & Chiew. A theoretical framework for self-supervised MR image reconstruction using sub-sampling via variable density
+    Noisier2Noise. IEEE Trans Comput Imaging 9:707-720 (2023). doi:10.1109/TCI.2023.3299212
+    """
+
+    partitioner: Bernoulli = Bernoulli(loss_fraction=0.4, lines=None)
+    distance: Distance = MeanSquare()
+    cap: float = 10.0
+    sampling: Sampling | None = None
+    """Filled in by `fitted`."""
+
+    def __post_init__(self) -> None:
+        if not self.cap >= 1:
+            raise BadRecipe("KWeighted.cap", found=repr(self.cap), expected="1 or more")
+
+    def fitted(self, scans: Iterable[CalibratedScan]) -> Self:
+        return replace(self, sampling=Sampling.of(scans))
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        return self.sampling.remarks() if self.sampling is not None else ()
+
+    def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draw: Draw) -> Loss:
+        part = self.partitioner.split(scan, draw)
+        weight = k_weight(density_of(self, self.sampling, scan), part, self.cap)
+        return held_out_loss(network, scan, part, self.distance, weight)
+
+
+def k_weight(probability: Float[Tensor, "1 1 1 *k"], part: Partition, cap: float) -> Float[Tensor, "batch frames 1 *k"]:
+    r""":math:`1 / (1 - K)` on :math:`\Lambda`, at most cap squared; zero elsewhere."""
+    kept = 1 - part.inclusion
+    # The density in double precision: 1 - (1 - i) p loses its digits where p is near 1 and i is small.
+    p, i = probability.double(), part.inclusion.double()
+    weight = (1 - kept.double() * p) / (p * i).clamp_min(torch.finfo(torch.float64).tiny)
+    return torch.where(part.lambda_, weight.clamp(max=cap**2), 0).to(probability.dtype)
+
+
+def density_of(objective: Objective, sampling: Sampling | None, scan: CalibratedScan) -> Float[Tensor, "1 1 1 *k"]:
+    r""":math:`p_j` of the scan's matrix. Raises BadRecipe for an objective that was not fitted to an archive, and BadInput, naming the
+    scan, where it holds samples that no scan of the archive it was fitted to did."""
+    if sampling is None:
+        name = type(objective).__name__
+        raise BadRecipe(name, found="no sampling density", expected=f"{name}.fitted(scans), which a training calls by itself")
+    probability = sampling.probability(scan)
+    if bool((scan.mask & ~scan.padding & (probability == 0)).any()):
+        raise BadInput(
+            scan.ids[0], found="samples where none of the archive's masks has any", expected="scans that the density was made of"
+        )
+    return probability

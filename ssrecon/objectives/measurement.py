@@ -1,0 +1,63 @@
+"""What objectives share: the measurement that an estimate predicts, the noise, and measurements that were never made."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Complex, Float
+from torch import Tensor
+
+from ssrecon.draw import Draw
+from ssrecon.errors import BadInput
+from ssrecon.operators import encoding
+from ssrecon.scan import CalibratedScan, Estimate
+
+
+def predicted(scan: CalibratedScan, estimate: Estimate) -> Complex[Tensor, "batch frames coils *k"]:
+    """:math:`E x` on what `scan` holds, with the estimate's own sensitivities where it has any."""
+    return encoding(scan if estimate.csm is None else replace(scan, csm=estimate.csm))(estimate.image)
+
+
+def noise_level(scan: CalibratedScan) -> Float[Tensor, " batch"]:
+    r""":math:`\sigma = \sqrt{E|n|^2}` of the scan's white noise. Raises BadInput, naming the scan, where it is not known."""
+    if scan.noise_std is None:
+        raise BadInput(scan.ids[0], found="an unknown noise level", expected="a noise scan, or calibration data to estimate it from")
+    return scan.noise_std
+
+
+def along(values: Float[Tensor, " batch"], like: Tensor) -> Float[Tensor, "batch *ones"]:
+    """One value a scan, to multiply an array of the scans with."""
+    return values.reshape(-1, *[1] * (like.ndim - 1))
+
+
+def white_noise(draw: Draw, purpose: str, ids: Sequence[str], like: Complex[Tensor, "batch *any"]) -> Complex[Tensor, "batch *any"]:
+    """Complex noise with E|n|^2 = 1, drawn scan by scan."""
+    shape = (2, *like.shape[1:])
+    drawn = np.stack([draw.generator(purpose, scan_id).standard_normal(shape, dtype=np.float32) for scan_id in ids])
+    parts = torch.from_numpy(drawn / np.float32(math.sqrt(2)))
+    return torch.complex(parts[:, 0], parts[:, 1]).to(like.device, like.dtype)
+
+
+def with_noise(scan: CalibratedScan, noise: Complex[Tensor, "batch frames coils *k"]) -> CalibratedScan:
+    """The scan with noise added where it was acquired."""
+    return replace(scan, kspace=scan.kspace + torch.where(scan.mask, noise, 0))
+
+
+def measured(
+    scan: CalibratedScan, image: Complex[Tensor, "batch frames maps *x"], mask: Bool[Tensor, "batch frames 1 *k"]
+) -> CalibratedScan:
+    """The scan that a scanner with these coils would have made of another image through another mask, without noise."""
+    virtual = replace(scan, mask=mask)
+    return replace(virtual, kspace=encoding(virtual)(image))
+
+
+def support(csm: Complex[Tensor, "batch maps coils *x"]) -> Bool[Tensor, "batch 1 maps *x"]:
+    """Where a map set sees anything."""
+    return (csm != 0).any(dim=2).unsqueeze(1)
+
+
+def mean_square(image: Complex[Tensor, "batch frames maps *x"]) -> Float[Tensor, " batch"]:
+    """Per pixel, a value a scan: in images what `MeanSquare` is in k-space."""
+    return torch.view_as_real(image).flatten(1).square().sum(dim=1) / (image.shape[1] * math.prod(image.shape[3:]))

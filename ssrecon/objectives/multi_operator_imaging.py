@@ -1,0 +1,69 @@
+"""Multi-operator imaging: what one scan's sampling leaves out, another scan's has."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
+
+from jaxtyping import Bool
+from torch import Tensor
+
+from ssrecon.draw import Draw
+from ssrecon.errors import BadRecipe
+from ssrecon.objectives.base import Loss, Network, Objective
+from ssrecon.objectives.distances import Distance, MeanSquare
+from ssrecon.objectives.measurement import mean_square, measured, predicted
+from ssrecon.scan import CalibratedScan
+from ssrecon.undersampling import Sampling
+
+
+@dataclass(frozen=True)
+class MultiOperatorImaging(Objective):
+    r"""Data consistency, and the same image again from its virtual measurement through another mask of the archive:
+
+    .. math:: d\big(y, E x_1\big) + \alpha\, \tfrac1N \big\| x_1 - f(E_g x_1) \big\|^2, \qquad x_1 = f(y)
+
+    with the gradient through :math:`x_1` on both sides. The masks are those the archive was acquired with (`Sampling`): where they are all
+    the same there is no other operator, and nothing could be learned from virtual ones that the data does not know; `fitted` refuses that.
+
+    Tachella, Chen & Davies. Unsupervised learning from incomplete measurements for inverse problems. NeurIPS 2022. arXiv:2201.12151
+    """
+
+    distance: Distance = MeanSquare()
+    weight: float = 1.0
+    r""":math:`\alpha`."""
+    sampling: Sampling | None = None
+    """Filled in by `fitted`."""
+    holds_out: ClassVar[bool] = False
+
+    def fitted(self, scans: Iterable[CalibratedScan]) -> Self:
+        return replace(self, sampling=several_masks(self, scans))
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        return self.sampling.remarks() if self.sampling is not None else ()
+
+    def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draw: Draw) -> Loss:
+        estimate = network(scan)
+        consistency = self.distance(predicted(scan, estimate), scan.kspace)
+        mask = other_mask(self, self.sampling, scan, draw)
+        agreement = self.weight * mean_square(estimate.image - network(measured(scan, estimate.image, mask)).image)
+        return Loss(consistency + agreement, {"consistency": consistency, "agreement": agreement})
+
+
+def several_masks(objective: Objective, scans: Iterable[CalibratedScan]) -> Sampling:
+    """Raises BadRecipe where an archive was sampled by one mask alone."""
+    sampling = Sampling.of(scans)
+    for matrix, density in sampling.densities.items():
+        if all((mask == density.masks[0]).all() for mask in density.masks):
+            name = "x".join(map(str, matrix))
+            found = f"one sampling mask in all scans of {name}: no second operator to learn from"
+            raise BadRecipe(type(objective).__name__, found=found, expected="masks that differ from scan to scan, or equivariant imaging")
+    return sampling
+
+
+def other_mask(objective: Objective, sampling: Sampling | None, scan: CalibratedScan, draw: Draw) -> Bool[Tensor, "batch frames 1 *k"]:
+    """Another mask of the archive for every frame. Raises BadRecipe for an objective that was not fitted."""
+    if sampling is None:
+        name = type(objective).__name__
+        raise BadRecipe(name, found="no masks of an archive", expected=f"{name}.fitted(scans), which a training calls by itself")
+    return sampling.other_masks(scan, draw, "other mask")

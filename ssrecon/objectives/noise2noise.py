@@ -1,0 +1,54 @@
+"""Noise2Noise: one noisy repetition predicts the others."""
+
+from dataclasses import dataclass, replace
+
+import torch
+
+from ssrecon.draw import Draw
+from ssrecon.errors import BadInput
+from ssrecon.objectives.base import Loss, Network, Objective
+from ssrecon.objectives.distances import Distance, MeanSquare
+from ssrecon.objectives.measurement import predicted
+from ssrecon.scan import CalibratedScan, Estimate
+
+
+@dataclass(frozen=True)
+class Noise2Noise(Objective):
+    r"""Frames that are repetitions of one object (as M4Raw's are): the network is given one, and judged on all others.
+
+    .. math:: \frac{1}{R - 1} \sum_{s \ne r} d\big(y_s, E_s f(y_r)\big)
+
+    The repetition r is drawn anew at every pass. Independent noise cannot be predicted, so that with `MeanSquare` the expectation is the
+    loss against the noiseless measurement plus a constant. The frames must show one object: motion or contrast between them is learned as
+    blur. Raises BadInput, naming the scan, for a single frame.
+
+    At test time every frame is reconstructed as the network was trained, alone, and the images are averaged: the result stands for
+    all frames.
+
+    Lehtinen et al. Noise2Noise: learning image restoration without clean data. ICML 2018. arXiv:1803.04189. Repetitions: Lyu et al. M4Raw.
+    Sci Data 10:264 (2023). doi:10.1038/s41597-023-02181-4
+    """
+
+    distance: Distance = MeanSquare()
+
+    def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draw: Draw) -> Loss:
+        frames = scan.kspace.shape[1]
+        if frames < 2:
+            raise BadInput(scan.ids[0], found="a single frame", expected="two repetitions or more, as frames")
+        given = torch.tensor([int(draw.generator("repetition", scan_id).integers(frames)) for scan_id in scan.ids]).to(scan.mask.device)
+        rows = torch.arange(len(scan.ids), device=given.device)
+        estimate = network(_frames(scan, rows[:, None], given[:, None]))
+        others = (given[:, None] + torch.arange(1, frames, device=given.device)) % frames
+        judged = _frames(scan, rows[:, None], others)
+        repeated = replace(estimate, image=estimate.image.expand(-1, frames - 1, *estimate.image.shape[2:]))
+        return Loss(self.distance(predicted(judged, repeated), judged.kspace))
+
+    def reconstruct(self, network: Network, scan: CalibratedScan, draw: Draw) -> Estimate:
+        images = [network(_frames(scan, slice(None), slice(frame, frame + 1))).image for frame in range(scan.kspace.shape[1])]
+        mean = torch.stack(images).mean(dim=0)
+        return Estimate(mean.expand(-1, scan.kspace.shape[1], *mean.shape[2:]))
+
+
+def _frames(scan: CalibratedScan, rows: object, frames: object) -> CalibratedScan:
+    parts = {name: getattr(scan, name)[rows, frames] for name in ("kspace", "mask", "padding")}
+    return replace(scan, **parts)

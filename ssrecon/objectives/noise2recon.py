@@ -1,0 +1,57 @@
+"""Noise2Recon: reconstruct what is missing, and be consistent under noise."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ssrecon.draw import Draw
+from ssrecon.errors import BadRecipe
+from ssrecon.objectives.base import Loss, Network, Objective
+from ssrecon.objectives.distances import Distance, NormalizedL1L2
+from ssrecon.objectives.measurement import along, noise_level, white_noise, with_noise
+from ssrecon.objectives.ssdu import held_out_loss
+from ssrecon.partition import Partitioner, Uniform
+from ssrecon.scan import CalibratedScan
+
+
+@dataclass(frozen=True)
+class Noise2Recon(Objective):
+    r"""SSDU, and consistency of the image under noise added to all that was acquired:
+
+    .. math:: L\big(y_\Lambda, E_\Lambda f(y_\Theta)\big) + \lambda \frac{\| f(y + \tilde n) - {\rm sg} f(y) \|_1}{\| {\rm sg} f(y) \|_1}
+
+    where sg stops the gradient: the image without added noise is the pseudo-reference, not the other way round. :math:`\tilde n` is white
+    with a standard deviation drawn per scan from U[`least`, `most`] times the scan's own. ``weight=0`` is `SSDU` with a split redrawn at
+    every pass. This is the self-supervised variant of the paper; its image term is divided here by the norm of the pseudo-reference, so
+    that `weight` means the same at any brightness, and the l1 norm sums real and imaginary parts.
+
+    Desai et al. Noise2Recon: enabling SNR-robust MRI reconstruction with semi-supervised and self-supervised learning. Magn Reson Med
+    90:2052-2070 (2023). doi:10.1002/mrm.29759
+    """
+
+    partitioner: Partitioner = Uniform(loss_fraction=0.4)
+    distance: Distance = NormalizedL1L2()
+    weight: float = 1.0
+    """Lambda."""
+    least: float = 0.5
+    most: float = 2.0
+    """The range of the added noise in units of the scan's own; those of SSIBench. In the paper levels are absolute."""
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.least <= self.most < float("inf") and self.most > 0):
+            raise BadRecipe("Noise2Recon.most", found=f"noise from {self.least} to {self.most}", expected="a range of positive multiples")
+
+    def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draw: Draw) -> Loss:
+        held_out = held_out_loss(network, scan, self.partitioner.split(scan, draw), self.distance).per_scan
+        if self.weight == 0:
+            return Loss(held_out)
+        with torch.no_grad():
+            pseudo = network(scan).image
+        uniform = np.array([draw.generator("noise level", scan_id).uniform(self.least, self.most) for scan_id in scan.ids])
+        level = noise_level(scan) * torch.from_numpy(uniform).to(scan.kspace.device, torch.float32)
+        noise = white_noise(draw, "noise", scan.ids, scan.kspace)
+        image = network(with_noise(scan, along(level, noise) * noise)).image
+        difference, norm = (torch.view_as_real(part).flatten(1).abs().sum(dim=1) for part in (image - pseudo, pseudo))
+        consistency = self.weight * difference / norm
+        return Loss(held_out + consistency, {"held_out": held_out, "consistency": consistency})

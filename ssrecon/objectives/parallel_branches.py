@@ -1,0 +1,59 @@
+"""Parallel branches: two parts of one scan, one network, and their agreement."""
+
+from dataclasses import dataclass
+
+import torch
+
+from ssrecon.draw import Draw
+from ssrecon.objectives.base import Loss, Network, Objective
+from ssrecon.objectives.distances import Distance, MeanSquare
+from ssrecon.objectives.measurement import predicted
+from ssrecon.operators import sense
+from ssrecon.partition import Partition, Partitioner, Uniform
+from ssrecon.scan import CalibratedScan
+
+
+@dataclass(frozen=True)
+class ParallelBranches(Objective):
+    r"""Two parts of :math:`\Omega` that share the centre of k-space, each reconstructed by the same network, each judged on all of
+    :math:`\Omega`, and their difference penalised where nothing was acquired:
+
+    .. math:: \sum_{b = 1, 2} d\big(y, E x_b\big) + \beta\, d\big(\bar E x_1, \bar E x_2\big), \qquad x_b = f(y_{\Omega_b})
+
+    with :math:`\bar E` the encoding of what is not in :math:`\Omega`. Swapping the two changes nothing. Both get the calibration region, or
+    the partitioner's protected centre where calibration was a separate measurement. ``held_out_only=True`` judges a branch only on what
+    it was not given, which leaves no reward for reproducing noise.
+
+    The published networks differ: two sets of weights (ISTA-Net+) on fixed masks in the first, which SSIBench's SSDU-Consistency shares;
+    PARCEL adds a contrastive term against the other scans of a batch, which is left out because a loss here never depends on batch-mates.
+
+    Hu et al. Self-supervised learning for MRI reconstruction with a parallel network training framework. MICCAI 2021.
+    doi:10.1007/978-3-030-87231-1_37. Wang et al. PARCEL: physics-based unsupervised contrastive representation learning for multi-coil MR
+    imaging. IEEE/ACM Trans Comput Biol Bioinform 20:2659-2670 (2023). doi:10.1109/TCBB.2022.3213669
+    """
+
+    partitioner: Partitioner = Uniform(loss_fraction=0.5)
+    distance: Distance = MeanSquare()
+    agreement: float = 0.01
+    r""":math:`\beta`."""
+    held_out_only: bool = False
+
+    def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draw: Draw) -> Loss:
+        part = self.partitioner.split(scan, draw)
+        first, second = branches(scan, part)
+        one, other = network(scan.on(first)), network(scan.on(second))
+        consistency = torch.zeros_like(scan.scale)
+        for given, estimate in ((first, one), (second, other)):
+            judged = scan.on(~given) if self.held_out_only else scan
+            consistency = consistency + self.distance(predicted(judged, estimate), judged.kspace)
+        # A mean square whatever the distance is: nothing was measured there that a normalised one could divide by.
+        missing = sense(~(scan.mask | scan.padding), scan.csm)
+        agreement = self.agreement * MeanSquare()(missing(one.image), missing(other.image))
+        return Loss(consistency + agreement, {"consistency": consistency, "agreement": agreement})
+
+
+def branches(scan: CalibratedScan, part: Partition) -> tuple[torch.Tensor, torch.Tensor]:
+    """Theta and Lambda, both with the calibration region and what is never held out."""
+    omega = part.theta | part.lambda_
+    shared = omega & (scan.calibration | (part.inclusion == 0))
+    return part.theta | shared, part.lambda_ | shared

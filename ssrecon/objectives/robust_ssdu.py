@@ -1,0 +1,86 @@
+"""Robust SSDU: held-out k-space for what is missing, added noise for what is noisy."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Self
+
+import torch
+
+from ssrecon.draw import Draw
+from ssrecon.errors import BadRecipe
+from ssrecon.objectives.base import Loss, Network, Objective
+from ssrecon.objectives.distances import Distance, MeanSquare
+from ssrecon.objectives.k_weighted import density_of, k_weight
+from ssrecon.objectives.measurement import along, noise_level, predicted, white_noise, with_noise
+from ssrecon.operators import encoding
+from ssrecon.partition import Bernoulli
+from ssrecon.scan import CalibratedScan, Estimate
+from ssrecon.undersampling import Sampling
+
+
+@dataclass(frozen=True)
+class RobustSSDU(Objective):
+    r"""K-weighted SSDU from an input with noise added, judged on all of :math:`\Omega`, with a correction at test time. With
+    :math:`\tilde y = M_\Theta (y + \tilde n)`, :math:`\tilde n` of standard deviation :math:`\alpha\sigma`:
+
+    .. math:: \Big\| (1 - K)^{-1/2} M_\Lambda (y - E f(\tilde y)) \Big\|^2
+              + \Big\| \frac{1 + \alpha^2}{\alpha^2} M_\Theta (y - E f(\tilde y)) \Big\|^2
+
+    Given the input, the added noise is :math:`\alpha^2` times the measurement's own in expectation, so that the noiseless sample is
+    :math:`((1 + \alpha^2) E f - \tilde y) / \alpha^2` on what was given; `reconstruct` does that:
+
+    .. math:: \hat x = f + \tfrac1{\alpha^2} E^H (E f - y)
+
+    As the authors do, the correction is evaluated at the input y itself, less noisy than what the network was trained on;
+    ``noisy_at_test=True`` adds the noise there too, as the theory has it. :math:`\sigma` is the whitened scan's: one level for all coils,
+    no correlation left. A level that is told too small makes the correction wrong without a sign of it; a small :math:`\alpha` amplifies
+    the network's own error by :math:`(1 + \alpha^2) / \alpha^2`. As :math:`\sigma \to 0` the second term is plain data consistency and the
+    first K-weighted SSDU. ``weighted=False`` drops both weights (the paper's "unweighted").
+
+    Millard & Chiew. Clean self-supervised MRI reconstruction from noisy, sub-sampled training data with Robust SSDU. Bioengineering 11:1305
+    (2024). doi:10.3390/bioengineering11121305
+    """
+
+    partitioner: Bernoulli = Bernoulli(loss_fraction=0.4, lines=None)
+    distance: Distance = MeanSquare()
+    alpha: float = 1.0
+    weighted: bool = True
+    noisy_at_test: bool = False
+    cap: float = 10.0
+    sampling: Sampling | None = None
+    """Filled in by `fitted`."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.alpha < float("inf"):
+            raise BadRecipe("RobustSSDU.alpha", found=repr(self.alpha), expected="a positive number")
+        if not self.cap >= 1:
+            raise BadRecipe("RobustSSDU.cap", found=repr(self.cap), expected="1 or more")
+
+    def fitted(self, scans: Iterable[CalibratedScan]) -> Self:
+        return replace(self, sampling=Sampling.of(scans)) if self.weighted else self
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        return self.sampling.remarks() if self.sampling is not None else ()
+
+    def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draw: Draw) -> Loss:
+        part = self.partitioner.split(scan, draw)
+        estimate = network(self._noisier(scan.on(part.theta), draw))
+        if self.weighted:
+            held_out = k_weight(density_of(self, self.sampling, scan), part, self.cap)
+            weight = torch.where(part.theta, (1 + self.alpha**-2) ** 2, held_out)
+        else:
+            weight = None
+        judged = scan.on(part.theta | part.lambda_)
+        return Loss(self.distance(predicted(judged, estimate), judged.kspace, weight))
+
+    def reconstruct(self, network: Network, scan: CalibratedScan, draw: Draw) -> Estimate:
+        given = self._noisier(scan, draw) if self.noisy_at_test else scan
+        estimate = network(given)
+        operator = encoding(given if estimate.csm is None else replace(given, csm=estimate.csm))
+        residual = operator(estimate.image) - given.kspace
+        return replace(estimate, image=estimate.image + operator.adjoint(residual) / self.alpha**2)
+
+    def _noisier(self, scan: CalibratedScan, draw: Draw) -> CalibratedScan:
+        noise = white_noise(draw, "noisier", scan.ids, scan.kspace)
+        return with_noise(scan, along(self.alpha * noise_level(scan), noise) * noise)

@@ -1,0 +1,75 @@
+"""SURE: an unbiased estimate of the risk on what was acquired, from the noise level alone."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from jaxtyping import Complex, Float
+from torch import Tensor
+
+from ssrecon.draw import Draw
+from ssrecon.errors import BadRecipe
+from ssrecon.objectives.base import Loss, Network, Objective
+from ssrecon.objectives.measurement import along, noise_level, predicted, white_noise, with_noise
+from ssrecon.scan import CalibratedScan, Estimate
+
+
+@dataclass(frozen=True)
+class SURE(Objective):
+    r"""Stein's unbiased risk estimate of the predicted measurement :math:`h(y) = E f(y)`, for complex white noise with
+    :math:`E|n|^2 = \sigma^2` a sample m acquired locations and :math:`N_c` coils:
+
+    .. math:: \frac1m \|h(y) - y\|^2 - N_c \sigma^2 + \frac{2 \sigma^2}{m \tau} {\rm Re}\, b^H \big(h(y + \tau b) - h(y)\big)
+
+    with the divergence by one complex probe b, E|b|^2 = 1, at a distance :math:`\tau` = `step` :math:`\sigma`. In expectation over noise
+    and probe it is :math:`\|h(y) - E x\|^2 / m`: the error **on what was acquired** and nothing else. Where Omega is incomplete the
+    null space is not judged at all; SURE alone leaves it to the network's structure, and is what robust equivariant imaging builds on.
+    Papers count :math:`\sigma` per real channel, half of this one's square. It can be negative.
+
+    Stein. Estimation of the mean of a multivariate normal distribution. Ann Stat 9:1135-1151 (1981). doi:10.1214/aos/1176345632.
+    Ramani, Blu & Unser. Monte-Carlo SURE. IEEE Trans Image Process 17:1540-1554 (2008). doi:10.1109/TIP.2008.2001404
+    """
+
+    step: float = 0.1
+    """Of the divergence, in units of the noise level."""
+    holds_out: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        check_step(self, self.step)
+
+    def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draw: Draw) -> Loss:
+        return Loss(*risk(network, scan, network(scan), draw, self.step))
+
+
+def check_step(owner: object, step: float) -> None:
+    """Raises BadRecipe unless positive."""
+    if not 0 < step < float("inf"):
+        raise BadRecipe(f"{type(owner).__name__}.step", found=repr(step), expected="a positive number")
+
+
+def risk(
+    network: Network,
+    scan: CalibratedScan,
+    estimate: Estimate,
+    draw: Draw,
+    step: float,
+    weight: Float[Tensor, "batch frames 1 *k"] | None = None,
+) -> tuple[Float[Tensor, " batch"], dict[str, Float[Tensor, " batch"]]]:
+    r"""The estimate of :math:`\sum W |h - E x|^2 / m` of each scan, and its three terms; W is 1 where no `weight` is given."""
+    sigma = noise_level(scan)
+    first = predicted(scan, estimate)
+    probe = white_noise(draw, "divergence", scan.ids, scan.kspace)
+    tau = along(step * sigma, probe)
+    moved = predicted(scan, network(with_noise(scan, tau * probe)))
+    omega = scan.mask & ~scan.padding
+    weighted = omega.to(sigma.dtype) if weight is None else weight * omega
+    locations = omega.flatten(1).sum(dim=1)
+    coils = scan.kspace.shape[2]
+
+    def summed(values: Complex[Tensor, "batch frames coils *k"]) -> Float[Tensor, " batch"]:
+        return (weighted * values.real).flatten(1).sum(dim=1) / locations
+
+    residual = first - scan.kspace
+    consistency = summed(residual * residual.conj())
+    noise = -(sigma**2) * coils * weighted.flatten(1).sum(dim=1) / locations
+    divergence = 2 * sigma**2 * summed(probe.conj() * (moved - first) / tau)
+    return consistency + noise + divergence, {"consistency": consistency, "noise": noise, "divergence": divergence}
