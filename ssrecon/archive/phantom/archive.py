@@ -54,9 +54,11 @@ class PhantomArchive(Archive):
     """Displacement of fat along the readout, in encoded pixels: 3.4 ppm over the bandwidth of a pixel."""
     noise_bandwidth_ratio: float = 1.0
     """Variance of the noise in k-space over that in the noise scan."""
+    repetitions: int = 1
+    """Of every scan, as frames: the same object and independent noise, as in M4Raw."""
 
     def __post_init__(self) -> None:
-        for name, least in (("subjects", 1), ("slices", 1), ("coils", 1), ("oversampling", 2)):
+        for name, least in (("subjects", 1), ("slices", 1), ("coils", 1), ("oversampling", 2), ("repetitions", 1)):
             if getattr(self, name) < least:
                 raise BadInput(f"PhantomArchive.{name}", found=str(getattr(self, name)), expected=f"{least} or more")
         if min(self.matrix) < 16 or self.noise < 0 or min(self.fov) <= 0 or self.noise_bandwidth_ratio <= 0:
@@ -93,22 +95,23 @@ class PhantomArchive(Archive):
         draw = Draw(self.seed)
         coils, gain = CoilArray.drawn(draw, self.coils), self._receiver_gain(header.volume_id)
         truth = self._truth(header, contrast, coils) * gain
-        kspace, readouts = truth, None
+        kspace, readouts = truth.expand(self.repetitions, *truth.shape), None
         if self.noise > 0:
             covariance = coils.covariance()
             covariance = covariance * (self.noise * white_matter_snr(coils, covariance, contrast.of("white")) * gain) ** 2
-            kspace = truth + correlated(draw.generator("phantom noise", scan_id), covariance, self.matrix)
+            purposes = ["phantom noise", *(f"phantom noise {number}" for number in range(1, self.repetitions))]
+            kspace = kspace + torch.stack([correlated(draw.generator(purpose, scan_id), covariance, self.matrix) for purpose in purposes])
             generator = draw.generator("phantom noise scan", header.volume_id)
             readouts = correlated(generator, covariance / self.noise_bandwidth_ratio, (NOISE_READOUTS, NOISE_SAMPLES)).transpose(0, 1)
-        full = torch.ones(1, 1, 1, *self.matrix, dtype=torch.bool)
+        full = torch.ones(1, self.repetitions, 1, *self.matrix, dtype=torch.bool)
         return Scan(
             header=header,
-            kspace=kspace[None, None].contiguous(),
+            kspace=kspace[None].contiguous(),
             mask=full,
             padding=torch.zeros_like(full),
             noise=None if readouts is None else readouts.contiguous(),
             noise_bandwidth_ratio=self.noise_bandwidth_ratio,
-            truth=truth[None, None],
+            truth=truth.expand(self.repetitions, *truth.shape)[None].contiguous(),
         )
 
     def tissues(self, scan_id: str) -> Slice:

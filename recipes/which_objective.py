@@ -1,0 +1,162 @@
+"""Which objective for which archive: every way of training without truth, one network, equal updates, on simulated heads.
+
+One condition (random columns, R=4) as a recipe:
+
+    ssrecon run recipes/which_objective.py --out runs/columns
+
+The study, condition by condition, each a comparison in a folder of its own; what is finished is kept, and running it again goes on:
+
+    python recipes/which_objective.py --out runs/which_objective [--conditions columns lattice] [--seeds 0 1]
+
+As it stands it takes about two hours on two CPU cores, half the conditions on each. ``--full`` is the full grid, every objective under every
+condition with a larger network, more updates and three seeds: for a GPU. Results are simulated. `figures/which_objective.py` draws them.
+"""
+
+import argparse
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ssrecon import Comparison, Recipe
+from ssrecon.archive.phantom import MPRAGE, PhantomArchive
+from ssrecon.archive.splits import BySubject
+from ssrecon.networks import ResNet, Unrolled, WithUncertainty
+from ssrecon.objectives import (
+    DDSS,
+    ENSURE,
+    JSSL,
+    SSDU,
+    SURE,
+    EquivariantImaging,
+    Heteroscedastic,
+    KWeighted,
+    MultiMaskSSDU,
+    MultiOperatorEI,
+    MultiOperatorImaging,
+    Noise2Noise,
+    Noise2Recon,
+    ParallelBranches,
+    RobustEI,
+    RobustSSDU,
+    Supervised,
+)
+from ssrecon.objectives.distances import NormalizedL1L2
+from ssrecon.partition import Gaussian, Lines, Uniform
+from ssrecon.recipe import Data, Training
+from ssrecon.undersampling import Equispaced, Pattern, PoissonDisc, RandomColumns
+
+OBJECTIVES = {
+    "supervised": Supervised(),
+    "ssdu": SSDU(Gaussian(0.4)),
+    "multi_mask_ssdu": MultiMaskSSDU(Uniform(0.4), masks=None),
+    "ssdu_lines": MultiMaskSSDU(Lines(0.4), masks=None),
+    "k_weighted": KWeighted(),
+    "k_weighted_l1l2": KWeighted(distance=NormalizedL1L2()),
+    "robust_ssdu": RobustSSDU(),
+    "noise2recon": Noise2Recon(),
+    "sure": SURE(),
+    "ensure": ENSURE(),
+    "ei": EquivariantImaging(),
+    "robust_ei": RobustEI(),
+    "moi": MultiOperatorImaging(),
+    "mo_ei": MultiOperatorEI(),
+    "parallel": ParallelBranches(),
+    "ddss": DDSS(),
+    "jssl": JSSL(Uniform(0.4), fraction=0.2),
+    "heteroscedastic": Heteroscedastic(),
+}
+SEVERAL_MASKS = {"moi", "mo_ei"}
+NOISE_KNOWN = {"robust_ssdu", "noise2recon", "sure", "ensure", "robust_ei", "heteroscedastic"}
+LINES = {"ssdu_lines"}
+CHOSEN = ("supervised", "multi_mask_ssdu", "k_weighted", "mo_ei", "parallel")
+
+
+@dataclass(frozen=True)
+class Condition:
+    """An archive, and which objectives are tried on it (all that can be, in the full grid)."""
+
+    says: str
+    pattern: Pattern
+    objectives: tuple[str, ...]
+    noise: float = 0.05
+    repetitions: int = 1
+
+    @property
+    def possible(self) -> dict[str, object]:
+        """What this archive can train: MOI and MO-EI need masks that differ, noise-aware methods noise, lines a readout."""
+        impossible: set[str] = set()
+        if isinstance(self.pattern, Equispaced) and self.pattern.offset is not None:
+            impossible |= SEVERAL_MASKS
+        if self.noise == 0:
+            impossible |= NOISE_KNOWN
+        if isinstance(self.pattern, PoissonDisc):
+            impossible |= LINES
+        possible = {name: objective for name, objective in OBJECTIVES.items() if name not in impossible}
+        return {**possible, "noise2noise": Noise2Noise()} if self.repetitions > 1 else possible
+
+
+EVERY = tuple(OBJECTIVES)
+COLUMNS = RandomColumns(acceleration=4, calibration_lines=12)
+LATTICE = Equispaced(acceleration=4, calibration_lines=12, offset=0, overall=False)
+POISSON = PoissonDisc(acceleration=8, calibration=16, retrospective_2d=True)
+NOISY = ("supervised", "multi_mask_ssdu", "k_weighted", "robust_ssdu", "noise2recon", "sure", "robust_ei", "heteroscedastic")
+CONDITIONS = {
+    "columns": Condition("random columns R=4", COLUMNS, EVERY),
+    "lattice": Condition("equispaced R=4, one offset", LATTICE, tuple(name for name in EVERY if name not in SEVERAL_MASKS)),
+    "noisy": Condition("random columns R=4, high noise", COLUMNS, NOISY, noise=0.2),
+    "noiseless": Condition("random columns R=4, no noise", COLUMNS, (*CHOSEN, "ei"), noise=0.0),
+    "poisson": Condition("2-D Poisson disc R=8", POISSON, (*CHOSEN, "ssdu", "robust_ssdu")),
+    "repetitions": Condition(
+        "random columns R=4, three repetitions, high noise", COLUMNS, ("multi_mask_ssdu", "robust_ssdu", "noise2noise"), 0.2, repetitions=3
+    ),
+}
+
+
+def comparison_of(name: str, seeds: tuple[int, ...] = (0, 1), full: bool = False) -> Comparison:
+    """One condition of the study."""
+    condition = CONDITIONS[name]
+    matrix, subjects = ((192, 192), 120) if full else ((96, 96), 34)
+    source = PhantomArchive(subjects, 2, matrix, 8, (MPRAGE(),), condition.noise, repetitions=condition.repetitions)
+    if full:
+        network = Unrolled(ResNet(blocks=8, channels=64, residual=True), unrolls=8, cg_iterations=8, mixed_precision=True)
+    else:
+        network = Unrolled(ResNet(blocks=3, channels=24, residual=True), unrolls=4, cg_iterations=5, mixed_precision=True)
+    base = Recipe(
+        data=Data(source=source, pattern=condition.pattern, split=BySubject(validation=2, test=8)),
+        network=network,
+        training=Training(
+            steps=8000 if full else 400,
+            learning_rate=1e-3 if full else 4e-3,
+            final_learning_rate=1e-5,
+            clip_norm=1.0,
+            validate_every=500 if full else 100,
+        ),
+    )
+    names = tuple(condition.possible) if full else condition.objectives
+    arms = {arm: replace(base, objective=condition.possible[arm]) for arm in names}
+    if "heteroscedastic" in arms:
+        arms["heteroscedastic"] = replace(arms["heteroscedastic"], network=WithUncertainty(network))
+    return Comparison(title=f"Which objective: {condition.says}", arms=arms, seeds=seeds)
+
+
+comparison = comparison_of("columns")
+
+
+def main() -> None:
+    from ssrecon.distributed import process
+    from ssrecon.study.comparison import run
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("runs/which_objective"))
+    parser.add_argument("--conditions", nargs="+", choices=list(CONDITIONS), default=list(CONDITIONS))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1])
+    parser.add_argument("--full", action="store_true", help="the full grid, for a GPU")
+    parser.add_argument("--device", default="cpu")
+    options = parser.parse_args()
+    for name in options.conditions:
+        with process(options.device) as this:
+            report = run(comparison_of(name, tuple(options.seeds), options.full), options.out / name, this, resume=True, say=print)
+        print(f"\n{name}: {report}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
