@@ -8,7 +8,7 @@ The study, condition by condition, each a comparison in a folder of its own; wha
 
     python recipes/which_objective.py --out runs/which_objective [--conditions columns lattice] [--seeds 0 1]
 
-As it stands it takes about two hours on two CPU cores, half the conditions on each. ``--full`` is the full grid, every objective under every
+As it stands it takes about two hours on two CPU cores, half the conditions on each. ``--full`` is the full grid: every objective in every
 condition with a larger network, more updates and three seeds: for a GPU. Results are simulated. `figures/which_objective.py` draws them.
 """
 
