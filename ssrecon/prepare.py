@@ -173,7 +173,7 @@ class _Job:
         fitted = self.calibrator.fit(map(self._read, self.scan_ids))
         content = self.archive.content(self.volume_id)
         about = {**self.provenance(), "calibration": fitted.record()}
-        write_volume(self.out, (_told(fitted.apply(self._read(scan_id)), content) for scan_id in self.scan_ids), about)
+        write_volume(self.out, (_told(prepared, content) for prepared in fitted.each(map(self._read, self.scan_ids))), about)
 
     def clean_up(self) -> None:
         """Remove what was written beside the store on the way."""

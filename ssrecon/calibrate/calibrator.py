@@ -1,15 +1,15 @@
 """From the slices of a volume as their file holds them to what networks see: whitened, compressed, with sensitivities, scaled."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Complex
 from torch import Tensor
 
 from ssrecon.calibrate.compress import compression_matrix
-from ssrecon.calibrate.espirit import espirit
+from ssrecon.calibrate.espirit import TOGETHER, espirit
 from ssrecon.calibrate.noise_level import estimated_covariance
 from ssrecon.calibrate.region import Sides, centred_region, crop, frames_region, region_mask, require
 from ssrecon.calibrate.scale import low_resolution_image, volume_scale
@@ -19,9 +19,13 @@ from ssrecon.operators.fourier import Fourier
 from ssrecon.operators.sensitivity import Sensitivity
 from ssrecon.scan import CalibratedScan, Prepared, Scan
 
+Item = TypeVar("Item")
+
 MOST_SCANS = 9
 """The noise level is estimated on at most this many slices of a volume, spread over it."""
 
+LARGEST_GROUP = 16
+"""Slices whose sensitivities are found at once, where that is not a CPU."""
 
 FOLDED = 0.07
 """Part of the first map set's support where the second has an eigenvalue above the crop too, from which on the object counts as larger than
@@ -73,7 +77,7 @@ class Calibrator:
     def volume(self, scans: Sequence[Scan]) -> list[Prepared]:
         """All the slices of one volume, fitted and applied."""
         fitted = self.fit(scans)
-        return [fitted.apply(scan) for scan in scans]
+        return list(fitted.each(scans))
 
     def fit(self, scans: Iterable[Scan]) -> "VolumeCalibration":
         """What the slices of a volume share. Scans are looked at one after another, and no more than their calibration data is kept.
@@ -110,9 +114,12 @@ class Calibrator:
             matrix = compress @ matrix
         chosen, folded = self._chosen(regions, csms, shapes, matrix, source)
         images = []
-        for region, csm, shape in zip(regions, csms, shapes, strict=True):
-            maps = _own(csm, matrix) if csm is not None else chosen._small(region, shape, matrix, source)
-            images.append(low_resolution_image(mix_coils(matrix, region.kspace), maps, shape))
+        for group in _alike(zip(zip(csms, shapes, strict=True), regions, strict=True), lambda it: (it[0][0] is None, it[0][1])):
+            (_, shape), region = group[0]
+            data = mix_coils(matrix, torch.cat([region.kspace for _, region in group]))
+            given = [_own(csm, matrix) for (csm, _), _ in group if csm is not None]
+            maps = torch.cat(given) if given else chosen._small(data, region.noise, shape, source)
+            images += [low_resolution_image(one[None], csm[None], shape) for one, csm in zip(data, maps, strict=True)]
         scale = volume_scale(images)
         if not scale > 0:
             raise BadInput(
@@ -132,15 +139,16 @@ class Calibrator:
             return one, None
         parts = []
         for region, shape in own[:: max(1, -(-len(own) // MOST_SCANS))]:
-            first, second = (two._small(region, shape, matrix, source).abs().sum(dim=2)[0] > 0).flatten(1)
+            maps = two._small(mix_coils(matrix, region.kspace), region.noise, shape, source)
+            first, second = (maps.abs().sum(dim=2)[0] > 0).flatten(1)
             parts.append(float((first & second).sum()) / max(1, int(first.sum())))
         folded = float(torch.tensor(parts).median())
         return (two if folded > FOLDED else one), folded
 
-    def _small(self, region: Region, shape: Sides, matrix: Tensor, source: str) -> Tensor:
+    def _small(self, data: Complex[Tensor, "batch frames coils *c"], noise: float | None, shape: Sides, source: str) -> Tensor:
         """Sensitivities on as coarse a grid as the calibration region allows."""
-        grid = tuple(min(n, 2 * side) for n, side in zip(shape, region.kspace.shape[3:], strict=True))
-        return self.sensitivities(mix_coils(matrix, region.kspace), grid, region.noise if source != "unknown" else None)
+        grid = tuple(min(n, 2 * side) for n, side in zip(shape, data.shape[3:], strict=True))
+        return self.sensitivities(data, grid, noise if source != "unknown" else None)
 
     def region(self, scan: Scan) -> Region:
         """The calibration data of a scan: the larger of the region in its own k-space and a separate calibration; the mean over frames
@@ -165,14 +173,14 @@ class Calibrator:
         return Region(torch.where(mask, data, 0).sum(dim=1, keepdim=True) / count, own, level)
 
     def sensitivities(
-        self, calibration: Complex[Tensor, "1 frames coils *c"], shape: Sides, noise_std: float | None = None
-    ) -> Complex[Tensor, "1 maps coils *x"]:
+        self, calibration: Complex[Tensor, "batch frames coils *c"], shape: Sides, noise_std: float | None = None
+    ) -> Complex[Tensor, "batch maps coils *x"]:
         return espirit(calibration, shape, self.maps or 1, self.kernel, self.threshold, self.crop, noise_std)
 
 
 @dataclass(frozen=True)
 class VolumeCalibration:
-    """A calibrator fitted to one volume; applied to its slices one by one."""
+    """A calibrator fitted to one volume; applied to its slices."""
 
     calibrator: Calibrator
     matrix: Complex[Tensor, "virtual coils"]
@@ -196,15 +204,31 @@ class VolumeCalibration:
         }
 
     def apply(self, scan: Scan) -> Prepared:
-        """The scan, its reference and its truth, all through the same matrix, csm and scale."""
+        """One scan: see `each`."""
+        (prepared,) = self.each([scan])
+        return prepared
+
+    def each(self, scans: Iterable[Scan]) -> Iterator[Prepared]:
+        """Every scan, its reference and its truth, all through the same matrix, csm and scale; one after another as they are asked for. On
+        a device the sensitivities of up to `LARGEST_GROUP` scans of one shape are found at once, and these are in memory together."""
+        for group in _alike(map(self._looked_at, scans), lambda it: (it[0].csm is None, it[0].kspace.shape[3:])):
+            for (scan, region), csm in zip(group, self._csm(group).split(1), strict=True):
+                yield self._prepared(scan, region, csm)
+
+    def _looked_at(self, scan: Scan) -> tuple[Scan, Region]:
         _check(scan)
-        region = self.calibrator.region(scan)
+        return scan, self.calibrator.region(scan)
+
+    def _csm(self, group: Sequence[tuple[Scan, Region]]) -> Complex[Tensor, "batch maps coils *x"]:
+        given = [_own(scan.csm, self.matrix) for scan, _ in group if scan.csm is not None]
+        if given:
+            return torch.cat(given)
+        data = mix_coils(self.matrix, torch.cat([region.kspace for _, region in group]))
+        scan, region = group[0]
+        return self.calibrator.sensitivities(data, tuple(scan.kspace.shape[3:]), region.noise if self.noise_source != "unknown" else None)
+
+    def _prepared(self, scan: Scan, region: Region, csm: Complex[Tensor, "1 maps coils *x"]) -> Prepared:
         shape = tuple(scan.kspace.shape[3:])
-        if scan.csm is not None:
-            csm = _own(scan.csm, self.matrix)
-        else:
-            level = region.noise if self.noise_source != "unknown" else None
-            csm = self.calibrator.sensitivities(mix_coils(self.matrix, region.kspace), shape, level)
         inside = region_mask(shape, region.sides) if region.sides else torch.zeros(1, 1, 1, *shape, dtype=torch.bool)
         device, mask = scan.kspace.device, scan.mask & ~scan.padding
         known = self.noise_source != "unknown"
@@ -236,6 +260,21 @@ class VolumeCalibration:
             larger = "larger than" if self.calibrator.maps == 2 else "within"
             notes["maps"] = f"{self.calibrator.maps}: the object is {larger} the field of view (second map on {self.folded:.1%} of it)"
         return notes if bool((csm != 0).any()) else {**notes, "csm": "zero everywhere: no pixel passed the eigenvalue crop"}
+
+
+def _alike(items: Iterable[tuple[Item, Region]], kind: Callable[[tuple[Item, Region]], Hashable]) -> Iterator[list[tuple[Item, Region]]]:
+    """Neighbours of one kind, with regions that fit, in groups: of one on a CPU, where memory is bounded by a slice, larger elsewhere."""
+    group: list[tuple[Item, Region]] = []
+    sort: Hashable = None
+    for item in items:
+        data = item[1].kspace
+        own = (kind(item), tuple(data.shape), item[1].noise)
+        if group and (own != sort or len(group) >= TOGETHER.get(data.device.type, LARGEST_GROUP)):
+            yield group
+            group = []
+        group, sort = [*group, item], own
+    if group:
+        yield group
 
 
 def _whiten(noise: Scan | None, regions: list[Region]) -> tuple[Tensor, str, tuple[str, ...]]:

@@ -11,6 +11,8 @@ from torch import Tensor
 BLOCK_BYTES = 1 << 22
 """On a CPU pixels are worked through in blocks whose matrices take about this much, so that a block stays in the core's own cache."""
 DEVICE_BLOCK_BYTES = 1 << 28
+TOGETHER = {"cpu": 1}
+"""Scans that are worked on at once: one on a CPU, whose cache holds the matrices of few pixels anyway; elsewhere the whole batch."""
 NODES = 7
 """Eigenvectors are found from nothing on a coarse grid with about NODES times as many points an axis as determine G (on every pixel of a
 smaller image), and between them only refined."""
@@ -52,7 +54,9 @@ def espirit(
     coils = calibration_kspace.shape[2]
     if min(calibration_kspace.shape[3:]) < kernel or not 1 <= maps <= coils:
         raise ValueError(f"{maps} map sets by kernels of {kernel} do not fit calibration data of shape {tuple(calibration_kspace.shape)}")
-    return torch.stack([_maps_of_one(data, shape, maps, kernel, threshold, crop, noise_std or 0.0) for data in calibration_kspace])
+    together = TOGETHER.get(calibration_kspace.device.type, len(calibration_kspace))
+    parts = calibration_kspace.split(max(1, together))
+    return torch.cat([_maps(data, shape, maps, kernel, threshold, crop, noise_std or 0.0) for data in parts])
 
 
 def calibration_matrix(data: Complex[Tensor, "frames coils *c"], kernel: int) -> Complex[Tensor, "windows coils*kernel"]:
@@ -65,29 +69,42 @@ def calibration_matrix(data: Complex[Tensor, "frames coils *c"], kernel: int) ->
     return windows.permute(order).reshape(-1, data.shape[1] * kernel**dims)
 
 
-def _maps_of_one(
-    data: Tensor, shape: tuple[int, ...], maps: int, kernel: int, threshold: float, crop: float, noise_std: float
-) -> Complex[Tensor, "maps coils *x"]:
-    coils = data.shape[1]
-    magnitude = data.abs().amax()
-    if not bool(magnitude > 0):
-        return data.new_zeros(maps, coils, *shape)
-    data = data / magnitude  # so that no square leaves the range of floats
-    floor = noise_edge(tuple(data.shape), kernel) * noise_std / float(magnitude) if noise_std else 0.0
-    nodes = _nodes(_row_space(calibration_matrix(data, kernel), threshold, floor), coils, kernel, data.ndim - 2)
+def _maps(
+    data: Complex[Tensor, "batch frames coils *c"],
+    shape: tuple[int, ...],
+    maps: int,
+    kernel: int,
+    threshold: float,
+    crop: float,
+    noise_std: float,
+) -> Complex[Tensor, "batch maps coils *x"]:
+    batch, _, coils = data.shape[:3]
+    magnitude = data.abs().flatten(1).amax(dim=1)
+    signal = magnitude > 0
+    scale = torch.where(signal, magnitude, 1)
+    data = data / _along(scale, data)  # so that no square leaves the range of floats
+    floor = noise_edge(tuple(data.shape[1:]), kernel) * noise_std / scale if noise_std else torch.zeros_like(scale)
+    A = torch.stack([calibration_matrix(one, kernel) for one in data])
+    nodes = _nodes(_row_space(A, threshold, floor), coils, kernel, data.ndim - 3)
     steps = [max(1, n // (NODES * (2 * kernel - 1))) for n in shape]
     coarse_shape = tuple(-(-n // step) for n, step in zip(shape, steps, strict=True))
     starts = torch.cat(
         [_from_nothing(G, maps) for G in _blocks(nodes, [_dirichlet(n, kernel, step, data) for n, step in zip(shape, steps, strict=True)])]
     )
-    starts = _between(starts.reshape(*coarse_shape, coils, maps), shape, steps).reshape(-1, coils, maps)
+    starts = _between(starts.reshape(batch, *coarse_shape, coils, maps), shape, steps).reshape(-1, coils, maps)
     csm = torch.empty_like(starts)
     first = 0
     for G in _blocks(nodes, [_dirichlet(n, kernel, 1, data) for n in shape]):
         rows = slice(first, first := first + len(G))
         csm[rows] = _refine(G, starts[rows], crop)
-    csm = _principal_phase(csm, data)
-    return csm.permute(2, 1, 0).reshape(maps, coils, *shape)
+    csm = _principal_phase(csm.reshape(batch, -1, coils, maps), data)
+    csm = csm.permute(0, 3, 2, 1).reshape(batch, maps, coils, *shape)
+    return torch.where(_along(signal, csm), csm, 0)
+
+
+def _along(values: Tensor, like: Tensor) -> Tensor:
+    """One value a scan, beside an array of the scans."""
+    return values.reshape(-1, *[1] * (like.ndim - 1))
 
 
 @lru_cache(maxsize=64)
@@ -98,23 +115,29 @@ def noise_edge(shape: tuple[int, ...], kernel: int) -> float:
     return float(torch.linalg.eigvalsh(A.mH @ A if A.shape[0] >= A.shape[1] else A @ A.mH)[-1].sqrt())
 
 
-def _row_space(A: Tensor, threshold: float, floor: float) -> Complex[Tensor, "kernels coils*kernel"]:
-    """Orthonormal rows spanning the right singular space of A above the threshold, from the smaller of its two Gram matrices."""
-    wide = A.shape[0] < A.shape[1]
+def _row_space(
+    A: Complex[Tensor, "batch windows columns"], threshold: float, floor: Float[Tensor, " batch"]
+) -> Complex[Tensor, "batch kernels columns"]:
+    """Orthonormal rows spanning the right singular space of each A above its threshold, from the smaller of its two Gram matrices. Where
+    one scan has fewer kernels than another, rows of zeros make up for it."""
+    wide = A.shape[1] < A.shape[2]
     squares, vectors = torch.linalg.eigh(A @ A.mH if wide else A.mH @ A)
-    kept = squares > max(threshold**2 * float(squares[-1]), floor**2)
-    kept[-1] = True
-    return (vectors[:, kept] / squares[kept].sqrt()).mH @ A if wide else vectors[:, kept].mH
+    kept = squares > torch.maximum(threshold**2 * squares[:, -1], floor**2)[:, None]
+    kept[:, -1] = True
+    some = kept.any(dim=0)
+    squares, vectors, kept = squares[:, some], vectors[:, :, some], kept[:, some]
+    vectors = torch.where(kept[:, None], vectors, 0)
+    return (vectors / torch.where(kept, squares, 1).clamp_min(TINY).sqrt()[:, None]).mH @ A if wide else vectors.mH
 
 
-def _nodes(rows: Tensor, coils: int, kernel: int, dims: int) -> Float[Tensor, "*nodes coils*coils*2"]:
+def _nodes(rows: Tensor, coils: int, kernel: int, dims: int) -> Float[Tensor, "batch *nodes coils*coils*2"]:
     """G, real and imaginary parts last, at the 2 K - 1 equidistant points an axis that determine it."""
     axes = tuple(range(-dims, 0))
-    kernels = rows.reshape(-1, coils, *(kernel,) * dims)
+    kernels = rows.reshape(*rows.shape[:2], coils, *(kernel,) * dims)
     spectra = torch.fft.ifftn(kernels, s=(2 * kernel - 1,) * dims, dim=axes, norm="forward")
-    spectra = spectra.flatten(2).permute(2, 1, 0)
+    spectra = spectra.flatten(3).permute(0, 3, 2, 1)
     G = spectra @ spectra.mH / kernel**dims
-    return torch.view_as_real(G).reshape(*(2 * kernel - 1,) * dims, -1)
+    return torch.view_as_real(G).reshape(len(rows), *(2 * kernel - 1,) * dims, -1)
 
 
 def _dirichlet(size: int, kernel: int, step: int, like: Tensor) -> Float[Tensor, "pixels nodes"]:
@@ -127,12 +150,12 @@ def _dirichlet(size: int, kernel: int, step: int, like: Tensor) -> Float[Tensor,
 
 
 def _blocks(nodes: Tensor, interpolation: list[Tensor]) -> Iterator[Complex[Tensor, "pixels coils coils"]]:
-    """G at the pixels, a few lines of the last axis at a time."""
+    """G at the pixels of one scan after another, a few lines of the last axis at a time."""
     coils = math.isqrt(nodes.shape[-1] // 2)
     *others, last = interpolation
     lines = nodes
     for axis, D in enumerate(others):
-        lines = torch.movedim(torch.tensordot(D, lines, dims=([1], [axis])), 0, axis)
+        lines = torch.movedim(torch.tensordot(D, lines, dims=([1], [axis + 1])), 0, axis + 1)
     lines = lines.flatten(0, -3)
     line_bytes = last.shape[0] * nodes.shape[-1] * nodes.element_size()
     step = max(1, (BLOCK_BYTES if nodes.device.type == "cpu" else DEVICE_BLOCK_BYTES) // line_bytes)
@@ -183,10 +206,10 @@ def _orthonormal(w: Tensor) -> Tensor:
     return torch.cat(columns, dim=2) if len(columns) > 1 else columns[0]
 
 
-def _between(coarse: Complex[Tensor, "*nodes coils maps"], shape: tuple[int, ...], steps: list[int]) -> Tensor:
+def _between(coarse: Complex[Tensor, "batch *nodes coils maps"], shape: tuple[int, ...], steps: list[int]) -> Tensor:
     """Linear interpolation from every `step`-th pixel to all. A neighbour's vectors, whose phases and order are arbitrary, enter by their
     projection of this node's vectors."""
-    for axis, (n, step) in enumerate(zip(shape, steps, strict=True)):
+    for axis, (n, step) in enumerate(zip(shape, steps, strict=True), start=1):
         if step == 1:
             continue
         pixel = torch.arange(n, device=coarse.device)
@@ -200,9 +223,11 @@ def _between(coarse: Complex[Tensor, "*nodes coils maps"], shape: tuple[int, ...
     return coarse
 
 
-def _principal_phase(csm: Tensor, data: Tensor) -> Tensor:
-    samples = data.transpose(0, 1).flatten(1)
-    principal = torch.linalg.eigh(samples @ samples.mH)[1][:, -1]
-    combined = torch.tensordot(csm, principal.conj(), dims=([1], [0]))[:, None]
+def _principal_phase(
+    csm: Complex[Tensor, "batch pixels coils maps"], data: Complex[Tensor, "batch frames coils *c"]
+) -> Complex[Tensor, "batch pixels coils maps"]:
+    samples = data.transpose(1, 2).flatten(2)
+    principal = torch.linalg.eigh(samples @ samples.mH)[1][:, :, -1]
+    combined = torch.einsum("bpcm,bc->bpm", csm, principal.conj())[:, :, None]
     magnitude = combined.abs()
     return csm * torch.where(magnitude > 0, combined.conj() / magnitude.clamp_min(TINY), 1)

@@ -9,6 +9,7 @@ import torch
 from ssrecon.archive import open_archive
 from ssrecon.archive.phantom import PhantomArchive
 from ssrecon.calibrate import Calibrator, espirit
+from ssrecon.calibrate.espirit import TOGETHER
 from ssrecon.calibrate.region import crop, region_mask
 from ssrecon.errors import BadInput, NoCalibration
 from ssrecon.operators import encoding
@@ -279,3 +280,26 @@ def test_measured_brains_need_one_map_set(test_data):
     for name in ("brain_d.h5", "brain_f.h5"):
         (scan,) = open_archive(test_data / "brain" / name)
         assert Calibrator(maps=None).volume([scan])[0].scan.csm.shape[1] == 1
+
+
+def test_slices_calibrated_together_are_as_one_by_one(monkeypatch):
+    """What a device does: sensitivities of several slices at once, in groups that fit; the same slices in the same order."""
+    volume = [raw_scan(index) for index in range(5)]
+    volume[1] = replace(volume[1], csm=smooth_csm(volume[1].kspace.shape[2], (64, 64)))  # the user's own: it is in no group
+    alone = Calibrator().volume(volume)
+    sizes = []
+
+    def counted(calibration, *rest):
+        sizes.append(len(calibration))
+        return espirit(calibration, *rest)
+
+    monkeypatch.setitem(TOGETHER, "cpu", 3)
+    monkeypatch.setattr("ssrecon.calibrate.calibrator.espirit", counted)
+    together = Calibrator().volume(volume)
+    assert sizes == [1, 3] * 2
+    for one, other in zip(alone, together, strict=True):
+        assert one.scan.ids == other.scan.ids
+        assert torch.equal(one.scan.mask, other.scan.mask)
+        torch.testing.assert_close(one.scan.csm, other.scan.csm, atol=2e-3, rtol=0)
+        torch.testing.assert_close(one.scan.scale, other.scan.scale, rtol=1e-4, atol=0)
+        torch.testing.assert_close(one.reference.kspace, other.reference.kspace, rtol=1e-4, atol=1e-4)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ssrecon.calibrate import espirit
-from ssrecon.calibrate.espirit import calibration_matrix
+from ssrecon.calibrate.espirit import TOGETHER, _row_space, calibration_matrix
 from ssrecon.calibrate.region import crop
 from ssrecon.operators import sense
 from tests.calibrate.raw import white
@@ -117,3 +117,17 @@ def test_no_signal_gives_no_maps_and_impossible_requests_are_refused():
         espirit(nothing[..., :4], (32, 32))
     with pytest.raises(ValueError, match="do not fit"):
         espirit(nothing, (32, 32), maps=5)
+
+
+@pytest.mark.parametrize("maps", [1, 2])
+def test_scans_together_are_as_each_alone(monkeypatch, maps):
+    """On a device a batch is worked on at once: scans with different numbers of kernels, one of them without any signal."""
+    smooth, rough = (data((48, 40), 4, level)[0] for level in (0.0, 0.2))
+    regions = [crop(kspace, (24, 20)) for kspace in (smooth, rough, torch.zeros_like(smooth), 1e4 * smooth)]
+    kernels = [len(_row_space(calibration_matrix(region[0] / 30, 6)[None], 0.02, torch.zeros(1))[0]) for region in regions[:2]]
+    assert kernels[0] < kernels[1]
+    alone = espirit(torch.cat(regions), (48, 40), maps=maps, noise_std=0.01)
+    monkeypatch.setitem(TOGETHER, "cpu", 4)
+    together = espirit(torch.cat(regions), (48, 40), maps=maps, noise_std=0.01)
+    torch.testing.assert_close(together, alone, atol=2e-3, rtol=0)
+    assert together[2].abs().max() == 0 and together[0].abs().max() > 0.1
