@@ -76,7 +76,7 @@ class Archive(ABC):
     def partitions(self, scan_id: str) -> Iterator[tuple[int, Scan]]:
         """A 3-D scan in pieces along its first axis, each with its place there: whole, where a format cannot read less.
 
-        Joined they are what `read` gives. Raises `BadInput` as `read` does, with the counts of the piece, and at the latest after the last one.
+        Joined they are what `read` gives. Raises `BadInput` as `read` does (counts are of a piece), at the latest after the last piece.
         """
         yield 0, self.read(scan_id)
 
