@@ -1,11 +1,14 @@
 """From an archive to a store: undersample where asked, calibrate, write. Volume by volume, and only those not yet written."""
 
+import ctypes
 import os
 import shutil
+import sys
 import warnings
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, is_dataclass, replace
+from functools import cache
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -32,6 +35,8 @@ from ssrecon.undersampling import Pattern, undersample
 
 SCRATCH = ".hybrid"
 """Beside the volumes while they are made: 3-D scans transposed."""
+TRIM = 16
+"""Scans between two returns of freed memory to the system."""
 
 
 class LeftOut(UserWarning):
@@ -173,7 +178,8 @@ class _Job:
         fitted = self.calibrator.fit(map(self._read, self.scan_ids))
         content = self.archive.content(self.volume_id)
         about = {**self.provenance(), "calibration": fitted.record()}
-        write_volume(self.out, (_told(prepared, content) for prepared in fitted.each(map(self._read, self.scan_ids))), about)
+        scans = map(self._read, _trimmed(self.scan_ids))
+        write_volume(self.out, (_told(prepared, content) for prepared in fitted.each(scans)), about)
 
     def clean_up(self) -> None:
         """Remove what was written beside the store on the way."""
@@ -235,6 +241,20 @@ def _attempt(job: _Job) -> tuple[SsreconError | None, float]:
 def _lost(job: _Job, error: object) -> SsreconError:
     """The error of a job whose worker did not come back."""
     return BadInput(job.volume_id, found=f"a worker that was lost with it ({type(error).__name__})", expected="more memory for each worker")
+
+
+def _trimmed(items: Iterable[str]) -> Iterator[str]:
+    """The items; every TRIM of them, freed memory goes back to the system. HDF5's small blocks lie between the slices that were freed, and
+    glibc keeps what it cannot join: for a volume of 503 MB, 440 to 580 MB in trials, 140 to 160 MB this way. Elsewhere nothing is done."""
+    for number, item in enumerate(items):
+        if number % TRIM == TRIM - 1 and (trim := _malloc_trim()) is not None:
+            trim(0)
+        yield item
+
+
+@cache
+def _malloc_trim() -> Callable[[int], int] | None:
+    return getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
 
 
 def _told(prepared: Prepared, content: str) -> Prepared:

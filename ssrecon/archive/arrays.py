@@ -13,6 +13,7 @@ from jaxtyping import Bool, Complex
 from torch import Tensor
 
 from ssrecon.archive.base import UNREADABLE
+from ssrecon.archive.pieces import samples_nothing
 from ssrecon.errors import BadInput
 
 
@@ -61,12 +62,12 @@ def not_zero(array: np.ndarray, axis: int | tuple[int, ...] | None) -> np.ndarra
 
 
 def acquired_only(
-    kspace: Complex[np.ndarray, "frames coils *k"], mask: Bool[np.ndarray, "frames 1 *k"], path: Path, scan_id: str
+    kspace: Complex[np.ndarray, "frames coils *k"], mask: Bool[np.ndarray, "frames 1 *k"], path: Path, scan_id: str, whole: bool = True
 ) -> tuple[Complex[Tensor, "1 frames coils *k"], Bool[Tensor, "1 frames 1 *k"]]:
     """K-space that is zero wherever it was not acquired, and its mask. Raises `BadInput` for acquired samples that are not finite, and for
-    a mask that samples nothing."""
-    if not mask.any():
-        raise BadInput(path, found=f"a mask that samples nothing of {scan_id}", expected="at least one acquired sample")
+    a mask that samples nothing, unless it is that of a piece and not of a whole scan."""
+    if whole and not mask.any():
+        raise samples_nothing(path, scan_id)
     with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is refused below
         kept = np.where(mask, kspace, 0).astype(np.complex64, order="C")
     if bad := int((~np.isfinite(kept)).sum()):

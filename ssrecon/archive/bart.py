@@ -1,21 +1,25 @@
 """BART's pairs of files: a text header with the dimensions, and complex64 samples."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from ssrecon.archive.arrays import acquired_only, finite, not_zero
 from ssrecon.archive.base import Archive, unknown_scan
 from ssrecon.archive.geometry import is_partial_fourier
+from ssrecon.archive.pieces import in_pieces, steps, uneven
 from ssrecon.errors import BadInput
 from ssrecon.scan import Header, Scan
 
 READ, PHASE_1, PHASE_2, COIL, MAPS, ECHO, TIME, TIME_2, SLICE, AVERAGE = 0, 1, 2, 3, 4, 5, 10, 11, 13, 14
 DIMENSIONS = 16
+WHOLE = slice(None)
 FRAMES = (AVERAGE, TIME_2, TIME, ECHO)
 USED = (READ, PHASE_1, PHASE_2, COIL, *FRAMES, SLICE)
 FIRST_LINE = b"# Dimensions"
@@ -60,14 +64,18 @@ class _Pair:
             raise BadInput(self.samples, found=found, expected=f"{bytes_wanted} bytes, as the dimensions {shape} in its header say")
         return shape
 
-    def read(self, index: int) -> np.ndarray:
-        """One slice: (average, time 2, time, echo, maps, coil, phase 2, phase 1, read). Only what is used is read from the disk."""
+    def read(self, index: int, at: slice = WHOLE) -> np.ndarray:
+        """One slice: (average, time 2, time, echo, maps, coil, phase 2, phase 1, read). Only what is used is read from the disk.
+
+        Of a 3-D scan `at` are the places along phase 2, which a companion may not depend on.
+        """
         everything = np.memmap(self.samples, np.complex64, mode="r", shape=self.shape, order="F")
-        at: list[int | slice] = [slice(None)] * DIMENSIONS
+        part: list[int | slice] = [WHOLE] * DIMENSIONS
         for axis in set(range(DIMENSIONS)) - {*USED, MAPS}:
-            at[axis] = 0
-        at[SLICE] = min(index, self.shape[SLICE] - 1)
-        return np.asarray(everything[tuple(at)]).T
+            part[axis] = 0
+        part[SLICE] = min(index, self.shape[SLICE] - 1)
+        part[PHASE_2] = at if self.shape[PHASE_2] > 1 else WHOLE
+        return np.asarray(everything[tuple(part)]).T
 
 
 class Bart(Archive):
@@ -127,40 +135,65 @@ class Bart(Archive):
         )
 
     def read(self, scan_id: str) -> Scan:
+        return self._read(self._listed(scan_id), WHOLE)
+
+    def partitions(self, scan_id: str) -> Iterator[tuple[int, Scan]]:
+        header = self._listed(scan_id)
+        return in_pieces(lambda at: self._read(header, at), self._steps, self.path, scan_id)
+
+    def not_transformable(self, scan_id: str) -> str:
+        """See `Archive.not_transformable`: told by the pattern where there is one, and else by the zeros."""
+        index = self._listed(scan_id).slice
+        return uneven({"points": torch.from_numpy(self._sampled(index, at))} for at in self._steps)
+
+    def _listed(self, scan_id: str) -> Header:
         known = {header.scan_id: header for header in self.headers}
         if scan_id not in known:
             raise unknown_scan(self.path, scan_id, tuple(known))
-        index = known[scan_id].slice
-        kspace = self._frames(self._pair, index)
-        pattern, noise = self._pair.beside("_pattern"), self._pair.beside("_noise")
-        mask = not_zero(kspace, axis=1)
-        if pattern is not None:
-            mask = not_zero(self._frames(pattern, index), axis=1)
-        data, sampled = acquired_only(kspace, mask, self.path, scan_id)
+        return known[scan_id]
+
+    @property
+    def _steps(self) -> list[slice]:
+        """The partitions of a 3-D scan; another one is whole."""
+        return steps(self._k[0], 1 if len(self._k) == 3 else self._k[0], 0)
+
+    def _sampled(self, index: int, at: slice) -> np.ndarray:
+        return not_zero(self._frames(self._pair.beside("_pattern") or self._pair, index, at), axis=1)
+
+    def _read(self, header: Header, at: slice) -> Scan:
+        """A scan, or the part of it that lies `at` places along its first axis."""
+        index, noise = header.slice, self._pair.beside("_noise")
+        data, sampled = acquired_only(self._frames(self._pair, index, at), self._sampled(index, at), self.path, header.scan_id, at == WHOLE)
         return Scan(
-            header=known[scan_id],
+            header=header,
             kspace=data,
             mask=sampled,
             padding=sampled.new_zeros(sampled.shape),
             noise=None if noise is None else self._noise(noise),
-            csm=self._csm(index),
+            csm=self._csm(index, at),
         )
 
-    def _frames(self, pair: _Pair, index: int) -> np.ndarray:
+    def _frames(self, pair: _Pair, index: int, at: slice) -> np.ndarray:
         """(frames, coils, *k) of a pair whose dimensions are those of the k-space, or 1 where it does not depend on them."""
         if pair != self._pair:
             self._fits(pair, {*USED})
-        data = pair.read(index)[:, :, :, :, 0]
-        frames, sides = (tuple(self._shape[axis] for axis in axes) for axes in (FRAMES, (PHASE_2, PHASE_1, READ)))
-        return np.broadcast_to(data, (*frames, data.shape[4], *sides)).reshape(-1, data.shape[4], *self._k)
+        data = pair.read(index, at)[:, :, :, :, 0]
+        frames, (z, *sides) = (tuple(self._shape[axis] for axis in axes) for axes in (FRAMES, (PHASE_2, PHASE_1, READ)))
+        z = len(range(*at.indices(z)))
+        return np.broadcast_to(data, (*frames, data.shape[4], z, *sides)).reshape(-1, data.shape[4], *self._places(at))
 
-    def _csm(self, index: int) -> Tensor | None:
+    def _places(self, at: slice) -> tuple[int, ...]:
+        """`_k` of the part that lies `at` places along the first axis."""
+        first, *others = self._k
+        return (len(range(*at.indices(first))), *others)
+
+    def _csm(self, index: int, at: slice) -> Tensor | None:
         pair = self._pair.beside("_sens")
         if pair is None:
             return None
         self._fits(pair, {SLICE, MAPS}, exact=frozenset({READ, PHASE_1, PHASE_2, COIL}))
-        maps = pair.read(index)[0, 0, 0, 0]
-        return finite(maps.reshape(1, *maps.shape[:2], *self._k), pair.samples, "sensitivities")
+        maps = pair.read(index, at)[0, 0, 0, 0]
+        return finite(maps.reshape(1, *maps.shape[:2], *self._places(at)), pair.samples, "sensitivities")
 
     def _noise(self, pair: _Pair) -> Tensor:
         coils = self._shape[COIL]

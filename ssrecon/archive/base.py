@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import h5py
 
 from ssrecon.archive.identifying import deidentified, identity_of, without_names
+from ssrecon.archive.pieces import masks, uneven
 from ssrecon.archive.vendor_refusals import refusal
 from ssrecon.archive.verdict import verdict
 from ssrecon.errors import BadInput
@@ -73,16 +74,15 @@ class Archive(ABC):
         """One scan, and only that, from the disk. Raises `BadInput` naming the file, what was found and what was expected."""
 
     def partitions(self, scan_id: str) -> Iterator[tuple[int, Scan]]:
-        """A 3-D scan in pieces along its first axis, each with its place there: whole, where a format cannot read less."""
+        """A 3-D scan in pieces along its first axis, each with its place there: whole, where a format cannot read less.
+
+        Joined they are what `read` gives. Raises `BadInput` as `read` does (counts are of a piece), at the latest after the last piece.
+        """
         yield 0, self.read(scan_id)
 
     def not_transformable(self, scan_id: str) -> str:
         """Why a 3-D scan may not be transformed along its readout; empty where it may. Formats that know better do not read samples."""
-        scan = self.read(scan_id)
-        masks = {"points": scan.mask, "padding": scan.padding}
-        masks |= {"calibration points": scan.calibration.mask} if scan.calibration is not None else {}
-        found = [name for name, mask in masks.items() if not bool((mask == mask[..., :1]).all())]
-        return f"{' and '.join(found)} that are not the same all along the readout" if found else ""
+        return uneven(masks(piece) for _, piece in self.partitions(scan_id))
 
     @property
     def skipped(self) -> Mapping[str, str]:

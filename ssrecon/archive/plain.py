@@ -1,6 +1,7 @@
 """The plain HDF5 layout for everybody else, `docs/plain_hdf5.md`: every dataset names its own axes."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from ssrecon.archive.arrays import acquired_only, attribute, finite, opened, stored
 from ssrecon.archive.base import Archive, holds, unknown_scan
+from ssrecon.archive.pieces import in_pieces, steps, uneven
 from ssrecon.errors import BadInput
 from ssrecon.files import whole_file
 from ssrecon.scan import Calibration, Header, Scan
@@ -21,6 +23,7 @@ LAYOUT, VERSION = "ssrecon", 1
 ENCODED = (("z", "y", "x"), ("y", "x"), ("z", "y"))
 TEXTS = ("subject", "contrast", "protocol", "vendor", "site", "scanner")
 PAIRS = ("recon_matrix", "encoded_fov", "recon_fov")
+WHOLE = slice(None)
 
 
 @dataclass(frozen=True)
@@ -87,23 +90,62 @@ class Plain(Archive):
         )
 
     def read(self, scan_id: str) -> Scan:
+        return self._read(self._listed(scan_id), WHOLE)
+
+    def partitions(self, scan_id: str) -> Iterator[tuple[int, Scan]]:
+        header = self._listed(scan_id)
+        return in_pieces(lambda at: self._read(header, at), self._steps, self.path, scan_id)
+
+    def not_transformable(self, scan_id: str) -> str:
+        """See `Archive.not_transformable`: no samples are read."""
+        index = self._listed(scan_id).slice
+        with opened(self.path, self.layout) as file:
+            return uneven(self._masks(file, index, at) for at in self._steps)
+
+    def _masks(self, file: h5py.File, index: int, at: slice) -> dict[str, Tensor]:
+        mask, padding = self._sampling(file, index, at)
+        found = {"points": mask & ~padding, "padding": padding}
+        if "calibration" in file:
+            found["calibration points"] = self._part(file, "calibration_mask", index, ("frame", "coil"), at) != 0
+        return {name: torch.from_numpy(np.array(array)) for name, array in found.items()}
+
+    def _sampling(self, file: h5py.File, index: int, at: slice) -> tuple[np.ndarray, np.ndarray]:
+        """The mask, and the padding that may overlap it."""
+        mask = self._part(file, "mask", index, ("frame", "coil"), at) != 0
+        return mask, self._part(file, "padding", index, ("frame", "coil"), at) != 0 if "padding" in file else np.zeros_like(mask)
+
+    def _listed(self, scan_id: str) -> Header:
         known = {header.scan_id: header for header in self.headers}
         if scan_id not in known:
             raise unknown_scan(self.path, scan_id, tuple(known))
-        index = known[scan_id].slice
+        return known[scan_id]
+
+    @property
+    def _steps(self) -> list[slice]:
+        """The pieces of a 3-D scan; of another one it is whole."""
+        if len(self._encoded) < 3:
+            return [slice(0, self._datasets["kspace"].length(self._encoded[0]))]
+        kspace = self._datasets["kspace"]
         with opened(self.path, self.layout) as file:
-            kspace = self._part(file, "kspace", index, ("frame", "coil"))
-            mask = self._part(file, "mask", index, ("frame", "coil")) != 0
-            padding = self._part(file, "padding", index, ("frame", "coil")) != 0 if "padding" in file else np.zeros_like(mask)
-            csm = self._part(file, "csm", index, ("map", "coil"))[None] if "csm" in file else None
-            calibration = self._calibration(file, index, scan_id) if "calibration" in file else None
+            chunks = file["kspace"].chunks or (1,) * len(kspace.shape)
+            values = math.prod(kspace.length(axis) for axis in ("frame", "coil", "y", "x"))
+            return steps(kspace.length("z"), chunks[kspace.axes.index("z")], values * file["kspace"].dtype.itemsize)
+
+    def _read(self, header: Header, at: slice) -> Scan:
+        """A scan, or the part of it that lies `at` places along its first encoded axis."""
+        index, scan_id = header.slice, header.scan_id
+        with opened(self.path, self.layout) as file:
+            kspace = self._part(file, "kspace", index, ("frame", "coil"), at)
+            mask, padding = self._sampling(file, index, at)
+            csm = self._part(file, "csm", index, ("map", "coil"), at)[None] if "csm" in file else None
+            calibration = self._calibration(file, index, scan_id, at) if "calibration" in file else None
             noise = np.asarray(file["noise"]) if "noise" in file else None
             if noise is not None and noise.dtype.kind != "c":
                 raise BadInput(self.path, found=f"noise of type {noise.dtype}", expected="complex numbers")
             ratio = self._numbers(file["noise"], "bandwidth_ratio", 1) if noise is not None else ()
-        data, sampled = acquired_only(kspace, mask & ~padding, self.path, scan_id)
+        data, sampled = acquired_only(kspace, mask & ~padding, self.path, scan_id, at == WHOLE)
         return Scan(
-            header=known[scan_id],
+            header=header,
             kspace=data,
             mask=sampled,
             padding=torch.from_numpy(np.array(np.broadcast_to(padding, sampled.shape[1:])))[None],
@@ -113,24 +155,28 @@ class Plain(Archive):
             csm=None if csm is None else finite(csm, self.path, "csm"),
         )
 
-    def _calibration(self, file: h5py.File, index: int, scan_id: str) -> Calibration:
-        kspace, mask = (self._part(file, name, index, ("frame", "coil")) for name in ("calibration", "calibration_mask"))
-        return Calibration(*acquired_only(kspace, mask != 0, self.path, f"{scan_id} (calibration)"))
+    def _calibration(self, file: h5py.File, index: int, scan_id: str, at: slice) -> Calibration:
+        kspace, mask = (self._part(file, name, index, ("frame", "coil"), at) for name in ("calibration", "calibration_mask"))
+        return Calibration(*acquired_only(kspace, mask != 0, self.path, f"{scan_id} (calibration)", at == WHOLE))
 
-    def _part(self, file: h5py.File, name: str, index: int, leading: tuple[str, str]) -> np.ndarray:
-        """The part of a dataset that belongs to one slice, with the axes `leading` and then the encoded ones; those it lacks have length 1.
+    def _part(self, file: h5py.File, name: str, index: int, leading: tuple[str, str], at: slice) -> np.ndarray:
+        """The part of a dataset that belongs to one slice and lies `at` places along its first encoded axis, with the axes `leading` and
+        then the encoded ones; those it lacks have length 1.
 
         A mask that is not in the file samples everything.
         """
+        first, *others = self._encoded
+        kspace = self._datasets["kspace"]
+        sides = (len(range(*at.indices(kspace.length(first)))), *map(kspace.length, others))
         if name not in file:
-            return np.ones((1, 1, *(self._datasets["kspace"].length(axis) for axis in self._encoded)))
+            return np.ones((1, 1, *sides))
         dataset = self._datasets[name]
-        data = np.asarray(file[name][index] if dataset.axes[0] == "slice" else file[name])
+        data = np.asarray(file[name][tuple(index if axis == "slice" else at if axis == first else WHOLE for axis in dataset.axes)])
         if data.dtype == bool and data.size and (largest := int(data.view(np.uint8).max())) > 1:
             # Any other byte would pass for True: a damaged mask would claim what was never acquired.
             raise BadInput(self.path, found=f"a {name} with a byte of {largest} among its truth values", expected="0 and 1")
-        data = data.reshape([dataset.length(axis) for axis in (*leading, *self._encoded)])
-        sides = tuple(self._datasets["kspace"].length(axis) for axis in self._encoded)
+        thick = sides[0] if first in dataset.axes else 1
+        data = data.reshape([*map(dataset.length, leading), thick, *map(dataset.length, others)])
         return np.broadcast_to(data, (*data.shape[:2], *sides))
 
     @property

@@ -206,6 +206,18 @@ def test_values_that_are_not_finite(tmp_path):
         Bart(write_pair(tmp_path, "k", array)).read("k/slice-000")
 
 
+def example_volume(folder, bad=None):
+    """A 3-D scan with all companions, for the contract of every archive that gives pieces."""
+    array, pattern = kspace(z=6), np.ones((1, 16, 6))
+    pattern[:, 1::4, 2:] = pattern[:, :, 3] = 0
+    if bad == "not finite":
+        array[3, 4, 4, 1] = np.nan
+    write_pair(folder, "k_pattern", pattern * (bad != "empty"))
+    write_pair(folder, "k_sens", complex_noise(20, 16, 6, 3, 2))
+    write_pair(folder, "k_noise", complex_noise(32, 4, 1, 3))
+    return write_pair(folder, "k", array)
+
+
 def example(folder):
     """For the contract of every archive."""
     array = np.repeat(kspace()[..., None, None, None, None, None, None, None, None, None, None], 2, axis=13)

@@ -347,6 +347,16 @@ def example(folder):
     return mrd.write(folder / "a.h5", mrd.header_xml((1, Y, 2 * X), kept=X), (head, kspace[slices, :, rows]))
 
 
+def example_volume(folder, bad=None):
+    """A 3-D scan, for the contract of every archive that gives pieces."""
+    places = np.array([(z, y) for z in range(5) for y in range(Y) if (z + y) % 2 and z != 3])
+    lines = mrd.complex_noise(len(places), COILS, 2 * X)
+    if bad == "not finite":
+        lines[-1] = np.nan
+    head = mrd.heads(len(places), COILS, 2 * X, kspace_encode_step_1=places[:, 1], kspace_encode_step_2=places[:, 0])
+    return mrd.write(folder / "a.h5", mrd.header_xml((5, Y, 2 * X), kept=X), (head, lines))
+
+
 GENERATOR = "ismrmrd_generate_cartesian_shepp_logan"
 
 

@@ -198,6 +198,31 @@ def test_truncated(tmp_path):
         _ = Plain(path).headers
 
 
+def example_volume(folder, bad=None):
+    """A 3-D scan with all that the layout has, for the contract of every archive that gives pieces."""
+    z, centre = 7, np.zeros((7, Y, X), bool)
+    centre[2:5, 4:8] = True
+    mask = (np.indices((z, Y)).sum(axis=0) % 2 == 0) & (bad != "empty")
+    mask[3] = False
+    kspace = complex_noise(1, FRAMES, COILS, z, Y, X)
+    if bad == "not finite":
+        kspace[0, 1, 0, 4, 4, 3] = np.nan
+    parts = [
+        ("mask", mask, "z y"),
+        ("padding", np.arange(Y) == 1, "y"),
+        ("csm", complex_noise(2, COILS, z, Y, X), "map coil z y x"),
+        ("calibration", complex_noise(COILS, z, Y, X), "coil z y x"),
+        ("calibration_mask", centre, "z y x"),
+    ]
+    path = write(folder / "v.h5", "slice frame coil z y x", kspace.shape, parts)
+    with h5py.File(path, "a") as file:
+        attributes = dict(file["kspace"].attrs)
+        del file["kspace"]
+        file.create_dataset("kspace", data=kspace, chunks=(1, 1, COILS, 2, Y, X))
+        file["kspace"].attrs.update(attributes)
+    return path
+
+
 def example(folder):
     """For the contract of every archive."""
     return write_plain(folder / "v.h5", made())

@@ -547,3 +547,13 @@ def example(folder):
         made += twix.lines(kspace[index], [0, 2, 4, 10, 12, 14], Sli=index)
     protocol = twix.protocol((1, Y, 2 * X), kept=X, sPat__ucRefScanMode="0x4", patient="4711")
     return twix.write(folder / "a.dat", (protocol, made))
+
+
+def example_volume(folder, bad=None):
+    """A 3-D scan, for the contract of every archive that gives pieces."""
+    kspace, made = mrd.complex_noise(5, COILS, Y, 2 * X), []
+    if bad == "not finite":
+        kspace[4] = np.nan
+    for z in (0, 1, 2, 4):
+        made += twix.lines(kspace[z], range(z % 2, Y, 2), Par=z, centre=(X, Y // 2, 2))
+    return twix.write(folder / "a.dat", (twix.protocol((5, Y, 2 * X), kept=X), made))

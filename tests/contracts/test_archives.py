@@ -107,3 +107,50 @@ def test_only_its_own_format_is_recognised(kind, tmp_path):
         folder = tmp_path / other.__name__
         folder.mkdir()
         assert kind.recognises(module.example(folder)) is (kind is other)
+
+
+PIECES = [kind for kind in FORMATS if kind.partitions is not Archive.partitions]
+
+
+def volume(kind, folder, bad=None):
+    """A 3-D scan of a format that gives pieces: `example_volume(folder, bad)` of its own test file."""
+    return kind(importlib.import_module(f"tests.archive.test_{kind.__module__.rpartition('.')[2]}").example_volume(folder, bad))
+
+
+@pytest.mark.parametrize("kind", PIECES, ids=lambda kind: kind.__name__)
+def test_pieces_joined_are_the_scan(kind, tmp_path):
+    archive = volume(kind, tmp_path)
+    (scan,) = archive
+    pieces = list(archive.partitions(scan.scan_id))
+    thick = [piece.kspace.shape[3] for _, piece in pieces]
+    assert len(pieces) > 2 and [start for start, _ in pieces] == [sum(thick[:i]) for i in range(len(thick))]
+    read = {
+        "kspace": lambda item: item.kspace,
+        "mask": lambda item: item.mask,
+        "padding": lambda item: item.padding,
+        "csm": lambda item: item.csm,
+        "calibration": lambda item: item.calibration and item.calibration.kspace,
+        "calibration mask": lambda item: item.calibration and item.calibration.mask,
+    }
+    for name, of in read.items():
+        if of(scan) is None:
+            assert all(of(piece) is None for _, piece in pieces), name
+        else:
+            assert torch.equal(torch.cat([of(piece) for _, piece in pieces], dim=3), of(scan)), name
+    for _, piece in pieces:
+        assert piece.header == scan.header and piece.noise_bandwidth_ratio == pytest.approx(scan.noise_bandwidth_ratio)
+        assert (piece.noise is None) == (scan.noise is None) and (scan.noise is None or torch.equal(piece.noise, scan.noise))
+    assert archive.not_transformable(scan.scan_id) == Archive.not_transformable(archive, scan.scan_id)
+
+
+@pytest.mark.parametrize("bad, found", [("not finite", "not finite"), ("empty", "samples nothing")])
+@pytest.mark.parametrize("kind", PIECES, ids=lambda kind: kind.__name__)
+def test_pieces_are_refused_as_the_scan_is(kind, bad, found, tmp_path):
+    if bad == "empty" and kind.__name__ in ("ISMRMRD", "Siemens"):
+        pytest.skip("what was acquired are the lines that are there: a file without any is refused when it is opened")
+    archive = volume(kind, tmp_path, bad)
+    (scan_id,) = (header.scan_id for header in archive.headers)
+    for call in (archive.read, lambda name: list(archive.partitions(name))):
+        with pytest.raises(BadInput, match=found) as error:
+            call(scan_id)
+        assert error.value.where == str(archive.path)

@@ -196,6 +196,17 @@ def test_images_of_slices_lie_as_those_of_the_volume_do(tmp_path):
     assert np.corrcoef(a.ravel(), b.ravel())[0, 1] > 0.95
 
 
+def test_freed_memory_is_given_back_on_the_way(tmp_path, monkeypatch):
+    from ssrecon import prepare as module
+
+    calls = []
+    monkeypatch.setattr(module, "_malloc_trim", lambda: calls.append)
+    scans = [f"slice{number}" for number in range(50)]
+    assert list(module._trimmed(scans)) == scans and calls == [0, 0, 0]
+    prepare(open_archive(volume(tmp_path)), tmp_path / "store", Calibrator())
+    assert len(calls) == 3 + X // module.TRIM
+
+
 def test_memory_is_that_of_a_partition_and_not_of_the_volume(tmp_path):
     """Of a volume of 14 MB (64 partitions) no more than a fifth is ever held."""
     z, y, x, coils = 64, 96, 32, 8
