@@ -1,0 +1,134 @@
+"""What must fail as theory says: were one of these to do well, something leaked.
+
+Exact statements, no training: two estimates that a loss cannot tell apart are equally good to any training on it.
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+
+from ssrecon.algorithms import conjugate_gradient
+from ssrecon.draw import Draw
+from ssrecon.objectives import SSDU, EquivariantImaging, KWeighted, MultiMaskSSDU, ParallelBranches
+from ssrecon.objectives.transforms import Rotations, Shifts
+from ssrecon.operators import coil_combined, encoding
+from ssrecon.partition import Lines, Partition, Partitioner, Uniform
+from ssrecon.scan import Estimate
+from tests.scans import column_mask, make_scan, smooth_image
+
+TRUTH = smooth_image((32, 32))
+
+
+def error(estimate):
+    return float((estimate.image - TRUTH).abs().square().sum() / TRUTH.abs().square().sum())
+
+
+def cg(scan, iterations=30, shift=1e-6):
+    operator = encoding(scan)
+    return Estimate(conjugate_gradient(operator.gram, operator.adjoint(scan.kspace), shift=shift, iterations=iterations))
+
+
+@dataclass(frozen=True)
+class OnTheta(Partitioner):
+    """The control: the network is judged on what it was given."""
+
+    loss_fraction: float = 0.4
+
+    def split(self, scan, draw):
+        part = Uniform(self.loss_fraction).split(scan, draw)
+        return Partition(part.theta, part.theta, part.inclusion)
+
+
+def test_a_loss_on_theta_rewards_reproducing_the_noise():
+    """Least squares fits what it is given better than the truth itself does; held out, the truth is better."""
+    scan = make_scan(noise_std=0.3)
+    on_theta, held_out = MultiMaskSSDU(OnTheta(), masks=None), MultiMaskSSDU(Uniform(0.4), masks=None)
+
+    def truth(given):
+        return Estimate(TRUTH)
+
+    fits = [objective.loss(cg, scan, None, Draw(0)).mean.item() for objective in (on_theta, held_out)]
+    noise = [objective.loss(truth, scan, None, Draw(0)).mean.item() for objective in (on_theta, held_out)]
+    assert fits[0] < 0.8 * noise[0] and fits[1] > 1.1 * noise[1]
+
+
+def test_shifts_alone_leave_equivariant_imaging_at_zero_filling():
+    """Zero-filling commutes with shifts: a perfect score, and an image that is as wrong as ever. Rotations see through it."""
+    scan = make_scan(coils=1, noise_std=0.0)
+    scan = replace(scan, csm=torch.ones_like(scan.csm), kspace=torch.where(scan.mask, full_transform(), 0))
+
+    class Allowed(Shifts):
+        commutes_with_sampling = False  # past the refusal
+
+    def zero_filled(given):
+        return Estimate(coil_combined(given))
+
+    assert error(zero_filled(scan)) > 0.02
+    assert EquivariantImaging(Allowed()).loss(zero_filled, scan, None, Draw(0)).mean < 1e-10
+    assert EquivariantImaging(Rotations()).loss(zero_filled, scan, None, Draw(0)).terms["equivariance"] > 1e-4
+
+
+def full_transform():
+    return torch.fft.fftshift(torch.fft.fft2(torch.fft.ifftshift(TRUTH, dim=(-2, -1)), norm="ortho"), dim=(-2, -1))
+
+
+def test_one_fixed_mask_and_one_coil_never_judge_what_was_not_acquired():
+    """Point by point or line by line: the gradient by the prediction between the lines is nothing at every draw. Other masks reach it."""
+    scan = make_scan(coils=1)
+    scan = replace(scan, csm=torch.ones_like(scan.csm))
+    for objective in (SSDU(), MultiMaskSSDU(Uniform(0.4), masks=None), MultiMaskSSDU(Lines(0.4), masks=None)):
+        reached = judged(objective, [scan] * 20)
+        assert not reached[~scan.mask[0, 0, 0]].any() and reached.any()
+    scans = [make_scan(coils=1, mask=column_mask((32, 32), offset=o), scan_id=f"v{o}/slice-000") for o in range(4)]
+    scans = [replace(one, csm=torch.ones_like(one.csm)) for one in scans]
+    reached = judged(KWeighted().fitted(scans), [scans[i % 4] for i in range(40)])
+    assert reached[0:14].all() and reached[18:].all()  # all but the protected centre
+
+
+def judged(objective, scans):
+    """Where in k-space the loss moves with a prediction, over one draw a scan."""
+    reached = torch.zeros(32, 32, dtype=torch.bool)
+    for epoch, scan in enumerate(scans):
+        prediction = torch.zeros(1, 1, 1, 32, 32, dtype=torch.complex64, requires_grad=True)
+        image = torch.fft.fftshift(torch.fft.ifft2(torch.fft.ifftshift(prediction, dim=(-2, -1)), norm="ortho"), dim=(-2, -1))
+        (grad,) = torch.autograd.grad(objective.loss(lambda given, x=image: Estimate(x), scan, None, Draw(0, epoch)).mean, prediction)
+        reached |= grad[0, 0, 0].abs() > 1e-4 * grad.abs().max()
+    return reached
+
+
+def test_leaked_readout_oversampling_makes_held_out_points_trivial():
+    """An image that fills half of the readout: neighbours in k-space tell what was held out. The loss collapses, the gaps stay."""
+    losses, errors = [], []
+    for oversampled in (False, True):
+        shape = (32, 64) if oversampled else (32, 32)
+        mask = column_mask(shape, lines=4)
+        image = torch.zeros(1, 1, 1, *shape, dtype=torch.complex64)
+        inside = slice(16, 48) if oversampled else slice(0, 32)
+        image[..., inside] = TRUTH
+        everything = torch.fft.fftshift(torch.fft.fft2(torch.fft.ifftshift(image, dim=(-2, -1)), norm="ortho"), dim=(-2, -1))
+        scan = make_scan(shape, coils=1, noise_std=0.0, mask=mask)
+        seen = torch.zeros(1, 1, 1, *shape, dtype=torch.complex64)
+        seen[..., inside] = 1  # what a calibration of such data gives: no sensitivity outside the object
+        scan = replace(scan, csm=seen, kspace=torch.where(mask, everything, 0))
+        losses.append(MultiMaskSSDU(Uniform(0.3), masks=None).loss(lambda s: cg(s, 100), scan, None, Draw(0)).mean.item())
+        errors.append(error(Estimate(cg(scan, 100).image[..., inside])))
+    assert losses[1] < 0.35 * losses[0]
+    assert errors[1] > 0.8 * errors[0] > 0.02
+
+
+def test_branches_judged_on_what_they_were_given_reward_noise_too():
+    """The published form of the parallel branches sees itself; held out only, it does not."""
+    scan = make_scan(noise_std=0.3)
+
+    def truth(given):
+        return Estimate(TRUTH)
+
+    published, strict = ParallelBranches(), ParallelBranches(held_out_only=True)
+    of = {(form, f): form.loss(f, scan, None, Draw(0)).terms["consistency"].item() for form in (published, strict) for f in (cg, truth)}
+    assert of[published, cg] - of[strict, cg] < 0.5 * (of[published, truth] - of[strict, truth])  # on its own input, noise and all
+    assert of[strict, cg] > 1.5 * of[strict, truth]
+
+
+def test_eight_coils_close_the_gaps_that_one_cannot():
+    """The controls fail for their own reason, and not because these scans cannot be reconstructed."""
+    assert error(cg(make_scan(coils=8, noise_std=0.0))) < 0.02
