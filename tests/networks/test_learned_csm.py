@@ -8,7 +8,6 @@ import torch
 from ssrecon.draw import Draw
 from ssrecon.networks import LearnedCSM, ResNet, Unrolled
 from ssrecon.objectives import SPICER, MultiMaskSSDU
-from ssrecon.objectives.measurement import predicted
 from ssrecon.partition import Gamma, Uniform, gamma_score
 from ssrecon.scan import CalibratedScan
 from tests.scans import column_mask, make_scan
