@@ -19,8 +19,8 @@ does.
 """
 FILES = ("start", "train", "validation", "test")
 """Fields whose text value is the path of a file that does change a result: a checkpoint, the lists of a split."""
-MANNERS = ("title", "workers", "recompute")
-"""Fields that change what a thing is called or how fast it is made, and nothing else."""
+MANNERS = ("title", "workers", "recompute", "keep_every")
+"""Fields that change what a thing is called, how fast it is made or what is kept of it on the way, and nothing else."""
 
 
 def describe(value: Any) -> Any:

@@ -82,6 +82,8 @@ class Training:
     """Stop when this many validations in a row have not improved the best Gamma score; None runs all steps."""
     validation_scans: int | None = None
     """At most so many validation scans, evenly spread; None takes all."""
+    keep_every: int | None = None
+    """Updates between two checkpoints of the weights that are kept for good; None keeps the best and the last alone."""
     start: str | None = None
     """A checkpoint to start from: fine-tuning, and transfer to one scan."""
     workers: int = 0
@@ -89,7 +91,7 @@ class Training:
 
     def __post_init__(self) -> None:
         check_types(self, "training")
-        at_least(self, steps=1, epochs=1, batch_size=1, validate_every=1, patience=1, validation_scans=1, workers=0)
+        at_least(self, steps=1, epochs=1, batch_size=1, validate_every=1, patience=1, validation_scans=1, keep_every=1, workers=0)
         at_least(self, learning_rate=0, final_learning_rate=0)
         for name in ("learning_rate", "final_learning_rate", "clip_norm"):
             if (value := getattr(self, name)) is not None and not math.isfinite(value):

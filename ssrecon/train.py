@@ -146,6 +146,8 @@ class Trainer:
                     break
                 self.state.note(self.update(step, self.without_gamma(scans)))
                 bar.update()
+                if training.keep_every and self.state.step % training.keep_every == 0 and self.process.first:
+                    self._save(f"step-{self.state.step:06d}", weights_only=True)
                 if self.state.step % training.validate_every == 0 or self.state.step == self.updates:
                     if history is not None:
                         self._validate(validation, history, step.epoch, started)

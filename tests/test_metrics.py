@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.ndimage import convolve
 
-from ssrecon.metrics import FASTMRI, PER_SLICE, heldout_residual, hfen, nmse, nrmse, psnr, score_volume, ssim
+from ssrecon.metrics import FASTMRI, PER_SLICE, fourier_ring_correlation, heldout_residual, hfen, nmse, nrmse, psnr, score_volume, ssim
 from ssrecon.operators import encoding
 from tests.scans import make_scan
 
@@ -231,3 +231,16 @@ def test_refuses_an_empty_gamma_and_wrong_shapes():
         heldout_residual(kspace, kspace, mask, None)
     with pytest.raises(ValueError, match=r"\(2, 1, 3, 8, 8\).*mask \(2, 1, 3, 8, 8\)"):
         heldout_residual(kspace, kspace, mask.expand(2, 1, 3, 8, 8), None)
+
+
+def test_fourier_ring_correlation():
+    generator = np.random.default_rng(0)
+    image, other = generator.standard_normal((2, 64, 48))
+    same = fourier_ring_correlation(image, 3 * image)
+    assert same.shape == (25,) and np.allclose(same, 1)
+    assert fourier_ring_correlation(image, other)[5:].mean() < 0.2
+    # Signal in both with noise in each: per ring snr / (1 + snr).
+    scale = fourier_ring_correlation(image, image + generator.standard_normal(image.shape))[8:].mean()
+    assert scale == pytest.approx(np.sqrt(1 / 2), abs=0.05)
+    with pytest.raises(ValueError, match="of one shape"):
+        fourier_ring_correlation(image, image.T)

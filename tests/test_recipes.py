@@ -15,7 +15,7 @@ from ssrecon.calibrate import Calibrator
 from ssrecon.checkpoint import read_checkpoint
 from ssrecon.description import describe, rebuild
 from ssrecon.errors import BadInput, BadRecipe, OutputInUse
-from ssrecon.objectives import SSDU, MultiMaskSSDU
+from ssrecon.objectives import SPICER, SSDU, MultiMaskSSDU, Objective
 from ssrecon.overrides import load_recipe, override
 from ssrecon.prepare import prepare
 from ssrecon.recipe import Comparison, Recipe, Training
@@ -24,6 +24,7 @@ from ssrecon.store import Store
 from ssrecon.study.comparison import run
 from ssrecon.train import Trainer
 from ssrecon.trained import load_checkpoint
+from tests.contracts.classes import subclasses
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.py"))
 QUICKSTART = next(path for path in RECIPES if path.stem == "quickstart")
@@ -331,3 +332,60 @@ def test_whatever_a_recipe_file_raises_names_the_file(tmp_path, text):
 def test_infinite_rates_are_refused(field):
     with pytest.raises(BadRecipe, match=f"Training.{field}.*inf"):
         Training(**{field: float("inf")})
+
+
+def tiny(comparison, **changes):
+    """The same arms on an archive of a few small heads, for two updates."""
+    arms = {}
+    for name, arm in comparison.arms.items():
+        source = replace(arm.data.source, subjects=5, slices=1, matrix=(72, 72), coils=4)
+        data = replace(arm.data, source=source, split=BySubject(validation=1, test=1))
+        arms[name] = replace(arm, data=data, training=replace(arm.training, steps=2, validate_every=2))
+    return replace(comparison, arms=arms, baselines={}, seeds=(0,), **changes)
+
+
+@pytest.mark.parametrize("condition", ["columns", "repetitions"])
+def test_the_study_of_objectives_runs_two_steps(condition, tmp_path):
+    load_recipe(next(path for path in RECIPES if path.stem == "which_objective"))
+    study = sys.modules["which_objective"]
+    comparison = study.comparison_of(condition)
+    assert run(tiny(comparison), tmp_path / "out").exists()
+
+
+def test_the_full_grid_has_all_that_an_archive_can_train():
+    load_recipe(next(path for path in RECIPES if path.stem == "which_objective"))
+    study = sys.modules["which_objective"]
+    left_out = {}
+    for condition in study.CONDITIONS:
+        some, full = (set(study.comparison_of(condition, full=full).arms) for full in (False, True))
+        assert some <= full
+        left_out[condition] = set(study.OBJECTIVES) - full
+    assert left_out["columns"] == left_out["repetitions"] == set() and left_out["lattice"] == {"moi", "mo_ei"}
+    assert left_out["noiseless"] == study.NOISE_KNOWN and left_out["poisson"] == {"ssdu_lines"}
+
+
+def test_every_objective_is_in_the_study():
+    load_recipe(next(path for path in RECIPES if path.stem == "which_objective"))
+    study = sys.modules["which_objective"]
+    tried = {type(objective) for condition in study.CONDITIONS.values() for objective in condition.possible.values()}
+    # SPICER needs a network that learns its csm: another network is another study.
+    assert tried == {kind for kind in subclasses("ssrecon.objectives", Objective)} - {SPICER}
+
+
+def test_transfer_adapts_the_network_of_own_archive():
+    own, transfer = (load_recipe(next(path for path in RECIPES if path.stem == stem)) for stem in ("own_archive", "transfer"))
+    assert transfer.network == own.arms["ssdu"].network
+
+
+def test_the_trust_in_gamma_is_scored_at_every_kept_checkpoint(tmp_path):
+    trust = load_recipe(next(path for path in RECIPES if path.stem == "gamma_trust"))
+    module = sys.modules["gamma_trust"]
+    small = tiny(replace(trust, arms={"ssdu_lines": trust.arms["ssdu_lines"]}))
+    arms = {name: replace(arm, training=replace(arm.training, keep_every=1)) for name, arm in small.arms.items()}
+    run(replace(small, arms=arms), tmp_path / "out")
+    kept = sorted((tmp_path / "out").glob("arms/*/*/checkpoints/step-*.safetensors"))
+    assert len(kept) == 2
+    store = Store(tmp_path / "out/store")
+    prepared = store.load(BySubject(validation=1, test=1).assign(store.headers).test[0], reference=True)
+    values = module.scores(load_checkpoint(kept[0]), prepared)
+    assert len(values) == 5 and all(value > 0 for value in values.values())

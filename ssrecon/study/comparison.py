@@ -203,7 +203,7 @@ def _arm_records(this: Run, trained: Mapping[str, Mapping[int, Trained]], flight
         records[name] = {
             "kind": "network",
             "objective": type(recipe.objective).__name__,
-            "needs_reference": recipe.objective.needs_reference,
+            "needs_reference": recipe.objective.needs_reference or recipe.objective.takes_reference,
             "label": name,
             "seeds": seeds,
         }

@@ -170,7 +170,23 @@ class RunFolder:
         return found
 
 
-WORDS = {"ssdu": "SSDU", "cg": "CG", "sense": "SENSE", "l1": "L1", "zs": "ZS", "ssl": "SSL", "mse": "MSE", "tv": "TV"}
+WORDS = {
+    "ssdu": "SSDU",
+    "ei": "EI",
+    "moi": "MOI",
+    "mo": "MO",
+    "sure": "SURE",
+    "ensure": "ENSURE",
+    "ddss": "DDSS",
+    "jssl": "JSSL",
+    "cg": "CG",
+    "sense": "SENSE",
+    "l1": "L1",
+    "zs": "ZS",
+    "ssl": "SSL",
+    "mse": "MSE",
+    "tv": "TV",
+}
 
 
 def readable(name: str) -> str:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors import SafetensorError
 
+from ssrecon.archive.splits import Assignment
 from ssrecon.calibrate import Calibrator
 from ssrecon.checkpoint import read_checkpoint, save_checkpoint
 from ssrecon.description import describe
@@ -328,3 +329,25 @@ def test_metadata_that_are_not_ours_are_named(tmp_path, metadata, message):
     save_file({"network/x": torch.zeros(1)}, tmp_path / "a.safetensors", {"ssrecon": metadata})
     with pytest.raises(BadInput, match=f"a.safetensors: found .*{message}"):
         load_checkpoint(tmp_path / "a.safetensors")
+
+
+def test_transfer_rolls_back_where_gamma_gets_worse(store, tmp_path):
+    """Adaptation that only harms (it climbs the loss) ends, and the chosen checkpoint is the start itself, bit for bit."""
+    run(RECIPE, store, tmp_path / "population")
+    start = str(tmp_path / "population/checkpoints/gamma.safetensors")
+    one = Assignment((store.headers[0].scan_id,), (store.headers[0].scan_id,), (store.headers[0].scan_id,))
+    trainer = Trainer(recipe(start=start, steps=100, validate_every=1, patience=3, batch_size=1), store, one, tmp_path / "adapted")
+    trainer.optimizer.param_groups[0]["maximize"] = True
+    result = trainer.run()
+    assert result.stopped_early and result.updates == 3 and result.best_gamma_step == 0
+    chosen, population = (read_checkpoint(path).tensors for path in (result.checkpoint("gamma"), start))
+    assert all(torch.equal(value, population[name]) for name, value in chosen.items())
+
+
+def test_weights_are_kept_on_the_way(store, tmp_path):
+    run(recipe(steps=6, keep_every=2), store, tmp_path)
+    kept = sorted(path.name for path in (tmp_path / "checkpoints").glob("step-*"))
+    assert kept == ["step-000002.safetensors", "step-000004.safetensors", "step-000006.safetensors"]
+    last, sixth = (read_checkpoint(tmp_path / f"checkpoints/{name}.safetensors").tensors for name in ("last", "step-000006"))
+    assert all(torch.equal(last[name], value) for name, value in sixth.items())
+    assert recipe(keep_every=2).hash == recipe().hash

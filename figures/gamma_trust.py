@@ -1,0 +1,101 @@
+"""How well the scores that need no truth rank a training's checkpoints: Spearman's rank correlation with the hidden errors.
+
+python figures/gamma_trust.py RUN_FOLDER [--out FILE.png|.svg|.pdf]
+
+Reads the checkpoints.csv of `recipes/gamma_trust.py`. Correlations are taken within each training, of means over test scans, and
+averaged over seeds; the text lists them.
+"""
+
+import argparse
+import csv
+import sys
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ssrecon.errors import BadInput, SsreconError
+from ssrecon.study.figures import save
+from ssrecon.study.run_folder import readable
+from ssrecon.study.style import MARKERS, SELF_SUPERVISED, SUPERVISED, new_figure, quiet_grid, styled
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SCORES = ("gamma of lines", "gamma of points", "1 - split-half FRC")
+ERRORS = ("hidden NMSE", "hidden 1 - SSIM")
+Curves = dict[tuple[str, str], dict[str, np.ndarray]]
+
+
+def read(folder: Path) -> Curves:
+    """By arm and seed, by score: the mean over scans at each checkpoint, in their order."""
+    path = folder / "checkpoints.csv"
+    if not path.is_file():
+        raise BadInput(folder, found="no checkpoints.csv", expected="the folder of recipes/gamma_trust.py")
+    cells: dict[tuple[str, str], dict[str, dict[int, list[float]]]] = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
+    with path.open(newline="") as file:
+        for row in csv.DictReader(file):
+            cells[row["arm"], row["seed"]][row["score"]][int(row["step"])].append(float(row["value"]))
+    return {
+        training: {score: np.array([np.mean(steps[step]) for step in sorted(steps)]) for score, steps in scores.items()}
+        for training, scores in cells.items()
+    }
+
+
+def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
+    """Spearman's."""
+    from scipy.stats import spearmanr
+
+    return float(spearmanr(a, b).statistic)
+
+
+def correlations(curves: Curves) -> dict[tuple[str, str, str], float]:
+    """By arm, score and error: the mean over seeds."""
+    found: dict[tuple[str, str, str], list[float]] = defaultdict(list)
+    for (arm, _), values in curves.items():
+        for score in SCORES:
+            for error in ERRORS:
+                found[arm, score, error].append(rank_correlation(values[score], values[error]))
+    return {key: float(np.mean(values)) for key, values in found.items()}
+
+
+def draw(curves: Curves) -> "Figure":
+    """A panel a score: against the hidden NMSE, one line a training, from early (faint) to late."""
+    arms = list(dict.fromkeys(arm for arm, _ in curves))
+    colours = dict(zip(arms, (SUPERVISED[0], *SELF_SUPERVISED), strict=False))
+    found = correlations(curves)
+    with styled():
+        figure = new_figure(9.2, 3.6)
+        panels = figure.subplots(1, len(SCORES), sharey=True)
+        for axes, score in zip(panels, SCORES, strict=True):
+            for (arm, _), values in curves.items():
+                axes.plot(values[score], values["hidden NMSE"], color=colours[arm], linewidth=0.8, alpha=0.6)
+                axes.plot(values[score][-1:], values["hidden NMSE"][-1:], MARKERS[arms.index(arm) % len(MARKERS)], color=colours[arm], ms=4)
+            axes.set(xlabel=score, xscale="log", yscale="log")
+            quiet_grid(axes, "both")
+            for place, arm in enumerate(arms):
+                text = f"{readable(arm)}  {found[arm, score, ERRORS[0]]:+.2f}"
+                axes.text(0.03, 0.97 - 0.055 * place, text, transform=axes.transAxes, va="top", color=colours[arm], fontsize=7)
+        panels[0].set_ylabel("hidden error (NMSE)")
+    return figure
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run_folder", type=Path)
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    try:
+        curves = read(options.run_folder)
+        for (arm, score, error), value in correlations(curves).items():
+            print(f"{arm:18} {score:20} {error:16} {value:+.2f}", file=sys.stderr)
+        print(save(draw(curves), options.out or options.run_folder / "gamma_trust.png"))
+    except SsreconError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

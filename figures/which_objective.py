@@ -1,0 +1,109 @@
+"""The study of objectives: quality by condition, as a picture and as a table.
+
+python figures/which_objective.py runs/which_objective [--out FILE.png|.svg|.pdf] [--table FILE.md]
+
+Takes the folder of `recipes/which_objective.py` (a run folder a condition), or one run folder. Against the noiseless truth where the
+archive is simulated, else against the reference; checkpoints chosen by Gamma.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ssrecon.errors import BadInput, SsreconError
+from ssrecon.study.figures import save
+from ssrecon.study.run_folder import RunFolder, readable
+from ssrecon.study.statistics import Measure, Summary, summarise
+from ssrecon.study.style import FAINT, INK, new_figure, quiet_grid, styled
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+METRICS = {"psnr": ("PSNR, dB", "{:.2f}"), "ssim": ("SSIM", "{:.3f}"), "nmse": ("NMSE", "{:.4f}")}
+
+
+def conditions(folder: Path) -> dict[str, RunFolder]:
+    """The finished runs in a folder, or the folder itself."""
+    names = [folder] if (folder / "run.json").is_file() else sorted(path.parent for path in folder.glob("*/run.json"))
+    runs = {path.name: RunFolder.open(path) for path in names}
+    finished = {name: run for name, run in runs.items() if run.metrics}
+    if not finished:
+        raise BadInput(folder, found="no finished run", expected="the folder of recipes/which_objective.py")
+    return finished
+
+
+def summaries(run: RunFolder, metric: str) -> list[Summary]:
+    """One an arm, best first."""
+    noiseless = any("reference=noiseless" in row["convention"] for row in run.metrics)
+    measure = Measure(metric, "fastmri, reference=noiseless" if noiseless else "fastmri")
+    found = [summarise(run.metrics, arm.name, measure) for arm in run.arms]
+    return sorted(found, key=lambda summary: -measure.sign * summary.mean)
+
+
+def draw(runs: dict[str, RunFolder]) -> "Figure":
+    """A panel a condition: PSNR of every arm with its interval over subjects, the supervised arm as a line."""
+    columns = min(3, len(runs))
+    rows = -(-len(runs) // columns)
+    most = max(len(run.arms) for run in runs.values())
+    with styled():
+        figure = new_figure(3.0 * columns + 0.2, rows * (0.155 * most + 0.8))
+        panels = figure.subplots(rows, columns, squeeze=False).ravel()
+        for axes, run in zip(panels, runs.values(), strict=False):
+            found = summaries(run, "psnr")[::-1]
+            by_name = {arm.name: arm for arm in run.arms}
+            for y, summary in enumerate(found):
+                arm = by_name[summary.arm]
+                colour = "#8a8a8a" if not arm.is_network else "#0072b2" if arm.needs_reference else "#d55e00"
+                if summary.interval is not None:
+                    axes.plot([summary.interval.lower, summary.interval.upper], [y, y], color=colour, linewidth=1)
+                axes.plot(summary.mean, y, "o", color=colour, markersize=3.5)
+                if summary.arm == "supervised":
+                    axes.axvline(summary.mean, color=FAINT, linewidth=0.8, linestyle=(0, (2, 2)))
+            axes.set_yticks(range(len(found)), [readable(summary.arm) for summary in found], color=INK)
+            axes.set_title(run.title.removeprefix("Which objective: "))
+            axes.set_xlabel("PSNR, dB")
+            quiet_grid(axes, "x")
+        for axes in panels[len(runs) :]:
+            axes.set_visible(False)
+    return figure
+
+
+def table(runs: dict[str, RunFolder]) -> str:
+    """Markdown: an arm a row, the conditions side by side."""
+    lines = []
+    for run in runs.values():
+        by_metric = {metric: {summary.arm: summary for summary in summaries(run, metric)} for metric in METRICS}
+        first = next(iter(by_metric["psnr"].values()))
+        seeds = max(summary.seeds for summary in by_metric["psnr"].values())
+        lines += [f"### {run.title.removeprefix('Which objective: ')}", ""]
+        lines += [f"{first.subjects} test subjects, {seeds} seed{'s' if seeds > 1 else ''}; PSNR with its 95 % interval over subjects.", ""]
+        lines += ["| | " + " | ".join(name for name, _ in METRICS.values()) + " |", "|---|" + "---|" * len(METRICS)]
+        for name, summary in by_metric["psnr"].items():
+            cells = [METRICS[metric][1].format(by_metric[metric][name].mean) for metric in METRICS]
+            if summary.interval is not None:
+                cells[0] += f" ({summary.interval.lower:.2f} to {summary.interval.upper:.2f})"
+            lines.append(f"| {readable(name)} | " + " | ".join(cells) + " |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run_folder", type=Path)
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--table", type=Path)
+    options = parser.parse_args()
+    try:
+        runs = conditions(options.run_folder)
+        if options.table is not None:
+            options.table.write_text(table(runs), encoding="utf-8")
+        print(save(draw(runs), options.out or options.run_folder / "which_objective.png"))
+    except SsreconError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,101 @@
+"""Does Gamma deserve its trust? What the scores that need no truth say of a training's checkpoints, against the error that does.
+
+    python recipes/gamma_trust.py --out runs/gamma_trust        # trains, keeps checkpoints, scores each: checkpoints.csv
+    python figures/gamma_trust.py runs/gamma_trust              # the rank correlations, and the figure
+
+For every kept checkpoint of every arm and test scan: the held-out residual on Gamma of lines and on Gamma of points, one minus the
+split-half Fourier ring correlation of two reconstructions from disjoint halves of what was acquired, and the hidden NMSE and SSIM. The
+scans are simulated heads, random columns R=4.
+"""
+
+import argparse
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from ssrecon import Comparison, Draw
+from ssrecon.archive.phantom import MPRAGE, PhantomArchive
+from ssrecon.archive.splits import BySubject
+from ssrecon.files import whole_file
+from ssrecon.metrics import fourier_ring_correlation, nmse, ssim
+from ssrecon.networks import ResNet, Unrolled
+from ssrecon.objectives import SURE, EquivariantImaging, KWeighted, MultiMaskSSDU, Supervised
+from ssrecon.objectives.parallel_branches import branches
+from ssrecon.operators import coil_combined
+from ssrecon.partition import Gamma, Lines, Uniform, gamma_score
+from ssrecon.recipe import Data, Recipe, Training
+from ssrecon.scan import Estimate, Prepared
+from ssrecon.trained import LoadedNetwork, load_checkpoint
+from ssrecon.undersampling import RandomColumns
+
+base = Recipe(
+    data=Data(
+        source=PhantomArchive(subjects=30, slices=2, matrix=(96, 96), coils=8, contrasts=(MPRAGE(),), noise=0.05),
+        pattern=RandomColumns(acceleration=4, calibration_lines=12),
+        split=BySubject(validation=1, test=5),
+    ),
+    network=Unrolled(ResNet(blocks=3, channels=24, residual=True), unrolls=4, cg_iterations=5, mixed_precision=True),
+    training=Training(steps=300, learning_rate=4e-3, clip_norm=1.0, validate_every=100, keep_every=30),
+)
+objectives = {
+    "supervised": Supervised(),
+    "multi_mask_ssdu": MultiMaskSSDU(Uniform(0.4), masks=None),
+    "ssdu_lines": MultiMaskSSDU(Lines(0.4), masks=None),
+    "k_weighted": KWeighted(),
+    "sure": SURE(),
+    "ei": EquivariantImaging(),
+}
+comparison = Comparison(
+    title="Does Gamma deserve its trust?",
+    arms={name: replace(base, objective=objective) for name, objective in objectives.items()},
+    baselines={},
+)
+SCORES = {"gamma of lines": Gamma(lines=True), "gamma of points": Gamma(lines=False)}
+
+
+@torch.no_grad()
+def scores(model: LoadedNetwork, prepared: Prepared) -> dict[str, float]:
+    """Of one checkpoint and one scan."""
+    scan, draw = prepared.scan, Draw(0)
+    values = {name: float(gamma_score(model, scan, gamma.hold_out(scan, draw))[0]) for name, gamma in SCORES.items()}
+    # Halves of the lines share the calibration region alone: its rings say nothing of either half.
+    halves = [model(scan.on(half)).magnitude[0, 0] for half in branches(scan, Lines(0.5).split(scan, draw))]
+    values["1 - split-half FRC"] = 1 - float(fourier_ring_correlation(*halves)[6:].mean())
+    assert prepared.reference is not None
+    reference = Estimate(coil_combined(prepared.reference)).magnitude[0, 0]
+    image = model(scan).magnitude[0, 0]
+    values["hidden NMSE"] = nmse(image, reference)
+    values["hidden 1 - SSIM"] = 1 - ssim(image, reference, float(reference.max()))
+    return values
+
+
+def main() -> None:
+    from ssrecon.distributed import process
+    from ssrecon.store import Store
+    from ssrecon.study.comparison import run
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("runs/gamma_trust"))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    options = parser.parse_args()
+    chosen = replace(comparison, seeds=tuple(options.seeds))
+    with process() as this:
+        run(chosen, options.out, this, resume=True, say=print)
+    store = Store(options.out / "store")
+    tested = [store.load(scan_id, reference=True) for scan_id in chosen.data.split.assign(store.headers).test]
+    with whole_file(options.out / "checkpoints.csv") as partial, partial.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["arm", "seed", "step", "scan", "score", "value"])
+        for path in sorted(options.out.glob("arms/*/seed-*/checkpoints/step-*.safetensors")):
+            arm, seed = path.parts[-4], path.parts[-3].removeprefix("seed-")
+            model = load_checkpoint(path)
+            for prepared in tested:
+                for name, value in scores(model, prepared).items():
+                    writer.writerow([arm, seed, int(path.stem.removeprefix("step-")), prepared.scan.ids[0], name, value])
+    print(options.out / "checkpoints.csv")
+
+
+if __name__ == "__main__":
+    main()
