@@ -1,5 +1,6 @@
 """The figures: one look per arm, drawn from files alone; and the scripts that redraw them."""
 
+import json
 import runpy
 import sys
 from pathlib import Path
@@ -132,8 +133,8 @@ def script(path: Path, *arguments: str) -> int:
     return done.value.code
 
 
-OWN_FILES = {"gamma_trust"}
-"""Scripts that draw from what their own recipe writes, and not from any run."""
+OWN_FILES = {"gamma_trust", "ssdu_ablation"}
+"""Scripts that draw what their own recipe makes, and not any run."""
 
 
 @pytest.mark.parametrize("path", [path for path in SCRIPTS if path.stem not in OWN_FILES], ids=lambda path: path.stem)
@@ -183,3 +184,22 @@ def test_the_study_of_objectives_is_a_table_too(run, tmp_path):
     assert f"### {run.title}" in table and "| PSNR, dB | SSIM | NMSE |" in table
     psnr = [float(line.split("|")[2].split()[0]) for line in table.splitlines() if line.startswith("| ") and "(" in line]
     assert len(psnr) == len(run.arms) and psnr == sorted(psnr, reverse=True)
+
+
+def test_the_ablation_is_drawn_over_fractions_and_masks(tmp_path, capsys):
+    path = next(path for path in SCRIPTS if path.stem == "ssdu_ablation")
+    folder = make_run(tmp_path / "run")
+    assert script(path, str(folder)) == 2 and "nothing to draw" in capsys.readouterr().err
+    lines = (folder / "metrics.csv").read_text().splitlines()
+    own = [line for line in lines if line.startswith("ssdu,")]
+    names = ["gaussian_10", "gaussian_40", "uniform_10", "uniform_40", "masks_2", "masks_redrawn"]
+    more = [line.replace("ssdu,", f"{name},", 1) for name in names for line in own]
+    (folder / "metrics.csv").write_text("\n".join([*lines, *more]) + "\n")
+    about = json.loads((folder / "run.json").read_text())
+    about["arms"] |= {name: about["arms"]["ssdu"] for name in names}
+    (folder / "run.json").write_text(json.dumps(about))
+    drawn = runpy.run_path(str(path))["draw"](RunFolder.open(folder))
+    left, right = drawn.axes
+    assert [list(line.get_xdata()) for line in left.lines[:1]] == [[0.1, 0.4]]
+    assert [tick.get_text() for tick in right.get_xticklabels()] == ["1", "2", "redrawn"]
+    assert script(path, str(folder)) == 0
