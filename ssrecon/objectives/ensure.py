@@ -1,20 +1,18 @@
 """ENSURE: SURE weighted by how often each location is acquired, for an archive whose masks differ."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from typing import ClassVar, Self
+from dataclasses import dataclass
+from typing import ClassVar
 
 from ssrecon.draw import Draw
 from ssrecon.errors import BadRecipe
-from ssrecon.objectives.base import Loss, Network, Objective
-from ssrecon.objectives.k_weighted import density_of
+from ssrecon.objectives.base import Loss, Network
+from ssrecon.objectives.sampling_aware import SamplingAware
 from ssrecon.objectives.sure import check_step, risk
 from ssrecon.scan import CalibratedScan
-from ssrecon.undersampling import Sampling
 
 
 @dataclass(frozen=True)
-class ENSURE(Objective):
+class ENSURE(SamplingAware):
     r"""SURE on what was acquired, every location weighted by :math:`1 / p_j`, the inverse of the archive's own density (`Sampling`):
 
     .. math:: \frac1m \sum_{j \in \Omega} \frac1{p_j} \Big( |h_j - y_j|^2 - \sigma^2
@@ -35,8 +33,6 @@ class ENSURE(Objective):
     step: float = 0.1
     """Of the divergence, in units of the noise level."""
     cap: float = 10.0
-    sampling: Sampling | None = None
-    """Filled in by `fitted`."""
     holds_out: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
@@ -44,14 +40,7 @@ class ENSURE(Objective):
         if not self.cap >= 1:
             raise BadRecipe("ENSURE.cap", found=repr(self.cap), expected="1 or more")
 
-    def fitted(self, scans: Iterable[CalibratedScan]) -> Self:
-        return replace(self, sampling=Sampling.of(scans))
-
-    @property
-    def remarks(self) -> tuple[str, ...]:
-        return self.sampling.remarks() if self.sampling is not None else ()
-
     def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draw: Draw) -> Loss:
-        probability = density_of(self, self.sampling, scan)
+        probability = self.density(scan)
         weight = (1 / probability.clamp_min(1 / self.cap**2)).expand_as(scan.mask)
         return Loss(*risk(network, scan, network(scan), draw, self.step, weight))

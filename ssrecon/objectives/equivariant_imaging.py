@@ -42,6 +42,10 @@ class EquivariantImaging(Objective):
     def __post_init__(self) -> None:
         check_transform(self, self.transform)
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        return (self.transform.leaves_unseen,) if self.transform.leaves_unseen else ()
+
     def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draw: Draw) -> Loss:
         estimate = network(scan)
         consistency = self.distance(predicted(scan, estimate), scan.kspace)

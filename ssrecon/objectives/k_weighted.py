@@ -1,25 +1,23 @@
 """K-weighting: SSDU with the sampling densities compensated, so that its expectation is the supervised loss."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from typing import Self
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from ssrecon.draw import Draw
-from ssrecon.errors import BadInput, BadRecipe
-from ssrecon.objectives.base import Loss, Network, Objective
+from ssrecon.errors import BadRecipe
+from ssrecon.objectives.base import Loss, Network
 from ssrecon.objectives.distances import Distance, MeanSquare
+from ssrecon.objectives.sampling_aware import SamplingAware
 from ssrecon.objectives.ssdu import held_out_loss
 from ssrecon.partition import Bernoulli, Partition
 from ssrecon.scan import CalibratedScan
-from ssrecon.undersampling import Sampling
 
 
 @dataclass(frozen=True)
-class KWeighted(Objective):
+class KWeighted(SamplingAware):
     r"""SSDU whose held-out samples count for all that were not given to the network:
 
     .. math:: \Big\| (1 - K)^{-1/2}\, M_\Lambda \big(y - E f(y_\Theta)\big) \Big\|^2, \qquad
@@ -43,23 +41,14 @@ class KWeighted(Objective):
     partitioner: Bernoulli = Bernoulli(loss_fraction=0.4, lines=None)
     distance: Distance = MeanSquare()
     cap: float = 10.0
-    sampling: Sampling | None = None
-    """Filled in by `fitted`."""
 
     def __post_init__(self) -> None:
         if not self.cap >= 1:
             raise BadRecipe("KWeighted.cap", found=repr(self.cap), expected="1 or more")
 
-    def fitted(self, scans: Iterable[CalibratedScan]) -> Self:
-        return replace(self, sampling=Sampling.of(scans))
-
-    @property
-    def remarks(self) -> tuple[str, ...]:
-        return self.sampling.remarks() if self.sampling is not None else ()
-
     def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draw: Draw) -> Loss:
         part = self.partitioner.split(scan, draw)
-        weight = k_weight(density_of(self, self.sampling, scan), part, self.cap)
+        weight = k_weight(self.density(scan), part, self.cap)
         return held_out_loss(network, scan, part, self.distance, weight)
 
 
@@ -70,17 +59,3 @@ def k_weight(probability: Float[Tensor, "1 1 1 *k"], part: Partition, cap: float
     p, i = probability.double(), part.inclusion.double()
     weight = (1 - kept.double() * p) / (p * i).clamp_min(torch.finfo(torch.float64).tiny)
     return torch.where(part.lambda_, weight.clamp(max=cap**2), 0).to(probability.dtype)
-
-
-def density_of(objective: Objective, sampling: Sampling | None, scan: CalibratedScan) -> Float[Tensor, "1 1 1 *k"]:
-    r""":math:`p_j` of the scan's matrix. Raises BadRecipe for an objective that was not fitted to an archive, and BadInput, naming the
-    scan, where it holds samples that no scan of the archive it was fitted to did."""
-    if sampling is None:
-        name = type(objective).__name__
-        raise BadRecipe(name, found="no sampling density", expected=f"{name}.fitted(scans), which a training calls by itself")
-    probability = sampling.probability(scan)
-    if bool((scan.mask & ~scan.padding & (probability == 0)).any()):
-        raise BadInput(
-            scan.ids[0], found="samples where none of the archive's masks has any", expected="scans that the density was made of"
-        )
-    return probability

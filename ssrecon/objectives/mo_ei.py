@@ -1,16 +1,16 @@
 """MO-EI: equivariant imaging through the other masks of the archive."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from typing import ClassVar, Self
+from dataclasses import dataclass
+from typing import ClassVar
 
 from ssrecon.draw import Draw
-from ssrecon.objectives.base import Loss, Network, Objective
+from ssrecon.objectives.base import Loss, Network
 from ssrecon.objectives.distances import Distance, MeanSquare
 from ssrecon.objectives.equivariant_imaging import check_transform, transformed
 from ssrecon.objectives.measurement import mean_square, measured, predicted
-from ssrecon.objectives.multi_operator_imaging import other_mask, several_masks
+from ssrecon.objectives.multi_operator_imaging import require_several_masks
 from ssrecon.objectives.robust_equivariant_imaging import noisy
+from ssrecon.objectives.sampling_aware import SamplingAware
 from ssrecon.objectives.sure import check_step, risk
 from ssrecon.objectives.transforms import Diffeomorphisms, Transform
 from ssrecon.scan import CalibratedScan
@@ -18,7 +18,7 @@ from ssrecon.undersampling import Sampling
 
 
 @dataclass(frozen=True)
-class MultiOperatorEI(Objective):
+class MultiOperatorEI(SamplingAware):
     r"""`EquivariantImaging` and `MultiOperatorImaging` in one term: another image through another mask.
 
     .. math:: d\big(y, E x_1\big) + \alpha\, \tfrac1N \big\| T_g x_1 - f(E_g T_g x_1) \big\|^2, \qquad x_1 = f(y)
@@ -36,20 +36,14 @@ class MultiOperatorEI(Objective):
     robust: bool = False
     step: float = 0.1
     """Of SURE's divergence, in units of the noise level."""
-    sampling: Sampling | None = None
-    """Filled in by `fitted`."""
     holds_out: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         check_transform(self, self.transform)
         check_step(self, self.step)
 
-    def fitted(self, scans: Iterable[CalibratedScan]) -> Self:
-        return replace(self, sampling=several_masks(self, scans))
-
-    @property
-    def remarks(self) -> tuple[str, ...]:
-        return self.sampling.remarks() if self.sampling is not None else ()
+    def check(self, sampling: Sampling) -> None:
+        require_several_masks(self, sampling)
 
     def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draw: Draw) -> Loss:
         estimate = network(scan)
@@ -59,7 +53,7 @@ class MultiOperatorEI(Objective):
             value = self.distance(predicted(scan, estimate), scan.kspace)
             terms = {"consistency": value}
         moved = transformed(scan, self.transform, estimate.image, draw, "transform 0")
-        virtual = measured(scan, moved, other_mask(self, self.sampling, scan, draw))
+        virtual = measured(scan, moved, self.known.other_masks(scan, draw, "other mask"))
         again = network(noisy(virtual, draw) if self.robust else virtual)
         equivariance = self.weight * mean_square(moved - again.image)
         return Loss(value + equivariance, {**terms, "equivariance": equivariance})

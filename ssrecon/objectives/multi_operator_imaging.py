@@ -1,23 +1,20 @@
 """Multi-operator imaging: what one scan's sampling leaves out, another scan's has."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from typing import ClassVar, Self
-
-from jaxtyping import Bool
-from torch import Tensor
+from dataclasses import dataclass
+from typing import ClassVar
 
 from ssrecon.draw import Draw
 from ssrecon.errors import BadRecipe
 from ssrecon.objectives.base import Loss, Network, Objective
 from ssrecon.objectives.distances import Distance, MeanSquare
 from ssrecon.objectives.measurement import mean_square, measured, predicted
+from ssrecon.objectives.sampling_aware import SamplingAware
 from ssrecon.scan import CalibratedScan
 from ssrecon.undersampling import Sampling
 
 
 @dataclass(frozen=True)
-class MultiOperatorImaging(Objective):
+class MultiOperatorImaging(SamplingAware):
     r"""Data consistency, and the same image again from its virtual measurement through another mask of the archive:
 
     .. math:: d\big(y, E x_1\big) + \alpha\, \tfrac1N \big\| x_1 - f(E_g x_1) \big\|^2, \qquad x_1 = f(y)
@@ -31,39 +28,23 @@ class MultiOperatorImaging(Objective):
     distance: Distance = MeanSquare()
     weight: float = 1.0
     r""":math:`\alpha`."""
-    sampling: Sampling | None = None
-    """Filled in by `fitted`."""
     holds_out: ClassVar[bool] = False
 
-    def fitted(self, scans: Iterable[CalibratedScan]) -> Self:
-        return replace(self, sampling=several_masks(self, scans))
-
-    @property
-    def remarks(self) -> tuple[str, ...]:
-        return self.sampling.remarks() if self.sampling is not None else ()
+    def check(self, sampling: Sampling) -> None:
+        require_several_masks(self, sampling)
 
     def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draw: Draw) -> Loss:
         estimate = network(scan)
         consistency = self.distance(predicted(scan, estimate), scan.kspace)
-        mask = other_mask(self, self.sampling, scan, draw)
+        mask = self.known.other_masks(scan, draw, "other mask")
         agreement = self.weight * mean_square(estimate.image - network(measured(scan, estimate.image, mask)).image)
         return Loss(consistency + agreement, {"consistency": consistency, "agreement": agreement})
 
 
-def several_masks(objective: Objective, scans: Iterable[CalibratedScan]) -> Sampling:
-    """Raises BadRecipe where an archive was sampled by one mask alone."""
-    sampling = Sampling.of(scans)
+def require_several_masks(objective: Objective, sampling: Sampling) -> None:
+    """Raises BadRecipe where the scans of a matrix were all sampled by one mask."""
     for matrix, density in sampling.densities.items():
         if all((mask == density.masks[0]).all() for mask in density.masks):
             name = "x".join(map(str, matrix))
             found = f"one sampling mask in all scans of {name}: no second operator to learn from"
             raise BadRecipe(type(objective).__name__, found=found, expected="masks that differ from scan to scan, or equivariant imaging")
-    return sampling
-
-
-def other_mask(objective: Objective, sampling: Sampling | None, scan: CalibratedScan, draw: Draw) -> Bool[Tensor, "batch frames 1 *k"]:
-    """Another mask of the archive for every frame. Raises BadRecipe for an objective that was not fitted."""
-    if sampling is None:
-        name = type(objective).__name__
-        raise BadRecipe(name, found="no masks of an archive", expected=f"{name}.fitted(scans), which a training calls by itself")
-    return sampling.other_masks(scan, draw, "other mask")

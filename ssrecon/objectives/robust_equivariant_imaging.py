@@ -36,6 +36,10 @@ class RobustEI(Objective):
         check_transform(self, self.transform)
         check_step(self, self.step)
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        return (self.transform.leaves_unseen,) if self.transform.leaves_unseen else ()
+
     def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draw: Draw) -> Loss:
         estimate = network(scan)
         value, terms = risk(network, scan, estimate, draw, self.step)

@@ -1,25 +1,23 @@
 """Robust SSDU: held-out k-space for what is missing, added noise for what is noisy."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Self
 
 import torch
 
 from ssrecon.draw import Draw
 from ssrecon.errors import BadRecipe
-from ssrecon.objectives.base import Loss, Network, Objective
+from ssrecon.objectives.base import Loss, Network
 from ssrecon.objectives.distances import Distance, MeanSquare
-from ssrecon.objectives.k_weighted import density_of, k_weight
+from ssrecon.objectives.k_weighted import k_weight
 from ssrecon.objectives.measurement import along, noise_level, predicted, white_noise, with_noise
+from ssrecon.objectives.sampling_aware import SamplingAware
 from ssrecon.operators import encoding
 from ssrecon.partition import Bernoulli
 from ssrecon.scan import CalibratedScan, Estimate
-from ssrecon.undersampling import Sampling
 
 
 @dataclass(frozen=True)
-class RobustSSDU(Objective):
+class RobustSSDU(SamplingAware):
     r"""K-weighted SSDU from an input with noise added, judged on all of :math:`\Omega`, with a correction at test time. With
     :math:`\tilde y = M_\Theta (y + \tilde n)`, :math:`\tilde n` of standard deviation :math:`\alpha\sigma`:
 
@@ -47,8 +45,6 @@ class RobustSSDU(Objective):
     weighted: bool = True
     noisy_at_test: bool = False
     cap: float = 10.0
-    sampling: Sampling | None = None
-    """Filled in by `fitted`."""
 
     def __post_init__(self) -> None:
         if not 0 < self.alpha < float("inf"):
@@ -56,18 +52,11 @@ class RobustSSDU(Objective):
         if not self.cap >= 1:
             raise BadRecipe("RobustSSDU.cap", found=repr(self.cap), expected="1 or more")
 
-    def fitted(self, scans: Iterable[CalibratedScan]) -> Self:
-        return replace(self, sampling=Sampling.of(scans)) if self.weighted else self
-
-    @property
-    def remarks(self) -> tuple[str, ...]:
-        return self.sampling.remarks() if self.sampling is not None else ()
-
     def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draw: Draw) -> Loss:
         part = self.partitioner.split(scan, draw)
         estimate = network(self._noisier(scan.on(part.theta), draw))
         if self.weighted:
-            held_out = k_weight(density_of(self, self.sampling, scan), part, self.cap)
+            held_out = k_weight(self.density(scan), part, self.cap)
             weight = torch.where(part.theta, (1 + self.alpha**-2) ** 2, held_out)
         else:
             weight = None

@@ -31,7 +31,7 @@ from ssrecon.objectives import (
 from ssrecon.objectives.k_weighted import k_weight
 from ssrecon.objectives.measurement import predicted
 from ssrecon.objectives.parallel_branches import branches
-from ssrecon.objectives.transforms import Shifts, Transform
+from ssrecon.objectives.transforms import QuarterTurns, Shifts, Transform
 from ssrecon.operators import coil_combined
 from ssrecon.partition import Bernoulli, Gamma, Partition, Uniform
 from ssrecon.scan import CalibratedScan, Estimate
@@ -77,7 +77,7 @@ def test_unlearnable_locations_are_named():
     other = make_scan(mask=column_mask((32, 32), offset=1))
     with pytest.raises(BadInput, match="phantom/slice-000: found samples where none of the archive's masks has any"):
         objective.loss(NETWORK.build(0), other, None, Draw(0))
-    with pytest.raises(BadRecipe, match="KWeighted: found no sampling density; expected KWeighted.fitted"):
+    with pytest.raises(BadRecipe, match="KWeighted: found no masks of an archive; expected KWeighted.fitted"):
         KWeighted().loss(NETWORK.build(0), scan, None, Draw(0))
     with pytest.raises(BadInput, match="a matrix 16x16 whose sampling is not known; expected one of 32x32"):
         objective.loss(NETWORK.build(0), make_scan((16, 16)), None, Draw(0))
@@ -222,6 +222,8 @@ def test_the_gradient_goes_through_both_estimates(objective):
 
 
 def test_what_cannot_work_is_refused():
+    assert EquivariantImaging(QuarterTurns()).remarks == RobustEI(QuarterTurns()).remarks == (QuarterTurns.leaves_unseen,)
+    assert EquivariantImaging().remarks == ()
     for kind in (EquivariantImaging, RobustEI, MultiOperatorEI):
         with pytest.raises(BadRecipe, match=rf"{kind.__name__}.transform: found Shifts, which commute with Cartesian sampling"):
             kind(transform=Shifts())
