@@ -79,6 +79,7 @@ class Condition:
     objectives: tuple[str, ...]
     noise: float = 0.05
     repetitions: int = 1
+    seeds: tuple[int, ...] = (0,)
 
     @property
     def possible(self) -> dict[str, object]:
@@ -100,8 +101,8 @@ LATTICE = Equispaced(acceleration=4, calibration_lines=12, offset=0, overall=Fal
 POISSON = PoissonDisc(acceleration=8, calibration=16, retrospective_2d=True)
 NOISY = ("supervised", "multi_mask_ssdu", "k_weighted", "robust_ssdu", "noise2recon", "sure", "robust_ei", "heteroscedastic")
 CONDITIONS = {
-    "columns": Condition("random columns R=4", COLUMNS, EVERY),
-    "lattice": Condition("equispaced R=4, one offset", LATTICE, tuple(name for name in EVERY if name not in SEVERAL_MASKS)),
+    "columns": Condition("random columns R=4", COLUMNS, EVERY, seeds=(0, 1)),
+    "lattice": Condition("equispaced R=4, one offset", LATTICE, tuple(name for name in EVERY if name not in SEVERAL_MASKS), seeds=(0, 1)),
     "noisy": Condition("random columns R=4, high noise", COLUMNS, NOISY, noise=0.2),
     "noiseless": Condition("random columns R=4, no noise", COLUMNS, (*CHOSEN, "ei"), noise=0.0),
     "poisson": Condition("2-D Poisson disc R=8", POISSON, (*CHOSEN, "ssdu", "robust_ssdu")),
@@ -111,8 +112,8 @@ CONDITIONS = {
 }
 
 
-def comparison_of(name: str, seeds: tuple[int, ...] = (0, 1), full: bool = False) -> Comparison:
-    """One condition of the study."""
+def comparison_of(name: str, full: bool = False, seeds: tuple[int, ...] = ()) -> Comparison:
+    """One condition of the study, with its own seeds unless others are given."""
     condition = CONDITIONS[name]
     matrix, subjects = ((192, 192), 120) if full else ((96, 96), 34)
     source = PhantomArchive(subjects, 2, matrix, 8, (MPRAGE(),), condition.noise, repetitions=condition.repetitions)
@@ -124,18 +125,18 @@ def comparison_of(name: str, seeds: tuple[int, ...] = (0, 1), full: bool = False
         data=Data(source=source, pattern=condition.pattern, split=BySubject(validation=2, test=8)),
         network=network,
         training=Training(
-            steps=8000 if full else 400,
+            steps=8000 if full else 1000,
             learning_rate=1e-3 if full else 4e-3,
             final_learning_rate=1e-5,
             clip_norm=1.0,
-            validate_every=500 if full else 100,
+            validate_every=500 if full else 250,
         ),
     )
     names = tuple(condition.possible) if full else condition.objectives
     arms = {arm: replace(base, objective=condition.possible[arm]) for arm in names}
     if "heteroscedastic" in arms:
         arms["heteroscedastic"] = replace(arms["heteroscedastic"], network=WithUncertainty(network))
-    return Comparison(title=f"Which objective: {condition.says}", arms=arms, seeds=seeds)
+    return Comparison(title=f"Which objective: {condition.says}", arms=arms, seeds=seeds or ((0, 1, 2) if full else condition.seeds))
 
 
 comparison = comparison_of("columns")
@@ -148,13 +149,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("runs/which_objective"))
     parser.add_argument("--conditions", nargs="+", choices=list(CONDITIONS), default=list(CONDITIONS))
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[], help="in place of the conditions' own")
     parser.add_argument("--full", action="store_true", help="the full grid, for a GPU")
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
     for name in options.conditions:
         with process(options.device) as this:
-            report = run(comparison_of(name, tuple(options.seeds), options.full), options.out / name, this, resume=True, say=print)
+            report = run(comparison_of(name, options.full, tuple(options.seeds)), options.out / name, this, resume=True, say=print)
         print(f"\n{name}: {report}", flush=True)
 
 
