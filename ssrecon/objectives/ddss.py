@@ -9,7 +9,7 @@ from torch import Tensor
 from ssrecon.draw import Draw
 from ssrecon.objectives.base import Loss, Network, Objective
 from ssrecon.objectives.distances import Distance, NormalizedL1L2
-from ssrecon.objectives.measurement import predicted
+from ssrecon.objectives.measurement import predicted, support
 from ssrecon.objectives.parallel_branches import branches
 from ssrecon.partition import Partitioner, Uniform
 from ssrecon.scan import CalibratedScan
@@ -22,10 +22,10 @@ class DDSS(Objective):
     .. math:: \sum_{b = 1, 2} d\big(y, E x_b\big) + d\big(y, E x\big)
               + \gamma \sum_{b} \frac{\|x_b - x\|_1 + \eta \|\nabla x_b - \nabla x\|_1}{\|x\|_1 + \eta \|\nabla x\|_1}
 
-    k-space from either part and from itself; and the appearance of the images, with forward differences :math:`\nabla`. Both parts hold the
-    centre of k-space (see `ParallelBranches`). Norms are over real and imaginary parts and the image term is relative, so that
-    `appearance` means the same at any brightness. The paper is about non-Cartesian scans; its weights could not be verified, those here
-    are this project's.
+    k-space from either part and from itself; and the appearance of the images inside the object, with forward differences :math:`\nabla`.
+    Both parts hold the centre of k-space (see `ParallelBranches`). Norms are over real and imaginary parts and the image term is relative,
+    so that `appearance` means the same at any brightness. The paper is about non-Cartesian scans; its weights could not be verified, those
+    here are this project's.
 
     Zhou et al. Dual-domain self-supervised learning for accelerated non-Cartesian MRI reconstruction. Med Image Anal 81:102538 (2022).
     doi:10.1016/j.media.2022.102538
@@ -41,12 +41,15 @@ class DDSS(Objective):
     def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draw: Draw) -> Loss:
         whole = network(scan)
         kspace = self.distance(predicted(scan, whole), scan.kspace)
-        norm = self._size(whole.image)
+        # Only where a coil sees anything, and by a norm without a gradient: no data hold an image outside the object, and one that grows
+        # there would make every difference small beside it.
+        inside = support(scan.csm)
+        norm = self._size(whole.image.detach() * inside)
         appearance = torch.zeros_like(kspace)
         for given in branches(scan, self.partitioner.split(scan, draw)):
             part = network(scan.on(given))
             kspace = kspace + self.distance(predicted(scan, part), scan.kspace)
-            appearance = appearance + self.appearance * self._size(part.image - whole.image) / norm
+            appearance = appearance + self.appearance * self._size((part.image - whole.image) * inside) / norm
         return Loss(kspace + appearance, {"kspace": kspace, "appearance": appearance})
 
     def _size(self, image: Complex[Tensor, "batch frames maps *x"]) -> Float[Tensor, " batch"]:

@@ -252,6 +252,26 @@ def test_swapping_the_parts_changes_nothing(kind):
     torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.parametrize("scale", [0.5, 2.0])
+def test_ddss_gains_nothing_by_an_image_that_grows(scale):
+    """Neither outside the object, where no data hold it, nor by the norm that appearance is relative to."""
+    scan = make_scan(noise_std=0.0)
+    inside = torch.zeros(32, 32, dtype=torch.bool)
+    inside[6:-6, 6:-6] = True
+    scan = replace(scan, csm=torch.where(inside, scan.csm, 0))
+    image = coil_combined(scan).requires_grad_()
+
+    def network(given, grown=0.0):
+        return Estimate(image * scale + coil_combined(given) + torch.where(inside, 0, grown))
+
+    plain, grown = (DDSS().loss(lambda given, g=g: network(given, g), scan, None, Draw(0)).mean for g in (0.0, 1e4))
+    assert plain.item() == pytest.approx(grown.item(), rel=1e-5)
+    appearance = DDSS().loss(network, scan, None, Draw(0)).terms["appearance"].sum()
+    (grad,) = torch.autograd.grad(appearance, image, allow_unused=True)
+    # What is common to all three images cancels in every difference, and the norm has no gradient.
+    assert grad is None or grad.abs().max() < 1e-6
+
+
 def test_branches_share_the_centre_and_make_up_the_scan():
     scan = make_scan()
     first, second = branches(scan, Uniform(0.5).split(scan, Draw(0)))
