@@ -42,7 +42,8 @@ def summaries(run: RunFolder, metric: str) -> list[Summary]:
 
 
 def draw(runs: dict[str, RunFolder]) -> "Figure":
-    """A panel a condition: PSNR of every arm with its interval over subjects, the supervised arm as a line."""
+    """A panel a condition: PSNR of every arm with its interval over subjects, the supervised arm as a line. Zero-filling, far below, is left
+    to the table."""
     columns = min(3, len(runs))
     rows = -(-len(runs) // columns)
     most = max(len(run.arms) for run in runs.values())
@@ -50,7 +51,7 @@ def draw(runs: dict[str, RunFolder]) -> "Figure":
         figure = new_figure(3.0 * columns + 0.2, rows * (0.155 * most + 0.8))
         panels = figure.subplots(rows, columns, squeeze=False).ravel()
         for axes, run in zip(panels, runs.values(), strict=False):
-            found = summaries(run, "psnr")[::-1]
+            found = [summary for summary in summaries(run, "psnr")[::-1] if summary.arm != "zero_filled"]
             by_name = {arm.name: arm for arm in run.arms}
             for y, summary in enumerate(found):
                 arm = by_name[summary.arm]
@@ -61,7 +62,7 @@ def draw(runs: dict[str, RunFolder]) -> "Figure":
                 if summary.arm == "supervised":
                     axes.axvline(summary.mean, color=FAINT, linewidth=0.8, linestyle=(0, (2, 2)))
             axes.set_yticks(range(len(found)), [readable(summary.arm) for summary in found], color=INK)
-            axes.set_title(run.title.removeprefix("Which objective: "))
+            axes.set_title(run.title.removeprefix("Which objective: ").replace(", ", ",\n", 1))
             axes.set_xlabel("PSNR, dB")
             quiet_grid(axes, "x")
         for axes in panels[len(runs) :]:
