@@ -42,8 +42,8 @@ def summaries(run: RunFolder, metric: str) -> list[Summary]:
 
 
 def draw(runs: dict[str, RunFolder]) -> "Figure":
-    """A panel a condition: PSNR of every arm with its interval over subjects, the supervised arm as a line. Zero-filling, far below, is left
-    to the table."""
+    """A panel a condition: PSNR of every arm with its interval over subjects, the supervised arm as a line. Zero-filling, far below, is
+    left to the table."""
     columns = min(3, len(runs))
     rows = -(-len(runs) // columns)
     most = max(len(run.arms) for run in runs.values())
