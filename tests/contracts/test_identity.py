@@ -177,10 +177,11 @@ class Calibrated:
     def record(self):
         return {}
 
-    def apply(self, scan):
-        csm = torch.full((1, 1, *scan.kspace.shape[2:]), scan.kspace.shape[2] ** -0.5, dtype=torch.complex64)
-        region = torch.zeros(1, 1, 1, *scan.kspace.shape[3:], dtype=torch.bool)
-        return Prepared(CalibratedScan((scan.header,), scan.kspace, scan.mask, scan.padding, csm, region, torch.ones(1)))
+    def each(self, scans):
+        for scan in scans:
+            csm = torch.full((1, 1, *scan.kspace.shape[2:]), scan.kspace.shape[2] ** -0.5, dtype=torch.complex64)
+            region = torch.zeros(1, 1, 1, *scan.kspace.shape[3:], dtype=torch.bool)
+            yield Prepared(CalibratedScan((scan.header,), scan.kspace, scan.mask, scan.padding, csm, region, torch.ones(1)))
 
 
 @pytest.mark.parametrize("kind", FORMATS, ids=lambda kind: kind.__name__)
