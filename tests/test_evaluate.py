@@ -218,6 +218,26 @@ def test_the_withheld_residual_is_of_withheld_samples_alone(store):
     assert found["withheld, noise units"] != pytest.approx(found["acquired, noise units"], rel=0.05)
 
 
+def test_an_estimate_is_judged_with_its_own_csm(store):
+    """An image divided by a smooth phase, and maps multiplied by it, predict the same samples: every residual stays."""
+    item = store.load("a/slice-000", reference=True)
+    phase = torch.exp(3j * torch.linspace(-1, 1, 32))
+
+    def plain(scan):
+        return CGSense(0.01, 10)(scan)
+
+    def turned(scan):
+        return Estimate(plain(scan).image * phase.conj(), csm=scan.csm * phase)
+
+    def residuals(network):
+        return np.array([row["value"] for row in residual_rows(Arm("x", network), item, network(item.scan), Gamma(0.1), Draw(0))])
+
+    assert len(residuals(plain)) == 3
+    np.testing.assert_allclose(residuals(turned), residuals(plain), rtol=1e-3)
+    assert np.all(residuals(lambda scan: replace(turned(scan), csm=None)) > 1.1 * residuals(plain))
+    np.testing.assert_allclose(radial_residual(item, turned(item.scan)), radial_residual(item, plain(item.scan)), rtol=1e-3)
+
+
 @pytest.mark.parametrize("radius, band", [(0, 0), (5, 5), (10, 10), (15, 15), (16, 15)])
 def test_bands_are_rings_of_equal_width(radius, band):
     """32 samples, 16 bands: one band a sample of distance."""

@@ -15,7 +15,7 @@ from ssrecon.domain import DomainWarning, TrainingDomain
 from ssrecon.errors import BadInput, NoCalibration, OutputInUse
 from ssrecon.identity import pseudonym
 from ssrecon.operators import Fourier
-from ssrecon.reconstruct import reconstruct
+from ssrecon.reconstruct import own_units, reconstruct
 from ssrecon.scan import Estimate
 from tests.scans import full_kspace, make_scan
 
@@ -185,3 +185,13 @@ def test_a_trained_network_brings_its_calibrator(tmp_path):
 
     reconstruct(Network(), write(tmp_path), tmp_path / "out")
     assert seen == [3, 3]
+
+
+def test_own_units_are_of_the_csm_that_came_with_the_image():
+    scan = make_scan()
+    image, calibration = CGSense(0.01, 10)(scan).image, SimpleNamespace(matrix=torch.eye(4), scale=3.0)
+    given = own_units(Estimate(image), scan, calibration)
+    own = own_units(Estimate(image / 2, csm=2 * scan.csm), scan, calibration)
+    for one, other in zip(given, own, strict=True):
+        torch.testing.assert_close(one, other)
+    torch.testing.assert_close(given[0], 3 * Estimate(image).magnitude, rtol=1e-4, atol=1e-4)

@@ -46,11 +46,15 @@ class LearnedCSM(NetworkSpec):
             raise BadRecipe(
                 "LearnedCSM", found=f"width {self.width}, gain {self.gain}", expected="a positive width and a gain that is not 0"
             )
+        if getattr(self.inner, "implicit_backward", False):
+            raise BadRecipe(
+                "LearnedCSM.inner", found="implicit_backward=True", expected="False: that backward pass has no gradient for csm"
+            )
 
     def build(self, seed: int) -> nn.Module:
         inner = self.inner.build(seed)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.manual_seed(seed + (1 << 32))  # not the numbers that `inner` starts from
             return _LearnedCSM(self, inner)
 
 

@@ -41,7 +41,7 @@ class WithUncertainty(NetworkSpec):
     def build(self, seed: int) -> nn.Module:
         inner = self.inner.build(seed)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.manual_seed(seed + (1 << 32))  # not the numbers that `inner` starts from
             return _WithUncertainty(self, inner)
 
 

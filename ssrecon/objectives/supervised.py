@@ -6,7 +6,7 @@ from typing import ClassVar
 from ssrecon.draw import Draw
 from ssrecon.objectives.base import Loss, Network, Objective
 from ssrecon.objectives.distances import Distance, NormalizedL1L2
-from ssrecon.operators import encoding
+from ssrecon.objectives.measurement import predicted
 from ssrecon.scan import CalibratedScan
 
 
@@ -27,4 +27,4 @@ class Supervised(Objective):
         if reference is None:
             raise ValueError(f"supervised training needs a fully sampled reference; scan {scan.ids[0]} has none")
         estimate = network(scan)
-        return Loss(self.distance(encoding(reference)(estimate.image), reference.kspace))
+        return Loss(self.distance(predicted(reference, estimate), reference.kspace))

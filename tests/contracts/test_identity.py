@@ -177,6 +177,9 @@ class Calibrated:
     def record(self):
         return {}
 
+    def apply(self, scan):
+        return next(self.each([scan]))
+
     def each(self, scans):
         for scan in scans:
             csm = torch.full((1, 1, *scan.kspace.shape[2:]), scan.kspace.shape[2] ** -0.5, dtype=torch.complex64)

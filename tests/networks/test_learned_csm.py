@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from ssrecon.draw import Draw
+from ssrecon.errors import BadRecipe
 from ssrecon.networks import LearnedCSM, ResNet, Unrolled
 from ssrecon.objectives import SPICER, MultiMaskSSDU
 from ssrecon.partition import Gamma, Uniform, gamma_score
@@ -93,3 +94,9 @@ def test_held_out_samples_are_predicted_better_than_with_fixed_maps_that_are_wro
             optimizer.step()
         scores[name] = residual(network.eval(), scans)
     assert scores["learned"] < 0.8 * scores["fixed"] and scores["learned by SSDU"] < 0.8 * scores["fixed"]
+
+
+def test_what_has_no_gradient_for_the_csm_is_refused():
+    for wrong_one in (lambda: LearnedCSM(Unrolled(implicit_backward=True)), lambda: LearnedCSM(gain=0.0), lambda: LearnedCSM(width=0.0)):
+        with pytest.raises(BadRecipe, match="LearnedCSM"):
+            wrong_one()
