@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ssrecon.errors import BadInput, SsreconError
-from ssrecon.study.figures import save
+from ssrecon.study.figures import plain_log, save
 from ssrecon.study.run_folder import readable
 from ssrecon.study.style import MARKERS, SELF_SUPERVISED, SUPERVISED, new_figure, quiet_grid, styled
 
@@ -63,7 +63,7 @@ def correlations(curves: Curves) -> dict[tuple[str, str, str], float]:
 def draw(curves: Curves) -> "Figure":
     """A panel a score: against the hidden NMSE, one line a training, from early (faint) to late."""
     arms = list(dict.fromkeys(arm for arm, _ in curves))
-    colours = dict(zip(arms, (SUPERVISED[0], *SELF_SUPERVISED), strict=False))
+    colours = dict(zip([arm for arm in arms if arm != "supervised"], SELF_SUPERVISED, strict=False)) | {"supervised": SUPERVISED[0]}
     found = correlations(curves)
     with styled():
         figure = new_figure(9.2, 3.6)
@@ -73,6 +73,7 @@ def draw(curves: Curves) -> "Figure":
                 axes.plot(values[score], values["hidden NMSE"], color=colours[arm], linewidth=0.8, alpha=0.6)
                 axes.plot(values[score][-1:], values["hidden NMSE"][-1:], MARKERS[arms.index(arm) % len(MARKERS)], color=colours[arm], ms=4)
             axes.set(xlabel=score, xscale="log", yscale="log")
+            plain_log(axes, "xy")
             quiet_grid(axes, "both")
             for place, arm in enumerate(arms):
                 text = f"{readable(arm)}  {found[arm, score, ERRORS[0]]:+.2f}"
