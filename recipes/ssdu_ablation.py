@@ -23,7 +23,7 @@ base = Recipe(
         pattern=Equispaced(acceleration=4, calibration_lines=12, overall=False),
         split=BySubject(validation=2, test=8),
     ),
-    network=Unrolled(ResNet(blocks=3, channels=24, residual=True), unrolls=4, cg_iterations=5, mixed_precision=True),
+    network=Unrolled(ResNet(blocks=3, channels=24, residual=True, init_std=0.1), unrolls=4, cg_iterations=5, mixed_precision=True),
     training=Training(steps=400, learning_rate=4e-3, final_learning_rate=1e-5, clip_norm=1.0, validate_every=100),
 )
 FRACTIONS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8)
