@@ -18,7 +18,7 @@ from pathlib import Path
 
 from ssrecon import Comparison, Recipe
 from ssrecon.archive.phantom import MPRAGE, PhantomArchive
-from ssrecon.archive.splits import BySubject
+from ssrecon.archive.splits import BySubject, ScanSpecific
 from ssrecon.networks import ResNet, Unrolled, WithUncertainty
 from ssrecon.objectives import (
     DDSS,
@@ -63,6 +63,7 @@ OBJECTIVES = {
     "ddss": DDSS(),
     "jssl": JSSL(Uniform(0.4), fraction=0.2),
     "heteroscedastic": Heteroscedastic(),
+    "zero_shot": MultiMaskSSDU(Uniform(0.4), masks=25),
 }
 SEVERAL_MASKS = {"moi", "mo_ei"}
 NOISE_KNOWN = {"robust_ssdu", "noise2recon", "sure", "ensure", "robust_ei", "heteroscedastic"}
@@ -81,11 +82,13 @@ class Condition:
     repetitions: int = 1
     seeds: tuple[int, ...] = (0,)
     steps: int = 800
+    subjects: int = 34
+    """2 of them choose the checkpoint by Gamma, 8 are tested. 1: a single scan, which is all there is."""
 
     @property
     def possible(self) -> dict[str, object]:
         """What this archive can train: MOI and MO-EI need masks that differ, noise-aware methods noise, lines a readout."""
-        impossible: set[str] = set()
+        impossible = {"zero_shot"} if self.subjects > 1 else set(OBJECTIVES) - {"zero_shot"}
         if isinstance(self.pattern, Equispaced) and self.pattern.offset is not None:
             impossible |= SEVERAL_MASKS
         if self.noise == 0:
@@ -96,7 +99,7 @@ class Condition:
         return {**possible, "noise2noise": Noise2Noise()} if self.repetitions > 1 else possible
 
 
-EVERY = tuple(OBJECTIVES)
+EVERY = tuple(name for name in OBJECTIVES if name != "zero_shot")
 COLUMNS = RandomColumns(acceleration=4, calibration_lines=12)
 LATTICE = Equispaced(acceleration=4, calibration_lines=12, offset=0, overall=False)
 POISSON = PoissonDisc(acceleration=8, calibration=16, retrospective_2d=True)
@@ -116,21 +119,26 @@ CONDITIONS = {
         ("supervised", "multi_mask_ssdu", "ssdu_lines", "k_weighted", "k_weighted_l1l2"),
         steps=3000,
     ),
+    "few": Condition(
+        "random columns R=4, four subjects to train on", COLUMNS, ("supervised", "multi_mask_ssdu", "jssl", "ei"), subjects=14
+    ),
+    "one": Condition("random columns R=4, one scan", COLUMNS, ("zero_shot",), seeds=(0, 1, 2), subjects=1),
 }
 
 
 def comparison_of(name: str, full: bool = False, seeds: tuple[int, ...] = ()) -> Comparison:
     """One condition of the study, with its own seeds unless others are given."""
     condition = CONDITIONS[name]
-    matrix, subjects = ((192, 192), 120) if full else ((96, 96), 34)
-    source = PhantomArchive(subjects, 2, matrix, 8, (MPRAGE(),), condition.noise, repetitions=condition.repetitions)
+    alone = condition.subjects == 1
+    matrix, subjects = ((192, 192), 120 if condition.subjects == 34 else condition.subjects) if full else ((96, 96), condition.subjects)
+    source = PhantomArchive(subjects, 1 if alone else 2, matrix, 8, (MPRAGE(),), condition.noise, repetitions=condition.repetitions)
     if full:
         network = Unrolled(ResNet(blocks=8, channels=64, residual=True), unrolls=8, cg_iterations=8, mixed_precision=True)
     else:
         # At the published 0.05 this few channels start almost linear, and hundreds of updates pass before they learn.
         network = Unrolled(ResNet(blocks=3, channels=24, residual=True, init_std=0.1), unrolls=4, cg_iterations=5, mixed_precision=True)
     base = Recipe(
-        data=Data(source=source, pattern=condition.pattern, split=BySubject(validation=2, test=8)),
+        data=Data(source=source, pattern=condition.pattern, split=ScanSpecific() if alone else BySubject(validation=2, test=8)),
         network=network,
         training=Training(
             steps=10 * condition.steps if full else condition.steps,

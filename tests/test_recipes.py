@@ -344,6 +344,17 @@ def tiny(comparison, **changes):
     return replace(comparison, arms=arms, baselines={}, seeds=(0,), **changes)
 
 
+def test_every_condition_of_the_study_of_objectives_is_a_comparison():
+    load_recipe(next(path for path in RECIPES if path.stem == "which_objective"))
+    study = sys.modules["which_objective"]
+    tried = set()
+    for name, condition in study.CONDITIONS.items():
+        small, full = study.comparison_of(name), study.comparison_of(name, full=True)
+        assert set(small.arms) == set(condition.objectives) <= set(full.arms), name
+        tried |= set(full.arms)
+    assert tried == {*study.OBJECTIVES, "noise2noise"}
+
+
 @pytest.mark.parametrize("condition", ["columns", "repetitions"])
 def test_the_study_of_objectives_runs_two_steps(condition, tmp_path):
     load_recipe(next(path for path in RECIPES if path.stem == "which_objective"))
