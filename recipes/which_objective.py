@@ -19,11 +19,12 @@ from pathlib import Path
 from ssrecon import Comparison, Recipe
 from ssrecon.archive.phantom import MPRAGE, PhantomArchive
 from ssrecon.archive.splits import BySubject, ScanSpecific
-from ssrecon.networks import ResNet, Unrolled, WithUncertainty
+from ssrecon.networks import LearnedCSM, ResNet, Unrolled, WithUncertainty
 from ssrecon.objectives import (
     DDSS,
     ENSURE,
     JSSL,
+    SPICER,
     SSDU,
     SURE,
     EquivariantImaging,
@@ -63,8 +64,12 @@ OBJECTIVES = {
     "ddss": DDSS(),
     "jssl": JSSL(Uniform(0.4), fraction=0.2),
     "heteroscedastic": Heteroscedastic(),
+    "spicer": SPICER(),
+    "learned_csm": MultiMaskSSDU(Uniform(0.4), masks=None),
     "zero_shot": MultiMaskSSDU(Uniform(0.4), masks=25),
 }
+AROUND = {"heteroscedastic": WithUncertainty, "spicer": LearnedCSM, "learned_csm": LearnedCSM}
+"""Networks around the study's one, for objectives that train more than an image."""
 SEVERAL_MASKS = {"moi", "mo_ei"}
 NOISE_KNOWN = {"robust_ssdu", "noise2recon", "sure", "ensure", "robust_ei", "heteroscedastic"}
 LINES = {"ssdu_lines"}
@@ -99,7 +104,7 @@ class Condition:
         return {**possible, "noise2noise": Noise2Noise()} if self.repetitions > 1 else possible
 
 
-EVERY = tuple(name for name in OBJECTIVES if name != "zero_shot")
+EVERY = tuple(name for name in OBJECTIVES if name not in {"zero_shot", "spicer", "learned_csm"})
 COLUMNS = RandomColumns(acceleration=4, calibration_lines=12)
 LATTICE = Equispaced(acceleration=4, calibration_lines=12, offset=0, overall=False)
 POISSON = PoissonDisc(acceleration=8, calibration=16, retrospective_2d=True)
@@ -114,10 +119,15 @@ CONDITIONS = {
         "random columns R=4, three repetitions, high noise", COLUMNS, ("multi_mask_ssdu", "robust_ssdu", "noise2noise"), 0.2, repetitions=3
     ),
     "columns_long": Condition(
-        "random columns R=4, 3000 updates",
+        "random columns R=4, 2000 updates",
         COLUMNS,
         ("supervised", "multi_mask_ssdu", "ssdu_lines", "k_weighted", "k_weighted_l1l2"),
-        steps=3000,
+        steps=2000,
+    ),
+    "eight_lines": Condition(
+        "random columns R=4, eight calibration lines",
+        RandomColumns(acceleration=4, calibration_lines=8),
+        ("supervised", "multi_mask_ssdu", "learned_csm", "spicer"),
     ),
     "few": Condition(
         "random columns R=4, four subjects to train on", COLUMNS, ("supervised", "multi_mask_ssdu", "jssl", "ei"), subjects=14
@@ -149,9 +159,9 @@ def comparison_of(name: str, full: bool = False, seeds: tuple[int, ...] = ()) ->
         ),
     )
     names = tuple(condition.possible) if full else condition.objectives
-    arms = {arm: replace(base, objective=condition.possible[arm]) for arm in names}
-    if "heteroscedastic" in arms:
-        arms["heteroscedastic"] = replace(arms["heteroscedastic"], network=WithUncertainty(network))
+    arms = {
+        arm: replace(base, objective=condition.possible[arm], network=AROUND[arm](network) if arm in AROUND else network) for arm in names
+    }
     return Comparison(title=f"Which objective: {condition.says}", arms=arms, seeds=seeds or ((0, 1, 2) if full else condition.seeds))
 
 
