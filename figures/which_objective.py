@@ -44,12 +44,14 @@ def summaries(run: RunFolder, metric: str) -> list[Summary]:
 def draw(runs: dict[str, RunFolder]) -> "Figure":
     """A panel a condition: PSNR of every arm with its interval over subjects, the supervised arm as a line. Zero-filling, far below, is
     left to the table."""
+    # Those with most arms first, so that the panels of a row are about equally tall.
+    runs = dict(sorted(runs.items(), key=lambda item: -len(item[1].arms)))
     columns = min(3, len(runs))
-    rows = -(-len(runs) // columns)
-    most = max(len(run.arms) for run in runs.values())
+    tallest = [max(len(run.arms) for run in list(runs.values())[start : start + columns]) for start in range(0, len(runs), columns)]
+    heights = [0.155 * arms + 0.8 for arms in tallest]
     with styled():
-        figure = new_figure(3.0 * columns + 0.2, rows * (0.155 * most + 0.8))
-        panels = figure.subplots(rows, columns, squeeze=False).ravel()
+        figure = new_figure(3.0 * columns + 0.2, sum(heights))
+        panels = figure.subplots(len(heights), columns, squeeze=False, height_ratios=heights).ravel()
         for axes, run in zip(panels, runs.values(), strict=False):
             found = [summary for summary in summaries(run, "psnr")[::-1] if summary.arm != "zero_filled"]
             by_name = {arm.name: arm for arm in run.arms}

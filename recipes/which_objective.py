@@ -121,7 +121,7 @@ CONDITIONS = {
     "columns_long": Condition(
         "random columns R=4, 2000 updates",
         COLUMNS,
-        ("supervised", "multi_mask_ssdu", "ssdu_lines", "k_weighted", "k_weighted_l1l2"),
+        ("multi_mask_ssdu", "ssdu_lines", "k_weighted"),
         steps=2000,
     ),
     "eight_lines": Condition(
