@@ -72,9 +72,20 @@ def draw(runs: dict[str, RunFolder]) -> "Figure":
     return figure
 
 
+def overview(runs: dict[str, RunFolder]) -> list[str]:
+    """PSNR: an arm a row, the conditions side by side."""
+    values = {name: {summary.arm: summary.mean for summary in summaries(run, "psnr")} for name, run in runs.items()}
+    arms = sorted({arm for of in values.values() for arm in of}, key=lambda arm: -max(of.get(arm, 0.0) for of in values.values()))
+    lines = ["| PSNR, dB | " + " | ".join(readable(name) for name in runs) + " |", "|---|" + "---|" * len(runs)]
+    for arm in arms:
+        cells = [METRICS["psnr"][1].format(of[arm]) if arm in of else "" for of in values.values()]
+        lines.append(f"| {readable(arm)} | " + " | ".join(cells) + " |")
+    return [*lines, ""]
+
+
 def table(runs: dict[str, RunFolder]) -> str:
-    """Markdown: an arm a row, the conditions side by side."""
-    lines = []
+    """Markdown: all conditions side by side, then each with intervals and the other metrics."""
+    lines = overview(runs)
     for run in runs.values():
         by_metric = {metric: {summary.arm: summary for summary in summaries(run, metric)} for metric in METRICS}
         first = next(iter(by_metric["psnr"].values()))

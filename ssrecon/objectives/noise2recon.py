@@ -9,7 +9,7 @@ from ssrecon.draw import Draw
 from ssrecon.errors import BadRecipe
 from ssrecon.objectives.base import Loss, Network, Objective
 from ssrecon.objectives.distances import Distance, NormalizedL1L2
-from ssrecon.objectives.measurement import along, noise_level, white_noise, with_noise
+from ssrecon.objectives.measurement import along, noise_level, support, white_noise, with_noise
 from ssrecon.objectives.ssdu import held_out_loss
 from ssrecon.partition import Partitioner, Uniform
 from ssrecon.scan import CalibratedScan
@@ -52,6 +52,8 @@ class Noise2Recon(Objective):
         level = noise_level(scan) * torch.from_numpy(uniform).to(scan.kspace.device, torch.float32)
         noise = white_noise(draw, "noise", scan.ids, scan.kspace)
         image = network(with_noise(scan, along(level, noise) * noise)).image
-        difference, norm = (torch.view_as_real(part).flatten(1).abs().sum(dim=1) for part in (image - pseudo, pseudo))
+        # Only where a coil sees anything: no data hold an image elsewhere, and one that grows there makes every difference small.
+        inside = support(scan.csm)
+        difference, norm = (torch.view_as_real(part * inside).flatten(1).abs().sum(dim=1) for part in (image - pseudo, pseudo))
         consistency = self.weight * difference / norm
         return Loss(held_out + consistency, {"held_out": held_out, "consistency": consistency})

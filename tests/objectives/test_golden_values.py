@@ -272,6 +272,21 @@ def test_ddss_gains_nothing_by_an_image_that_grows(scale):
     assert grad is None or grad.abs().max() < 1e-6
 
 
+def test_noise2recon_compares_images_where_coils_see_them():
+    """An image that grows outside the object, where no data hold it, must not make what differs inside it small."""
+    scan = make_scan(noise_std=0.05)
+    inside = torch.zeros(32, 32, dtype=torch.bool)
+    inside[6:-6, 6:-6] = True
+    scan = replace(scan, csm=torch.where(inside, scan.csm, 0))
+
+    def network(given, grown):
+        return Estimate(coil_combined(given) + torch.where(inside, 0, grown * given.kspace.abs().sum()))
+
+    plain, grown = (Noise2Recon().loss(lambda given, g=g: network(given, g), scan, None, Draw(0)) for g in (0.0, 1e4))
+    assert plain.terms["consistency"].item() > 0
+    torch.testing.assert_close(plain.per_scan, grown.per_scan)
+
+
 def test_branches_share_the_centre_and_make_up_the_scan():
     scan = make_scan()
     first, second = branches(scan, Uniform(0.5).split(scan, Draw(0)))
