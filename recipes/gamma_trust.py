@@ -36,7 +36,7 @@ base = Recipe(
         pattern=RandomColumns(acceleration=4, calibration_lines=12),
         split=BySubject(validation=1, test=5),
     ),
-    network=Unrolled(ResNet(blocks=3, channels=24, residual=True, init_std=0.1), unrolls=4, cg_iterations=5, mixed_precision=True),
+    network=Unrolled(ResNet(blocks=3, channels=24, residual=True), unrolls=4, cg_iterations=5, mixed_precision=True),
     training=Training(steps=600, learning_rate=4e-3, clip_norm=1.0, validate_every=200, keep_every=50),
 )
 objectives = {
