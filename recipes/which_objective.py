@@ -124,11 +124,7 @@ CONDITIONS = {
         ("multi_mask_ssdu", "ssdu_lines", "k_weighted"),
         steps=2000,
     ),
-    "eight_lines": Condition(
-        "random columns R=4, eight calibration lines",
-        RandomColumns(acceleration=4, calibration_lines=8),
-        ("supervised", "multi_mask_ssdu", "learned_csm", "spicer"),
-    ),
+    "learned_csm": Condition("random columns R=4, sensitivities learned too", COLUMNS, ("multi_mask_ssdu", "learned_csm", "spicer")),
     "few": Condition(
         "random columns R=4, four subjects to train on", COLUMNS, ("supervised", "multi_mask_ssdu", "jssl", "ei"), subjects=14
     ),

@@ -1,6 +1,7 @@
 """Every recipe loads and describes itself; the knee recipe runs two steps of its own modules on a stand-in archive in the same layout."""
 
 import json
+import runpy
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from ssrecon.calibrate import Calibrator
 from ssrecon.checkpoint import read_checkpoint
 from ssrecon.description import describe, rebuild
 from ssrecon.errors import BadInput, BadRecipe, OutputInUse
-from ssrecon.objectives import SPICER, SSDU, MultiMaskSSDU, Objective
+from ssrecon.objectives import SSDU, MultiMaskSSDU, Objective
 from ssrecon.overrides import load_recipe, override
 from ssrecon.prepare import prepare
 from ssrecon.recipe import Comparison, Recipe, Training
@@ -344,23 +345,29 @@ def tiny(comparison, **changes):
     return replace(comparison, arms=arms, baselines={}, seeds=(0,), **changes)
 
 
-def test_every_condition_of_the_study_of_objectives_is_a_comparison():
-    load_recipe(next(path for path in RECIPES if path.stem == "which_objective"))
-    study = sys.modules["which_objective"]
-    tried = set()
-    for name, condition in study.CONDITIONS.items():
-        small, full = study.comparison_of(name), study.comparison_of(name, full=True)
-        assert set(small.arms) == set(condition.objectives) <= set(full.arms), name
-        tried |= set(full.arms)
-    assert tried == {*study.OBJECTIVES, "noise2noise"}
-
-
-@pytest.mark.parametrize("condition", ["columns", "repetitions"])
+@pytest.mark.parametrize("condition", ["columns", "repetitions", "learned_csm"])
 def test_the_study_of_objectives_runs_two_steps(condition, tmp_path):
     load_recipe(next(path for path in RECIPES if path.stem == "which_objective"))
     study = sys.modules["which_objective"]
     comparison = study.comparison_of(condition)
     assert run(tiny(comparison), tmp_path / "out").exists()
+
+
+def test_losses_at_other_networks(tmp_path):
+    """A network's own loss stands beside the same loss at the others'."""
+    load_recipe(next(path for path in RECIPES if path.stem == "which_objective"))
+    comparison = sys.modules["which_objective"].comparison_of("noiseless")
+    arms = {name: comparison.arms[name] for name in ("supervised", "multi_mask_ssdu")}
+    run(tiny(replace(comparison, arms=arms)), tmp_path / "out")
+    table = runpy.run_path(str(RECIPES[0].parents[1] / "figures/cross_losses.py"))["table"]
+    rows = {
+        cells[1].strip(): [float(cell) for cell in cells[2:-1]]
+        for cells in (line.split("|") for line in table(tmp_path / "out", list(arms), 1)[2:])
+    }
+    supervised, other = rows.values()
+    assert supervised[0] == supervised[1] != supervised[2] and other[0] == other[2] != other[1]
+    with pytest.raises(BadInput, match="no trained ei; expected --networks of supervised, multi_mask_ssdu"):
+        table(tmp_path / "out", ["ei"], 1)
 
 
 def test_the_full_grid_has_all_that_an_archive_can_train():
@@ -369,19 +376,19 @@ def test_the_full_grid_has_all_that_an_archive_can_train():
     left_out = {}
     for condition in study.CONDITIONS:
         some, full = (set(study.comparison_of(condition, full=full).arms) for full in (False, True))
-        assert some <= full
-        left_out[condition] = set(study.OBJECTIVES) - full
+        assert set(study.CONDITIONS[condition].objectives) == some <= full
+        left_out[condition] = set(study.OBJECTIVES) - full - {"zero_shot"}
     assert left_out["columns"] == left_out["repetitions"] == set() and left_out["lattice"] == {"moi", "mo_ei"}
     assert left_out["noiseless"] == study.NOISE_KNOWN and left_out["poisson"] == {"ssdu_lines"}
+    assert set(study.comparison_of("one", full=True).arms) == {"zero_shot"}
 
 
 def test_every_objective_of_the_package_is_in_the_study():
     load_recipe(next(path for path in RECIPES if path.stem == "which_objective"))
     study = sys.modules["which_objective"]
     tried = {type(objective) for condition in study.CONDITIONS.values() for objective in condition.possible.values()}
-    # SPICER needs a network that learns its csm: another network is another study.
     named = {kind for name in objectives.__all__ if issubclass(kind := getattr(objectives, name), Objective) and kind is not Objective}
-    assert tried == named - {SPICER}
+    assert tried == named
 
 
 def test_transfer_adapts_the_network_of_own_archive():

@@ -1,0 +1,74 @@
+"""Is it the objective or its optimisation? The loss of every objective of a run at other objectives' networks, as a table in Markdown.
+
+python figures/cross_losses.py RUN_FOLDER [--networks supervised multi_mask_ssdu] [--scans 16]
+
+On scans that were trained on, the mean over scans and two draws, of the network that Gamma chose. Where another objective's network has a
+lower loss than the one trained on it, more updates or another learning rate would help; where it has a higher one although its images
+are better, the objective asks for something else than the best image. Needs the run's store.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import torch
+
+from ssrecon import Comparison, Draw
+from ssrecon.description import rebuild
+from ssrecon.errors import BadInput, SsreconError
+from ssrecon.objectives import Objective
+from ssrecon.scan import Prepared
+from ssrecon.store import Store
+from ssrecon.study.run_folder import RunFolder, readable
+from ssrecon.trained import LoadedNetwork, load_checkpoint
+
+EPOCHS = (1, 2)
+"""Of the draws: partitions, transforms and noise."""
+
+
+@torch.no_grad()
+def mean_loss(objective: Objective, model: LoadedNetwork, scans: list[Prepared]) -> float:
+    values = []
+    for prepared in scans:
+        reference = prepared.reference if objective.needs_reference or objective.takes_reference else None
+        values += [objective.loss(model, prepared.scan, reference, Draw(0, epoch)).per_scan for epoch in EPOCHS]
+    return float(torch.cat(values).mean())
+
+
+def table(folder: Path, networks: list[str], count: int) -> list[str]:
+    """Raises BadInput where a network or the store is not there."""
+    run = RunFolder.open(folder)
+    comparison: Comparison = rebuild(dict(run.section("recipe")), f"{folder}/run.json")
+    models = {}
+    for name in comparison.arms:
+        if path := next(iter(sorted(folder.glob(f"arms/{name}/seed-*/checkpoints/gamma.safetensors"))), None):
+            models[name] = load_checkpoint(path)
+    if missing := sorted(set(networks) - set(models)):
+        raise BadInput(folder, found=f"no trained {', '.join(missing)}", expected="--networks of " + ", ".join(models))
+    store = Store(folder / "store")
+    train = comparison.data.split.assign(comparison.data.chosen(store.headers)).train
+    scans = [store.load(scan_id, reference=True) for scan_id in train[:count]]
+    lines = ["| loss | own network | " + " | ".join(map(readable, networks)) + " |", "|---|---|" + "---|" * len(networks)]
+    for name, model in models.items():
+        objective = comparison.arms[name].objective.fitted(store.load(scan_id).scan for scan_id in train)
+        losses = [mean_loss(objective, of, scans) for of in (model, *(models[network] for network in networks))]
+        lines.append(f"| {readable(name)} | " + " | ".join(f"{loss:.4g}" for loss in losses) + " |")
+    return lines
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run_folder", type=Path)
+    parser.add_argument("--networks", nargs="+", default=["supervised", "multi_mask_ssdu"])
+    parser.add_argument("--scans", type=int, default=16)
+    options = parser.parse_args()
+    try:
+        print("\n".join(table(options.run_folder, options.networks, options.scans)))
+    except SsreconError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
