@@ -25,7 +25,7 @@ def subject_scores(run: RunFolder) -> "Figure | None":
         return None
     forest = scores.supervised is not None and bool(scores.self_supervised) and scores.lead("psnr") is not None
     with styled():
-        figure = new_figure(WIDTH if forest else 7.0, 2.9)
+        figure = new_figure(WIDTH if forest else 7.0, 2.9 if len(scores.scored) <= 8 else 3.6)
         ratios = [1.0] * len(measures) + ([1.15] if forest else [])
         panels = np.ravel(figure.subplots(1, len(ratios), squeeze=False, width_ratios=ratios))
         for axes, measure in zip(panels, measures, strict=False):
@@ -72,7 +72,13 @@ def _strips(axes: "Axes", scores: Scores, measure: "Measure") -> None:
             if summary.interval is not None:
                 axes.plot([i + 0.22] * 2, [summary.interval.lower, summary.interval.upper], color=colour, linewidth=2.2, zorder=3)
             axes.scatter([i + 0.22], [summary.mean], s=26, marker="D", color=colour, edgecolors="white", linewidths=0.6, zorder=4)
-    axes.set_xticks(range(len(arms)), [arm.label for arm in arms], rotation=32, ha="right", rotation_mode="anchor")
+    # Many labels are upright, so that none runs into its neighbour.
+    axes.set_xticks(
+        range(len(arms)), [arm.label for arm in arms], rotation=32 if len(arms) <= 8 else 90, ha="right", rotation_mode="anchor"
+    )
+    if len(arms) > 8:
+        for text in axes.get_xticklabels():
+            text.set_va("center")
     axes.set(title=_title(measure), xlim=(-0.4, len(arms) - 0.4))
     quiet_grid(axes)
 

@@ -62,18 +62,27 @@ def gamma_against_hidden(run: RunFolder) -> "Figure | None":
         return None
     look = looks(run)
     with styled():
-        figure = new_figure(min(WIDTH, 3.2 * len(found) + 0.2), 3.0)
-        panels = np.ravel(figure.subplots(1, len(found), squeeze=False, sharex=True, sharey=True))
-        for axes, (arm, pairs) in zip(panels, found, strict=True):
+        columns = min(4, len(found))
+        rows = -(-len(found) // columns)
+        figure = new_figure(min(WIDTH, 3.2 * columns + 0.2), 3.0 if rows == 1 else 2.4 * rows)
+        grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+        panels = grid.ravel()
+        for axes in panels[len(found) :]:
+            axes.remove()
+        for axes, (arm, pairs) in zip(panels, found, strict=False):
             for i, (gamma, hidden) in enumerate(pairs.values()):
                 progress = np.linspace(0.25, 1.0, len(gamma))
                 colour, marker = look[arm.name].colour, "osD^v"[i % 5]
                 axes.scatter(gamma, hidden, s=18, c=colour, alpha=progress, marker=marker, linewidths=0)
-            axes.set(xlabel="held-out residual on Γ", xscale="log", yscale="log")
+            axes.set(xscale="log", yscale="log")
             axes.set_title(f"{arm.label}   ρ = {_signed(mean_rank_correlation(pairs))}", color=look[arm.name].colour)
             plain_log(axes, "xy")
             quiet_grid(axes, "both")
-        panels[0].set_ylabel("hidden error (NMSE)")
+        for axes in panels[max(0, len(found) - columns) : len(found)]:
+            axes.set_xlabel("held-out residual on Γ")
+            axes.tick_params(labelbottom=True)
+        for axes in grid[:, 0]:
+            axes.set_ylabel("hidden error (NMSE)")
     return figure
 
 

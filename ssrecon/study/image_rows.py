@@ -189,7 +189,10 @@ class _Sheet:
         axes.imshow(mask, cmap="gray", vmin=0, vmax=1, interpolation="none", aspect="auto")
 
     def _head(self, column: int, top: float, text: str, colour: str) -> None:
-        self._text(column, top - HEAD + 0.06, text, colour, size=8.5, weight="bold")
+        # All heads in one size, that of the longest.
+        longest = max(len(arm.label) for arm in self.gallery.arms)
+        size = min(8.5, max(72 * self.cell / (0.64 * longest), 4.5))
+        self._text(column, top - HEAD + 0.06, text, colour, size, weight="bold")
 
     def _foot(self, column: int, y: float, text: str) -> None:
         self._text(column, y - 0.135, text, INK, size=7, weight="normal")
