@@ -38,6 +38,8 @@ def mean_loss(objective: Objective, model: LoadedNetwork, scans: list[Prepared])
 def table(folder: Path, networks: list[str], count: int) -> list[str]:
     """Raises BadInput where a network or the store is not there."""
     run = RunFolder.open(folder)
+    if not run.section("recipe"):
+        raise BadInput(folder, found="no recipe in run.json", expected="the folder of a run")
     comparison: Comparison = rebuild(dict(run.section("recipe")), f"{folder}/run.json")
     models = {}
     for name in comparison.arms:

@@ -30,11 +30,11 @@ class BadRecipe(BadInput):
 
 
 def at_least(owner: object, **least: float) -> None:
-    """Raises BadRecipe, naming class and field, for a field of a description below its least value. None passes, and so does what is no
-    number: its type is named elsewhere."""
+    """Raises BadRecipe, naming class and field, for a field of a description that is below its least value or not finite. None passes, and
+    so does what is no number: its type is named elsewhere."""
     for name, bound in least.items():
         value = getattr(owner, name)
-        if isinstance(value, (int, float)) and not value >= bound:
+        if isinstance(value, (int, float)) and not bound <= value < float("inf"):
             raise BadRecipe(f"{type(owner).__name__}.{name}", found=repr(value), expected=f"{bound:g} or more")
 
 

@@ -218,7 +218,8 @@ class Trainer:
         for prepared in scans:
             if both.intersection(prepared.scan.ids):
                 gamma = self.recipe.validation.hold_out(prepared.scan, self.gamma_draw)
-                prepared = replace(prepared, scan=prepared.scan.on(~gamma))
+                reference = None if prepared.reference is None else prepared.reference.on(~gamma)
+                prepared = replace(prepared, scan=prepared.scan.on(~gamma), reference=reference)
             kept.append(prepared)
         return kept
 

@@ -146,11 +146,14 @@ def test_scripts_draw_from_the_files_of_a_run(path, run, tmp_path, capsys):
 
 
 def test_scripts_say_what_is_wrong(tmp_path, capsys):
-    assert script(SCRIPTS[0], str(tmp_path / "nowhere")) == 2
+    path = next(path for path in SCRIPTS if path.stem == "gamma_against_hidden")
+    assert script(path, str(tmp_path / "nowhere")) == 2
     assert "nowhere" in capsys.readouterr().err
     (tmp_path / "run.json").write_text("{}")
-    assert script(SCRIPTS[0], str(tmp_path)) == 2
+    assert script(path, str(tmp_path)) == 2
     assert "nothing to draw" in capsys.readouterr().err
+    assert script(next(path for path in SCRIPTS if path.stem == "cross_losses"), str(tmp_path)) == 2
+    assert "found no recipe in run.json" in capsys.readouterr().err
 
 
 def test_the_first_scripts_are_there():

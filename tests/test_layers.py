@@ -8,7 +8,7 @@ import ssrecon
 LAYERS = [
     {"errors"},
     {"identity"},
-    {"scan", "draw", "metrics", "provenance", "progress", "files", "description"},
+    {"scan", "draw", "metrics", "provenance", "progress", "files", "description", "lines"},
     {"engines", "catalogue"},
     {"operators"},
     {"algorithms"},

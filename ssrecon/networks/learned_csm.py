@@ -1,5 +1,6 @@
 """A network that finds its own coil sensitivities, without truth."""
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -42,7 +43,7 @@ class LearnedCSM(NetworkSpec):
     """g at the start."""
 
     def __post_init__(self) -> None:
-        if not (self.width > 0 and self.gain != 0):
+        if not (0 < self.width < math.inf and 0 < abs(self.gain) < math.inf):
             raise BadRecipe(
                 "LearnedCSM", found=f"width {self.width}, gain {self.gain}", expected="a positive width and a gain that is not 0"
             )

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
-from ssrecon.errors import at_least
+from ssrecon.errors import BadRecipe, at_least
 from ssrecon.networks.base import NetworkSpec
 from ssrecon.networks.unrolled import Unrolled
 from ssrecon.operators import sense
@@ -37,6 +37,8 @@ class WithUncertainty(NetworkSpec):
 
     def __post_init__(self) -> None:
         at_least(self, layers=1, channels=1)
+        if not 0 < self.initial < math.inf:
+            raise BadRecipe("WithUncertainty.initial", found=repr(self.initial), expected="a positive number")
 
     def build(self, seed: int) -> nn.Module:
         inner = self.inner.build(seed)

@@ -7,6 +7,7 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 
 from ssrecon.draw import Draw
+from ssrecon.errors import at_least
 from ssrecon.objectives.base import Loss, Network, Objective
 from ssrecon.objectives.distances import Distance, NormalizedL1L2
 from ssrecon.objectives.measurement import predicted, support
@@ -37,6 +38,9 @@ class DDSS(Objective):
     r""":math:`\gamma`."""
     gradient: float = 1.0
     r""":math:`\eta`."""
+
+    def __post_init__(self) -> None:
+        at_least(self, appearance=0, gradient=0)
 
     def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draw: Draw) -> Loss:
         whole = network(scan)

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
+
 from ssrecon.draw import Draw
 from ssrecon.errors import BadRecipe
 from ssrecon.objectives.base import Loss, Network
@@ -42,5 +44,6 @@ class ENSURE(SamplingAware):
 
     def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draw: Draw) -> Loss:
         probability = self.density(scan)
-        weight = (1 / probability.clamp_min(1 / self.cap**2)).expand_as(scan.mask)
+        # On Omega p is positive; elsewhere nothing is weighted.
+        weight = torch.where(scan.mask, 1 / probability.clamp_min(self.cap**-2), 0)
         return Loss(*risk(network, scan, network(scan), draw, self.step, weight))

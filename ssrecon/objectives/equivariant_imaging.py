@@ -3,29 +3,31 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from jaxtyping import Complex, Float
+import torch
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ssrecon.draw import Draw
-from ssrecon.errors import BadRecipe
+from ssrecon.errors import BadRecipe, at_least
 from ssrecon.objectives.base import Loss, Network, Objective
 from ssrecon.objectives.distances import Distance, MeanSquare
-from ssrecon.objectives.measurement import mean_square, measured, predicted, support
+from ssrecon.objectives.measurement import along, mean_square, measured, noise_level, predicted, support, white_noise, with_noise
 from ssrecon.objectives.transforms import Rotations, Transform
-from ssrecon.scan import CalibratedScan
+from ssrecon.scan import CalibratedScan, Estimate
 
 
 @dataclass(frozen=True)
 class EquivariantImaging(Objective):
     r"""Data consistency, and the network's estimate of a transformed image from that image's own virtual measurement:
 
-    .. math:: d\big(y, E x_1\big) + \alpha\, \tfrac1N \big\| T_g x_1 - f(E T_g x_1) \big\|^2, \qquad x_1 = f(y)
+    .. math:: d\big(y, E x_1\big) + \frac{\alpha}{G} \sum_g \tfrac1N \big\| T_g x_1 - f(E T_g x_1) \big\|^2, \qquad x_1 = f(y)
 
-    with the gradient through :math:`x_1` on both sides. :math:`T_g` moves the image; the coils, and so E, stay where they are in the
-    scanner. The loss says something of the null space of E only where :math:`E T_g` differs from E: shifts commute with Cartesian sampling
-    and are refused, quarter turns and flips leave part of k-space unseen, rotations by any angle see all of it. And it assumes that a
-    transformed image could have been scanned as well, which anatomy in one orientation (coronal knees) is not quite true of. Two
-    evaluations of the network an update, and one more for each further transform.
+    over G = `transforms` drawn :math:`T_g`, with the gradient through :math:`x_1` on both sides. :math:`T_g` moves the image; the coils,
+    and so E, stay where they are in the scanner. The loss says something of the null space of E only where :math:`E T_g` differs from E:
+    shifts commute with Cartesian sampling and are refused, quarter turns and flips leave part of k-space unseen, rotations by any angle
+    see all of it. And it assumes that a transformed image could have been scanned as well, which anatomy in one orientation (coronal
+    knees) is not quite true of. Two evaluations of the network an update, and one more for each further transform. Raises BadRecipe for a
+    negative weight.
 
     Chen, Tachella & Davies. Equivariant imaging: learning beyond the range space. ICCV 2021. arXiv:2103.14756 (which takes integer
     degrees, a batch of transforms, and a squared distance)
@@ -41,18 +43,16 @@ class EquivariantImaging(Objective):
 
     def __post_init__(self) -> None:
         check_transform(self, self.transform)
+        at_least(self, weight=0, transforms=1)
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        return (self.transform.leaves_unseen,) if self.transform.leaves_unseen else ()
+        return self.transform.remarks
 
     def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draw: Draw) -> Loss:
         estimate = network(scan)
         consistency = self.distance(predicted(scan, estimate), scan.kspace)
-        equivariance = self.weight * sum(
-            (equivariance_of(network, scan, self.transform, estimate.image, draw, f"transform {i}") for i in range(self.transforms)),
-            start=consistency.new_zeros(consistency.shape),
-        )
+        equivariance = self.weight * equivariance_of(network, scan, self.transform, estimate, draw, self.transforms)
         return Loss(consistency + equivariance, {"consistency": consistency, "equivariance": equivariance})
 
 
@@ -63,16 +63,24 @@ def check_transform(owner: object, transform: Transform) -> None:
         raise BadRecipe(f"{type(owner).__name__}.transform", found=found, expected="rotations by any angle, or diffeomorphisms")
 
 
-def transformed(
-    scan: CalibratedScan, transform: Transform, image: Complex[Tensor, "batch frames maps *x"], draw: Draw, purpose: str
-) -> Complex[Tensor, "batch frames maps *x"]:
-    """The image moved, where the coils still see it."""
-    return transform(image, draw, scan.ids, purpose) * support(scan.csm)
-
-
 def equivariance_of(
-    network: Network, scan: CalibratedScan, transform: Transform, image: Complex[Tensor, "batch frames maps *x"], draw: Draw, purpose: str
+    network: Network,
+    scan: CalibratedScan,
+    transform: Transform,
+    estimate: Estimate,
+    draw: Draw,
+    transforms: int = 1,
+    mask: Bool[Tensor, "batch frames 1 *k"] | None = None,
+    noisy: bool = False,
 ) -> Float[Tensor, " batch"]:
-    r""":math:`\tfrac1N \| T_g x - f(E T_g x) \|^2` of one drawn transform."""
-    moved = transformed(scan, transform, image, draw, purpose)
-    return mean_square(moved - network(measured(scan, moved, scan.mask)).image)
+    r""":math:`\tfrac1N \| T_g x - f(E_g T_g x) \|^2`, the mean over drawn transforms: through another `mask` where one is given, and with
+    the noise that the scanner would have added where `noisy`. The image moves, and is kept where the coils still see it."""
+    terms, noise = [], None
+    if noisy:
+        noise = white_noise(draw, "virtual noise", scan.ids, scan.kspace)
+        noise = along(noise_level(scan), noise) * noise
+    for number in range(transforms):
+        moved = transform(estimate.image, draw, scan.ids, f"transform {number}") * support(scan.csm)
+        virtual = measured(scan, moved, scan.mask if mask is None else mask, estimate)
+        terms.append(mean_square(moved - network(virtual if noise is None else with_noise(virtual, noise)).image))
+    return torch.stack(terms).mean(dim=0)

@@ -1,7 +1,9 @@
 """JSSL: a few references, many undersampled scans."""
 
-from dataclasses import dataclass
-from typing import ClassVar
+from collections.abc import Iterable
+from copy import copy
+from dataclasses import dataclass, field
+from typing import ClassVar, Self
 
 import torch
 
@@ -20,10 +22,10 @@ class JSSL(Objective):
 
     .. math:: L\big(y_{\rm full}, E_{\rm full} f(y_\Omega)\big) \quad\text{or}\quad L\big(y_\Lambda, E_\Lambda f(y_\Theta)\big)
 
-    Both are in k-space, by one distance. `fraction` is the part of the subjects whose reference may be used, chosen by the subject's name
-    alone (the same in every pass and at every seed): on an archive that has references for all it is the number of references that is
-    studied, and 1 uses those there are. The paper pairs an archive that can be fully sampled (brains, knees) with one that cannot (hearts,
-    prostates); one folder with both is that.
+    Both are in k-space, by one distance. `fraction` is the part of the training subjects whose reference may be used, to the nearest number
+    of subjects and the same in every pass and at every seed: on an archive that has references for all it is the number of references that
+    is studied, and 1 uses those there are (where all scans have one, that is supervised training). The paper pairs an archive that can be
+    fully sampled (brains, knees) with one that cannot (hearts, prostates); one folder with both is that.
 
     Yiasemis et al. JSSL: joint supervised and self-supervised learning for MRI reconstruction. arXiv:2311.15856 (2023)
     """
@@ -32,10 +34,36 @@ class JSSL(Objective):
     distance: Distance = NormalizedL1L2()
     fraction: float = 1.0
     takes_reference: ClassVar[bool] = True
+    subjects: frozenset[str] | None = field(default=None, init=False)
+    """Filled in by `fitted` for a fraction below 1: whose references may be used."""
+    of: int = field(default=0, init=False)
+    """And of how many they were chosen."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.fraction <= 1:
             raise BadRecipe("JSSL.fraction", found=repr(self.fraction), expected="a number from 0 to 1")
+
+    def fitted(self, scans: Iterable[CalibratedScan]) -> Self:
+        if self.fraction == 1:
+            return self
+        names = sorted({header.subject for scan in scans for header in scan.headers})
+        ranked = sorted(names, key=lambda name: float(Draw(0).generator("reference", name).random()))
+        known = copy(self)
+        object.__setattr__(known, "subjects", frozenset(ranked[: round(self.fraction * len(names))]))
+        object.__setattr__(known, "of", len(names))
+        return known
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        return () if self.subjects is None else (f"references of {len(self.subjects)} of {self.of} subjects may be used",)
+
+    def uses(self, subject: str) -> bool:
+        """Whether a subject's reference may be used. Raises BadRecipe for a fraction of subjects that are not known."""
+        if self.fraction < 1 and self.subjects is None:
+            raise BadRecipe(
+                "JSSL", found="no subjects to take a fraction of", expected="JSSL.fitted(scans), which a training calls by itself"
+            )
+        return self.subjects is None or subject in self.subjects
 
     def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draw: Draw) -> Loss:
         part = self.partitioner.split(scan, draw)
@@ -50,7 +78,3 @@ class JSSL(Objective):
         if reference is not None and bool(supervised.any()):
             value = torch.where(supervised, self.distance(predicted(reference, estimate), reference.kspace), value)
         return Loss(value)
-
-    def uses(self, subject: str) -> bool:
-        """Whether a subject's reference may be used."""
-        return float(Draw(0).generator("reference", subject).random()) < self.fraction

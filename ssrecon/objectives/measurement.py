@@ -46,11 +46,12 @@ def with_noise(scan: CalibratedScan, noise: Complex[Tensor, "batch frames coils 
 
 
 def measured(
-    scan: CalibratedScan, image: Complex[Tensor, "batch frames maps *x"], mask: Bool[Tensor, "batch frames 1 *k"]
+    scan: CalibratedScan, image: Complex[Tensor, "batch frames maps *x"], mask: Bool[Tensor, "batch frames 1 *k"], estimate: Estimate
 ) -> CalibratedScan:
-    """The scan that a scanner with these coils would have made of another image through another mask, without noise."""
+    """The scan that a scanner with these coils would have made of another image through another mask, without noise. The coils are those
+    that `estimate` found, where it found any; the network starts again from the scan's own csm."""
     virtual = replace(scan, mask=mask)
-    return replace(virtual, kspace=encoding(virtual)(image))
+    return replace(virtual, kspace=predicted(virtual, replace(estimate, image=image)))
 
 
 def support(csm: Complex[Tensor, "batch maps coils *x"]) -> Bool[Tensor, "batch 1 maps *x"]:

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ssrecon.draw import Draw
+from ssrecon.errors import at_least
 from ssrecon.objectives.base import Loss, Network
 from ssrecon.objectives.distances import Distance, MeanSquare
-from ssrecon.objectives.equivariant_imaging import check_transform, transformed
-from ssrecon.objectives.measurement import mean_square, measured, predicted
+from ssrecon.objectives.equivariant_imaging import check_transform, equivariance_of
+from ssrecon.objectives.measurement import predicted
 from ssrecon.objectives.multi_operator_imaging import require_several_masks
-from ssrecon.objectives.robust_equivariant_imaging import noisy
 from ssrecon.objectives.sampling_aware import SamplingAware
 from ssrecon.objectives.sure import check_step, risk
 from ssrecon.objectives.transforms import Diffeomorphisms, Transform
@@ -41,6 +41,11 @@ class MultiOperatorEI(SamplingAware):
     def __post_init__(self) -> None:
         check_transform(self, self.transform)
         check_step(self, self.step)
+        at_least(self, weight=0)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        return super().remarks + self.transform.remarks
 
     def check(self, sampling: Sampling) -> None:
         require_several_masks(self, sampling)
@@ -52,8 +57,6 @@ class MultiOperatorEI(SamplingAware):
         else:
             value = self.distance(predicted(scan, estimate), scan.kspace)
             terms = {"consistency": value}
-        moved = transformed(scan, self.transform, estimate.image, draw, "transform 0")
-        virtual = measured(scan, moved, self.known.other_masks(scan, draw, "other mask"))
-        again = network(noisy(virtual, draw) if self.robust else virtual)
-        equivariance = self.weight * mean_square(moved - again.image)
+        mask = self.known.other_masks(scan, draw, "other mask")
+        equivariance = self.weight * equivariance_of(network, scan, self.transform, estimate, draw, mask=mask, noisy=self.robust)
         return Loss(value + equivariance, {**terms, "equivariance": equivariance})

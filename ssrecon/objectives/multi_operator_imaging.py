@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ssrecon.draw import Draw
-from ssrecon.errors import BadRecipe
+from ssrecon.errors import BadRecipe, at_least
 from ssrecon.objectives.base import Loss, Network, Objective
 from ssrecon.objectives.distances import Distance, MeanSquare
-from ssrecon.objectives.measurement import mean_square, measured, predicted
+from ssrecon.objectives.measurement import mean_square, measured, predicted, support
 from ssrecon.objectives.sampling_aware import SamplingAware
 from ssrecon.scan import CalibratedScan
 from ssrecon.undersampling import Sampling
@@ -30,6 +30,9 @@ class MultiOperatorImaging(SamplingAware):
     r""":math:`\alpha`."""
     holds_out: ClassVar[bool] = False
 
+    def __post_init__(self) -> None:
+        at_least(self, weight=0)
+
     def check(self, sampling: Sampling) -> None:
         require_several_masks(self, sampling)
 
@@ -37,7 +40,9 @@ class MultiOperatorImaging(SamplingAware):
         estimate = network(scan)
         consistency = self.distance(predicted(scan, estimate), scan.kspace)
         mask = self.known.other_masks(scan, draw, "other mask")
-        agreement = self.weight * mean_square(estimate.image - network(measured(scan, estimate.image, mask)).image)
+        again = network(measured(scan, estimate.image, mask, estimate))
+        # Where no coil sees anything the images agree on nothing that was measured.
+        agreement = self.weight * mean_square((estimate.image - again.image) * support(scan.csm))
         return Loss(consistency + agreement, {"consistency": consistency, "agreement": agreement})
 
 

@@ -20,10 +20,11 @@ class Noise2Noise(Objective):
 
     The repetition r is drawn anew at every pass. Independent noise cannot be predicted, so that with `MeanSquare` the expectation is the
     loss against the noiseless measurement plus a constant. The frames must show one object: motion or contrast between them is learned as
-    blur. Raises BadInput, naming the scan, for a single frame.
+    blur. Where all repetitions share one mask, nothing outside it is ever judged. Raises BadInput, naming the scan, for a single frame.
 
     At test time every frame is reconstructed as the network was trained, alone, and the images are averaged: the result stands for
-    all frames.
+    all frames. A Gamma that differs from frame to frame is then predicted from other frames' samples of it: of such scans it measures the
+    noise, and is not to be compared with that of methods that use each frame alone.
 
     Lehtinen et al. Noise2Noise: learning image restoration without clean data. ICML 2018. arXiv:1803.04189. Repetitions: Lyu et al. M4Raw.
     Sci Data 10:264 (2023). doi:10.1038/s41597-023-02181-4
@@ -44,9 +45,12 @@ class Noise2Noise(Objective):
         return Loss(self.distance(predicted(judged, repeated), judged.kspace))
 
     def reconstruct(self, network: Network, scan: CalibratedScan, draw: Draw) -> Estimate:
-        images = [network(_frames(scan, slice(None), slice(frame, frame + 1))).image for frame in range(scan.kspace.shape[1])]
-        mean = torch.stack(images).mean(dim=0)
-        return Estimate(mean.expand(-1, scan.kspace.shape[1], *mean.shape[2:]))
+        frames = scan.kspace.shape[1]
+        estimates = [network(_frames(scan, slice(None), slice(frame, frame + 1))) for frame in range(frames)]
+        # Images times their own sensitivities: of what the network found in each frame, the mean too.
+        mean = torch.stack([estimate.image for estimate in estimates]).mean(dim=0)
+        found = [estimate.csm for estimate in estimates if estimate.csm is not None]
+        return Estimate(mean.expand(-1, frames, *mean.shape[2:]), csm=torch.stack(found).mean(dim=0) if found else None)
 
 
 def _frames(scan: CalibratedScan, rows: object, frames: object) -> CalibratedScan:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from ssrecon.draw import Draw
-from ssrecon.errors import BadRecipe
+from ssrecon.errors import BadRecipe, at_least
 from ssrecon.objectives.base import Loss, Network, Objective
 from ssrecon.objectives.distances import Distance, NormalizedL1L2
 from ssrecon.objectives.measurement import along, noise_level, support, white_noise, with_noise
@@ -39,6 +39,7 @@ class Noise2Recon(Objective):
     """The range of the added noise in units of the scan's own; those of SSIBench. In the paper levels are absolute."""
 
     def __post_init__(self) -> None:
+        at_least(self, weight=0)
         if not (0 <= self.least <= self.most < float("inf") and self.most > 0):
             raise BadRecipe("Noise2Recon.most", found=f"noise from {self.least} to {self.most}", expected="a range of positive multiples")
 

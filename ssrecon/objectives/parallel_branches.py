@@ -1,14 +1,14 @@
 """Parallel branches: two parts of one scan, one network, and their agreement."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from ssrecon.draw import Draw
+from ssrecon.errors import at_least
 from ssrecon.objectives.base import Loss, Network, Objective
 from ssrecon.objectives.distances import Distance, MeanSquare
 from ssrecon.objectives.measurement import predicted
-from ssrecon.operators import sense
 from ssrecon.partition import Partition, Partitioner, Uniform
 from ssrecon.scan import CalibratedScan
 
@@ -38,6 +38,9 @@ class ParallelBranches(Objective):
     r""":math:`\beta`."""
     held_out_only: bool = False
 
+    def __post_init__(self) -> None:
+        at_least(self, agreement=0)
+
     def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draw: Draw) -> Loss:
         part = self.partitioner.split(scan, draw)
         first, second = branches(scan, part)
@@ -47,8 +50,8 @@ class ParallelBranches(Objective):
             judged = scan.on(~given) if self.held_out_only else scan
             consistency = consistency + self.distance(predicted(judged, estimate), judged.kspace)
         # A mean square whatever the distance is: nothing was measured there that a normalised one could divide by.
-        missing = sense(~(scan.mask | scan.padding), scan.csm)
-        agreement = self.agreement * MeanSquare()(missing(one.image), missing(other.image))
+        missing = replace(scan, mask=~(scan.mask | scan.padding))
+        agreement = self.agreement * MeanSquare()(predicted(missing, one), predicted(missing, other))
         return Loss(consistency + agreement, {"consistency": consistency, "agreement": agreement})
 
 

@@ -2,7 +2,8 @@
 
 from abc import abstractmethod
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from copy import copy
+from dataclasses import dataclass, field
 from typing import Self
 
 from jaxtyping import Float
@@ -19,16 +20,21 @@ from ssrecon.undersampling import Sampling
 class SamplingAware(Objective):
     """An objective that is fitted to the masks of its training scans."""
 
-    sampling: Sampling | None = field(default=None, kw_only=True)
+    sampling: Sampling | None = field(default=None, init=False)
     """Filled in by `fitted`; no part of a recipe."""
 
     @abstractmethod
     def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draw: Draw) -> Loss: ...
 
     def fitted(self, scans: Iterable[CalibratedScan]) -> Self:
-        sampling = Sampling.of(scans)
+        return self.knowing(Sampling.of(scans))
+
+    def knowing(self, sampling: Sampling) -> Self:
+        """This method as it trains on an archive that was so sampled. Raises BadRecipe where it cannot."""
         self.check(sampling)
-        return replace(self, sampling=sampling)
+        known = copy(self)
+        object.__setattr__(known, "sampling", sampling)
+        return known
 
     def check(self, sampling: Sampling) -> None:
         """Raises BadRecipe where scans so sampled cannot be trained on in this way; by default all can."""
@@ -49,5 +55,7 @@ class SamplingAware(Objective):
         r""":math:`p_j` of the scan's matrix. Raises BadInput, naming the scan, where it holds samples that no scan of the archive does."""
         probability = self.known.probability(scan)
         if bool((scan.mask & ~scan.padding & (probability == 0)).any()):
-            raise BadInput(scan.ids[0], found="samples where none of the archive's masks has any", expected="scans the density was made of")
+            raise BadInput(
+                scan.ids[0], found="samples where the density of the archive's masks is 0", expected="scans like those it was made of"
+            )
         return probability

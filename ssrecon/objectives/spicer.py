@@ -7,6 +7,7 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 
 from ssrecon.draw import Draw
+from ssrecon.errors import at_least
 from ssrecon.objectives.base import Loss, Network, Objective
 from ssrecon.objectives.distances import Distance, MeanSquare
 from ssrecon.objectives.measurement import predicted
@@ -37,6 +38,9 @@ class SPICER(Objective):
     distance: Distance = MeanSquare()
     smoothness: float = 1e-3
     r""":math:`\lambda`, as published."""
+
+    def __post_init__(self) -> None:
+        at_least(self, smoothness=0)
 
     def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draw: Draw) -> Loss:
         given = branches(scan, self.partitioner.split(scan, draw))

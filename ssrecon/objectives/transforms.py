@@ -32,6 +32,11 @@ class Transform(ABC):
     leaves_unseen: ClassVar[str] = ""
     """What of k-space no move of the family brings to where Cartesian lines are, in words; empty where everything is reached."""
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What a person should know who trains with these."""
+        return (self.leaves_unseen,) if self.leaves_unseen else ()
+
     @abstractmethod
     def drawn(self, shape: tuple[int, ...], generator: np.random.Generator) -> Callable[[Images], Images]:
         """One move of images whose last two sides are `shape`: linear, and differentiable in the image."""

@@ -9,17 +9,16 @@ from jaxtyping import Bool, Float
 
 from ssrecon.draw import Draw
 from ssrecon.errors import BadRecipe
+from ssrecon.lines import any_along, line_by_line
 from ssrecon.partition.base import Partition, Partitioner
 from ssrecon.partition.selection import (
     BoolArray,
     FloatArray,
     acquired,
-    any_along,
     assemble,
     centre_box,
     check_fraction,
     check_protected,
-    line_by_line,
     radius,
     require_lines,
 )

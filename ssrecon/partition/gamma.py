@@ -10,16 +10,15 @@ from torch import Tensor
 
 from ssrecon.draw import Draw
 from ssrecon.errors import BadInput
+from ssrecon.lines import any_along, line_by_line
 from ssrecon.metrics import heldout_residual
 from ssrecon.operators import encoding
 from ssrecon.partition.selection import (
     acquired,
-    any_along,
     centre_box,
     check_fraction,
     check_protected,
     choose,
-    line_by_line,
     require_lines,
     to_mask,
 )

@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float
 
 from ssrecon.draw import Draw
 from ssrecon.errors import BadInput, BadRecipe
+from ssrecon.lines import any_along, line_by_line
 from ssrecon.partition.base import Partition
 from ssrecon.scan import CalibratedScan
 
@@ -53,17 +54,6 @@ def radius(shape: Sequence[int]) -> FloatArray:
     axes = [(np.arange(n) - n // 2) / (n // 2 + 1) for n in shape]
     grids = np.meshgrid(*axes, indexing="ij", sparse=True)
     return np.sqrt(sum(g**2 for g in grids) / len(shape)) * np.ones(shape)
-
-
-def any_along(mask: BoolArray, axis: int | tuple[int, ...]) -> BoolArray:
-    """True where anything along `axis` is: of samples, the lines that hold one."""
-    return np.asarray(mask.any(axis=axis))
-
-
-def line_by_line(omega: Bool[np.ndarray, "frames *k"]) -> bool:
-    """Whether whole lines along the last axis were acquired, all of one extent (an asymmetric echo is shorter than the matrix)."""
-    lines, extent = any_along(omega, -1), any_along(omega, tuple(range(omega.ndim - 1)))
-    return bool((omega == (lines[..., None] & extent)).all())
 
 
 def require_lines(scan: CalibratedScan, omega: Bool[np.ndarray, "batch frames *k"], who: str) -> None:

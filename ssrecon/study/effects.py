@@ -78,7 +78,7 @@ def _strips(axes: "Axes", scores: Scores, measure: "Measure") -> None:
     )
     if len(arms) > 8:
         for text in axes.get_xticklabels():
-            text.set_va("center")
+            text.set_verticalalignment("center")
     axes.set(title=_title(measure), xlim=(-0.4, len(arms) - 0.4))
     quiet_grid(axes)
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ssrecon.draw import Draw
 from ssrecon.errors import BadInput
+from ssrecon.lines import any_along, line_by_line
 from ssrecon.scan import CalibratedScan
 
 WIDTHS = (0.0, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6, 8.0, 11.3, 16.0, 32.0, 64.0)
@@ -27,7 +28,10 @@ class Density:
     Each of the n different masks of a volume (of its frames, of its slices) counts once. Locations that all masks hold have p = 1, as those
     of a calibration region and all of a single mask have. Elsewhere the relative frequency is smoothed by a Gaussian over the phase-encoded
     axes, as wide as makes each mask most likely given the others (leave-one-out; a width of 0 leaves the frequencies as they are, and is
-    what a lattice with a fixed offset ends up with). A location that no mask holds is unlearnable: `never`.
+    what a lattice with a fixed offset ends up with), between the outermost locations that any mask holds: what lies beyond them (partial
+    Fourier, padding) is no failure to acquire. Of whole lines it is the lines that are counted, times how often the readout reached a
+    location (an asymmetric echo). Scans of several protocols on one matrix are one mixture. A location that no mask holds is
+    unlearnable: `never`.
     """
 
     masks: tuple[Mask, ...]
@@ -35,25 +39,35 @@ class Density:
     width: float
     """Of the smoothing, in locations."""
     lines: bool
-    """Whether every mask is the same all along the last axis."""
+    """Whether every mask is of whole lines along the last axis."""
+    volumes: tuple[str, ...] = ()
+    """Of which volume each mask is, where that is known."""
 
     @property
     def never(self) -> Mask:
         return ~np.any(self.masks, axis=0)
 
     @staticmethod
-    def of(masks: Iterable[Mask]) -> "Density":
+    def of(masks: Iterable[Mask], volumes: Iterable[str] = ()) -> "Density":
         """From the masks of several scans, one each."""
         kept = tuple(masks)
-        lines = all(bool((mask == mask[..., :1]).all()) for mask in kept)
-        stack = np.stack([mask[..., 0] if lines else mask for mask in kept])
+        lines = all(line_by_line(mask) for mask in kept)
+        stack = np.stack([any_along(mask, -1) if lines else mask for mask in kept])
         always = np.asarray(stack.all(axis=0))
-        width = max(WIDTHS, key=lambda tried: (_left_out_likelihood(stack, ~always, tried), -tried)) if len(stack) > 1 else 0.0
+        sometimes = _between_outermost(any_along(stack, 0)) & ~always
+        width = max(WIDTHS, key=lambda tried: (_left_out_likelihood(stack, sometimes, tried), -tried)) if len(stack) > 1 else 0.0
         counts = stack.sum(axis=0, dtype=float)
-        probability = np.where(always, 1.0, _smoothed(counts, ~always, width) / len(stack))
+        probability = np.where(always, 1.0, _smoothed(counts, sometimes, width) / len(stack))
         if lines:
-            probability = np.repeat(probability[..., None], kept[0].shape[-1], axis=-1)
-        return Density(kept, probability, width, lines)
+            reached = np.mean([any_along(mask, tuple(range(mask.ndim - 1))) for mask in kept], axis=0)
+            probability = probability[..., None] * reached
+        return Density(kept, probability, width, lines, tuple(volumes))
+
+    def others(self, own: Mask, volume: str) -> list[Mask]:
+        """The masks that are not a scan's own. What a scan of the archive gave up (Gamma) leaves its mask what it was."""
+        of_volume = [mask for mask, name in zip(self.masks, self.volumes, strict=False) if name == volume and (mask | ~own).all()]
+        whole = min(of_volume, key=np.sum, default=own)
+        return [mask for mask in self.masks if not np.array_equal(mask, whole)]
 
 
 @dataclass(frozen=True)
@@ -74,7 +88,7 @@ class Sampling:
                     if mask.any():
                         own = found.setdefault(mask.shape, {})
                         own.setdefault((header.volume_id, np.packbits(mask).tobytes()), mask)
-        return Sampling({matrix: Density.of(masks.values()) for matrix, masks in found.items()})
+        return Sampling({matrix: Density.of(own.values(), (volume for volume, _ in own)) for matrix, own in found.items()})
 
     def density(self, scan: CalibratedScan) -> Density:
         """Of the scan's matrix. Raises BadInput, naming the scan, for a matrix that was in none of the scans this was made of."""
@@ -94,11 +108,10 @@ class Sampling:
         """For every frame another mask of the archive, each as likely. Raises BadInput, naming the scan, where there is no other."""
         density, chosen = self.density(scan), []
         omega = (scan.mask & ~scan.padding)[:, :, 0].cpu().numpy()
-        for scan_id, frames in zip(scan.ids, omega, strict=True):
-            generator = draw.generator(purpose, scan_id)
+        for header, frames in zip(scan.headers, omega, strict=True):
+            scan_id, generator = header.scan_id, draw.generator(purpose, header.scan_id)
             for own in frames:
-                # A mask less Gamma is still the scan's own mask: others are told by what they hold beyond it.
-                others = [mask for mask in density.masks if not _holds(mask, own)]
+                others = density.others(own, header.volume_id)
                 if not others:
                     raise BadInput(
                         scan_id, found="one sampling mask in all scans", expected="an archive whose masks differ from scan to scan"
@@ -117,8 +130,15 @@ class Sampling:
         return tuple(says)
 
 
-def _holds(mask: Mask, own: Mask) -> bool:
-    return bool((mask | ~own).all())
+def _between_outermost(union: Mask) -> Mask:
+    """The box of what any mask holds."""
+    inside = np.ones_like(union)
+    for axis in range(union.ndim):
+        where = np.flatnonzero(union.any(axis=tuple(other for other in range(union.ndim) if other != axis)))
+        along = np.zeros(union.shape[axis], dtype=bool)
+        along[where[0] : where[-1] + 1] = True
+        inside &= along.reshape([-1 if other == axis else 1 for other in range(union.ndim)])
+    return inside
 
 
 def _smoothed(values: Float[np.ndarray, "*any"], where: Mask, width: float) -> Float[np.ndarray, "*any"]:

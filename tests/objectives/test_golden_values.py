@@ -75,7 +75,7 @@ def test_unlearnable_locations_are_named():
     objective = KWeighted().fitted([scan])
     assert objective.remarks == ("56.2% of the locations of 32x32 are in none of 1 masks: no self-supervised loss reaches them",)
     other = make_scan(mask=column_mask((32, 32), offset=1))
-    with pytest.raises(BadInput, match="phantom/slice-000: found samples where none of the archive's masks has any"):
+    with pytest.raises(BadInput, match="phantom/slice-000: found samples where the density of the archive's masks is 0"):
         objective.loss(NETWORK.build(0), other, None, Draw(0))
     with pytest.raises(BadRecipe, match="KWeighted: found no masks of an archive; expected KWeighted.fitted"):
         KWeighted().loss(NETWORK.build(0), scan, None, Draw(0))
@@ -313,11 +313,14 @@ def test_jssl_is_supervised_where_there_is_a_reference_and_ssdu_where_not():
             JSSL().loss(network, scan, reference, Draw(0)).mean, Supervised().loss(network, scan, reference, Draw(0)).mean
         )
         assert torch.equal(JSSL().loss(network, scan, None, Draw(0)).mean, ssdu.loss(network, scan, None, Draw(0)).mean)
-    half = next(JSSL(fraction=f / 99) for f in range(1, 99) if sum(JSSL(fraction=f / 99).uses(f"s{s}") for s in range(2)) == 1)
+    half = JSSL(fraction=0.5).fitted(scans)
+    assert sum(half.uses(scan.headers[0].subject) for scan in scans) == 1
     mixed = half.loss(network, CalibratedScan.batch(scans), CalibratedScan.batch(references), Draw(0)).per_scan
     for value, scan, reference in zip(mixed, scans, references, strict=True):
         torch.testing.assert_close(value, half.loss(network, scan, reference, Draw(0)).mean, rtol=1e-4, atol=1e-5)
-    assert 0.1 < np.mean([JSSL(fraction=0.2).uses(f"subject {i}") for i in range(500)]) < 0.3
+    assert half.remarks == ("references of 1 of 2 subjects may be used",) and JSSL().fitted(scans) == JSSL()
+    with pytest.raises(BadRecipe, match="no subjects to take a fraction of"):
+        JSSL(fraction=0.5).loss(network, scans[0], references[0], Draw(0))
 
 
 def test_noise2noise_is_given_one_repetition_and_averages_all():

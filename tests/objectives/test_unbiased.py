@@ -41,7 +41,10 @@ def expected(objective, f, p=P, inclusion=INCLUSION):
         scan = tiny_scan(TRUTH, omega)
         for chosen, chance in every_subset(torch.where(omega, inclusion, 0.0)):
             if chosen.any():  # without a held-out sample the loss is 0
-                value = replace(objective, partitioner=Fixed(chosen, inclusion)).loss(f, scan, None, Draw(0)).mean
+                split = replace(objective, partitioner=Fixed(chosen, inclusion))
+                if isinstance(objective, KWeighted):
+                    split = split.knowing(objective.known)
+                value = split.loss(f, scan, None, Draw(0)).mean
                 total += weight * chance * float(value)
     return total
 
@@ -59,7 +62,7 @@ def supervised(f, p=P, inclusion=INCLUSION):
 
 
 def test_the_expectation_of_the_k_weighted_loss_is_the_supervised_one():
-    objective = KWeighted(sampling=sampling_of(P), cap=1e3)
+    objective = KWeighted(cap=1e3).knowing(sampling_of(P))
     for strength in (0.0, 0.2, 1.0):
         assert expected(objective, network(strength)) == pytest.approx(supervised(network(strength)), rel=1e-6)
 
@@ -93,7 +96,7 @@ def test_points_of_columns_break_the_k_weights():
             error = (tiny_scan(TRUTH, torch.ones(SHAPE, dtype=torch.bool)).kspace - _kspace(image)).abs() ** 2
             truth += weight * chance * float(error[0, 0, 0][~(omega & ~lambda_)].sum()) / N
             if lambda_.any():
-                objective = KWeighted(Fixed(lambda_, split), sampling=sampling_of(p), cap=1e3)
+                objective = KWeighted(Fixed(lambda_, split), cap=1e3).knowing(sampling_of(p))
                 total += weight * chance * float(objective.loss(f, scan, None, Draw(0)).mean)
     assert abs(total / truth - 1) > 0.1
 
@@ -152,7 +155,7 @@ def test_robust_ssdu_on_what_was_given_is_the_risk_of_the_corrected_estimate(mon
     told_noise(monkeypatch, "robust_ssdu", points[:, 1])
     none = torch.zeros(1, 1, dtype=torch.bool)
     p = torch.ones(1, 1, dtype=torch.float64)
-    objective = RobustSSDU(Fixed(none, p * 0.5), alpha=alpha, sampling=Sampling({(1, 1): Density((~none.numpy(),), p.numpy(), 0.0, False)}))
+    objective = RobustSSDU(Fixed(none, p * 0.5), alpha=alpha).knowing(Sampling({(1, 1): Density((~none.numpy(),), p.numpy(), 0.0, False)}))
     constant = SIGMA**2 * (1 + alpha**-2) * (1 - 2)
     uncorrected = []
     for coefficients in POLYNOMIALS:
@@ -189,7 +192,7 @@ def ensure_and_truth(f):
         if omega.any():
             scan = replace(tiny_scan(TRUTH, omega), noise_std=torch.full((1,), 1e-9, dtype=torch.float64))
             count = int(omega.sum())
-            total += weight * count * float(ENSURE(sampling=sampling).loss(f, scan, None, Draw(0)).mean)
+            total += weight * count * float(ENSURE().knowing(sampling).loss(f, scan, None, Draw(0)).mean)
             truth += weight * float((_kspace(f(scan).image) - TRUTH[:, None]).abs().square().sum())
     return total, truth
 

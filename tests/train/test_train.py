@@ -168,6 +168,9 @@ def test_scan_specific_training_never_sees_its_gamma(store, tmp_path):
     (kept,) = trainer.without_gamma([prepared])
     assert gamma.any() and not (kept.scan.mask & gamma).any() and (kept.scan.mask | gamma).equal(prepared.scan.mask)
     assert not torch.where(gamma, kept.scan.kspace, 0).any()
+    # Nor by way of the reference, which holds the same samples.
+    (kept,) = trainer.without_gamma([store.load(one[0], reference=True)])
+    assert kept.reference is not None and not (kept.reference.mask & gamma).any() and not torch.where(gamma, kept.reference.kspace, 0).any()
     assert trainer.run().updates == 12
 
 

@@ -60,9 +60,38 @@ def test_padding_is_not_acquired_and_frames_count_each():
     padding = torch.zeros_like(scan.mask)
     padding[..., :4] = True
     (density,) = Sampling.of([replace(scan, padding=padding)]).densities.values()
-    assert (density.probability[:, :4] == 0).all() and not density.lines
+    assert (density.probability[:, :4] == 0).all() and density.lines
     (density,) = Sampling.of([make_scan(SHAPE, frames=3)]).densities.values()
     assert len(density.masks) == 3
+
+
+def test_what_no_scan_encodes_is_no_failure_to_acquire():
+    """An asymmetric echo and partial Fourier: the density up to their edges is that of the lines, and 0 beyond."""
+    pattern = RandomColumns(4, 8)
+    truth = truth_of(pattern)
+    cut = []
+    for scan in scans(pattern, 30):
+        mask = scan.mask.clone()
+        mask[..., :10], mask[..., :9, :] = False, False
+        cut.append(replace(scan, mask=mask))
+    (density,) = Sampling.of(cut).densities.values()
+    assert density.lines and (density.probability[:, :10] == 0).all() and (density.probability[:9] == 0).all()
+    assert np.abs(density.probability[9:, 10:] - truth[9:, 10:]).max() < 0.15
+    assert (density.probability[9:, 10:] == density.probability[9:, 10:11]).all()
+    # The first encoded line has neighbours on one side only; it is as likely as the next ones.
+    assert density.probability[9, 20] > 0.7 * truth[9:14, 20].mean()
+
+
+def test_nested_masks_are_others_too():
+    def lattice(step):
+        mask = torch.zeros(SHAPE, dtype=torch.bool)
+        mask[::step] = True
+        return mask.expand(1, 1, 1, *SHAPE)
+
+    few, many = (make_scan(SHAPE, coils=1, mask=lattice(step), scan_id=f"r{step}/slice-000") for step in (4, 2))
+    sampling = Sampling.of([few, many])
+    assert torch.equal(sampling.other_masks(few, Draw(0), "other"), many.mask)
+    assert torch.equal(sampling.other_masks(many, Draw(0), "other"), few.mask)
 
 
 def test_other_masks_are_others():

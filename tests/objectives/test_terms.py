@@ -1,0 +1,368 @@
+"""Every term of every loss, computed again from its formula: several coils, many locations, parameters that are not the defaults."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from ssrecon.draw import Draw
+from ssrecon.errors import BadRecipe
+from ssrecon.networks import LearnedCSM, ResNet, Unrolled, WithUncertainty
+from ssrecon.objectives import (
+    DDSS,
+    ENSURE,
+    SPICER,
+    SURE,
+    EquivariantImaging,
+    Heteroscedastic,
+    MultiOperatorEI,
+    MultiOperatorImaging,
+    Noise2Noise,
+    Noise2Recon,
+    ParallelBranches,
+    RobustEI,
+    RobustSSDU,
+)
+from ssrecon.objectives.measurement import measured, white_noise
+from ssrecon.objectives.parallel_branches import branches
+from ssrecon.objectives.spicer import roughness
+from ssrecon.objectives.transforms import QuarterTurns, Rotations, Transform
+from ssrecon.operators import sense
+from ssrecon.partition import Bernoulli
+from ssrecon.scan import CalibratedScan, Estimate
+from tests.scans import column_mask, make_scan, smooth_image
+
+SHAPE = (32, 32)
+N = SHAPE[0] * SHAPE[1]
+NETWORK = Unrolled(ResNet(blocks=1, channels=4), unrolls=2, cg_iterations=3)
+LEARNED = LearnedCSM(NETWORK, ResNet(blocks=1, channels=4), gain=8.0)
+
+
+def archive(**more) -> list[CalibratedScan]:
+    masks = [column_mask(SHAPE, offset=offset) for offset in range(4)]
+    return [make_scan(seed=i, scan_id=f"v{i}/slice-000", mask=mask, **more) for i, mask in enumerate(masks)]
+
+
+class Recorder:
+    """A network, and what it was given and returned."""
+
+    def __init__(self, network):
+        self.network, self.given, self.returned = network, [], []
+
+    def __call__(self, scan: CalibratedScan) -> Estimate:
+        estimate = self.network(scan)
+        self.given.append(scan)
+        self.returned.append(estimate)
+        return estimate
+
+
+def recorder() -> Recorder:
+    return Recorder(NETWORK.build(0).requires_grad_(False))
+
+
+def kspace_of(scan: CalibratedScan, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    return sense(mask, scan.csm)(image)
+
+
+def energy(values: torch.Tensor) -> float:
+    return float(values.abs().square().sum())
+
+
+# -- noise
+
+
+def test_white_noise_is_of_unit_variance_and_circular():
+    noise = white_noise(Draw(0), "any", ("a", "b"), torch.zeros(2, 1, 4, 64, 64, dtype=torch.complex64))
+    count = noise.numel()
+    assert float(noise.abs().square().mean()) == pytest.approx(1, abs=4 / math.sqrt(count))
+    assert float((noise**2).mean().abs()) < 4 * math.sqrt(2 / count)  # real and imaginary parts alike and independent
+    assert not torch.equal(noise[0], noise[1])
+
+
+def test_the_divergence_of_a_linear_network_is_its_trace():
+    """h = a E E^H y: the divergence is a tr(E^H E), by one probe after another within three standard errors."""
+    scan, shrink = make_scan(noise_std=0.3), 0.7
+    locations, coils = int(scan.mask.sum()), scan.kspace.shape[2]
+    encode = sense(scan.mask, scan.csm)
+    # tr(E^H E), pixel by pixel of the sampled Fourier transforms: each location and coil has the energy of its row.
+    trace = locations / N * float(scan.csm.abs().square().sum())
+    terms = [SURE().loss(lambda s: Estimate(shrink * encode.adjoint(s.kspace)), scan, None, Draw(seed)).terms for seed in range(24)]
+    divergences = np.array([float(term["divergence"]) for term in terms])
+    expected = 2 * 0.3**2 * shrink * trace / locations
+    assert abs(divergences.mean() - expected) < 3 * divergences.std(ddof=1) / math.sqrt(len(divergences))
+    assert divergences.std() < 0.2 * expected
+    assert float(terms[0]["noise"]) == pytest.approx(-coils * 0.3**2, rel=1e-5)
+    residual = encode(shrink * encode.adjoint(scan.kspace)) - scan.kspace
+    assert float(terms[0]["consistency"]) == pytest.approx(energy(residual) / locations, rel=1e-4)
+
+
+def test_sure_and_the_truth_have_the_same_minimum():
+    """Over the strength of a linear shrinkage the estimate, averaged over noise, is least where the error on what was acquired is."""
+    strengths, risks, errors = np.linspace(0.2, 1.2, 11), np.zeros(11), np.zeros(11)
+    for seed in range(12):
+        scan = make_scan(noise_std=0.6, seed=seed, scan_id=f"s{seed}/slice-000")
+        encode = sense(scan.mask, scan.csm)
+        truth = encode(smooth_image(SHAPE, seed=seed))
+        for i, strength in enumerate(strengths):
+
+            def network(s, a=float(strength), encode=encode):
+                return Estimate(a * encode.adjoint(s.kspace))
+
+            risks[i] += float(SURE().loss(network, scan, None, Draw(seed)).mean)
+            errors[i] += energy(encode(float(strength) * encode.adjoint(scan.kspace)) - truth) / int(scan.mask.sum())
+    assert abs(int(risks.argmin()) - int(errors.argmin())) <= 1 and 0 < errors.argmin() < 10
+
+
+def test_ensure_weighs_by_the_density_without_a_cap_too():
+    scans = archive(noise_std=0.1)
+    for cap in (2.0, math.inf):
+        objective = ENSURE(cap=cap).fitted(scans)
+        network, scan = recorder(), scans[1]
+        loss = objective.loss(network, scan, None, Draw(0))
+        p = objective.known.probability(scan)
+        weight = torch.where(scan.mask, torch.clamp(1 / p, max=cap**2), 0)
+        residual = (kspace_of(scan, network.returned[0].image, scan.mask) - scan.kspace).abs().square()
+        assert float(loss.terms["consistency"]) == pytest.approx(float((weight * residual).sum() / scan.mask.sum()), rel=1e-4)
+        assert float(loss.terms["noise"]) == pytest.approx(-(0.1**2) * 4 * float(weight.sum() / scan.mask.sum()), rel=1e-4)
+    (lattice,) = archive()[:1]
+    assert torch.isfinite(ENSURE(cap=math.inf).fitted([lattice]).loss(NETWORK.build(0), lattice, None, Draw(0)).mean)
+
+
+def test_robust_ssdu_weighs_both_sets():
+    scans, alpha = archive(noise_std=0.1), 0.5
+    objective = RobustSSDU(Bernoulli(0.4, lines=True), alpha=alpha).fitted(scans)
+    network, scan = recorder(), scans[0]
+    value = objective.loss(network, scan, None, Draw(0)).mean
+    part = objective.partitioner.split(scan, Draw(0))
+    (given,), (returned,) = network.given, network.returned
+    assert torch.equal(given.mask, part.theta)
+    added = (given.kspace - scan.kspace)[part.theta.expand_as(scan.kspace)]
+    assert float(added.abs().square().mean().sqrt()) == pytest.approx(alpha * 0.1, rel=0.1)
+    residual = (kspace_of(scan, returned.image, scan.mask) - scan.kspace).abs().square()
+    p, i = objective.known.probability(scan).double(), part.inclusion.double()
+    one_minus_k = p * i / (1 - (1 - i) * p)
+    held_out = (residual / one_minus_k.clamp_min(0.01))[part.lambda_.expand_as(residual)].sum()
+    kept = ((1 + alpha**2) / alpha**2) ** 2 * residual[part.theta.expand_as(residual)].sum()
+    assert float(value) == pytest.approx(float(held_out + kept) / N, rel=1e-4)
+    assert float(p.max()) == 1 and p.min() < 0.5  # so that the weights matter
+
+
+def test_noise2recon_adds_noise_of_many_levels():
+    scan, objective = make_scan(noise_std=0.1), Noise2Recon(least=0.5, most=2.0, weight=3.0)
+    levels = []
+    for seed in range(40):
+        network = recorder()
+        loss = objective.loss(network, scan, None, Draw(seed))
+        noisy = network.given[-1]
+        levels.append(float((noisy.kspace - scan.kspace)[scan.mask.expand_as(scan.kspace)].abs().square().mean().sqrt()) / 0.1)
+    assert 0.45 < min(levels) < 0.8 and 1.7 < max(levels) < 2.1
+    pseudo, image = (torch.view_as_real(network.returned[i].image) for i in (1, 2))
+    assert float(loss.terms["consistency"]) == pytest.approx(3 * float((image - pseudo).abs().sum() / pseudo.abs().sum()), rel=1e-4)
+
+
+# -- other images, other masks
+
+
+def test_ei_is_weighted_and_averaged_over_transforms():
+    scan = make_scan()
+    network = recorder()
+    twice = EquivariantImaging(weight=3.0, transforms=2).loss(network, scan, None, Draw(0))
+    first, *again = network.returned
+    terms = []
+    for i, returned in enumerate(again):
+        moved = Rotations()(first.image, Draw(0), scan.ids, f"transform {i}")
+        torch.testing.assert_close(network.given[1 + i].kspace, kspace_of(scan, moved, scan.mask), rtol=1e-4, atol=1e-5)
+        terms.append(energy(moved - returned.image) / N)
+    assert len(terms) == 2 and terms[0] != terms[1]
+    assert float(twice.terms["equivariance"]) == pytest.approx(3 * np.mean(terms), rel=1e-4)
+    residual = kspace_of(scan, first.image, scan.mask) - scan.kspace
+    assert float(twice.terms["consistency"]) == pytest.approx(energy(residual) / N, rel=1e-4)
+
+
+@pytest.mark.parametrize("kind", [MultiOperatorImaging, MultiOperatorEI])
+def test_the_other_operator_is_another_scans(kind):
+    scans = archive()
+    network = recorder()
+    loss = kind(weight=2.0).fitted(scans).loss(network, scans[0], None, Draw(0))
+    virtual = network.given[-1]
+    assert not torch.equal(virtual.mask, scans[0].mask) and any(torch.equal(virtual.mask, other.mask) for other in scans[1:])
+    if kind is MultiOperatorImaging:
+        torch.testing.assert_close(virtual.kspace, kspace_of(scans[0], network.returned[0].image, virtual.mask), rtol=1e-4, atol=1e-5)
+        wanted = 2 * energy(network.returned[0].image - network.returned[1].image) / N
+        assert float(loss.terms["agreement"]) == pytest.approx(wanted, rel=1e-4)
+
+
+def still(images: torch.Tensor) -> torch.Tensor:
+    return images
+
+
+class Still(Transform):
+    """Moves nothing: what differs between a virtual measurement and E x is the noise."""
+
+    def drawn(self, shape, generator):
+        return still
+
+
+@pytest.mark.parametrize("objective", [RobustEI(Still()), MultiOperatorEI(Still(), robust=True), MultiOperatorEI(Still())])
+def test_robust_methods_measure_with_noise(objective):
+    scans = archive(noise_std=0.2)
+    objective = objective.fitted(scans)
+    network = recorder()
+    terms = objective.loss(network, scans[0], None, Draw(0)).terms
+    virtual = network.given[-1]
+    clean = kspace_of(scans[0], network.returned[0].image, virtual.mask)
+    noise = (virtual.kspace - clean)[virtual.mask.expand_as(clean)]
+    robust = getattr(objective, "robust", True)
+    assert float(noise.abs().square().mean().sqrt()) == pytest.approx(0.2 if robust else 0, rel=0.1, abs=1e-5)
+    assert ("divergence" in terms) == robust
+
+
+def test_what_transforms_leave_unseen_is_said_by_all():
+    for objective in (EquivariantImaging(QuarterTurns()), RobustEI(QuarterTurns()), MultiOperatorEI(QuarterTurns()).fitted(archive())):
+        assert QuarterTurns.leaves_unseen in objective.remarks
+
+
+# -- two parts
+
+
+def parted(objective):
+    scan = make_scan()
+    network = recorder()
+    terms = objective.loss(network, scan, None, Draw(0)).terms
+    return scan, network, terms, branches(scan, objective.partitioner.split(scan, Draw(0)))
+
+
+def test_parallel_branches_agree_where_nothing_was_acquired():
+    scan, network, terms, given = parted(ParallelBranches(agreement=2.0))
+    one, other = (estimate.image for estimate in network.returned)
+    assert float(terms["agreement"]) == pytest.approx(2 * energy(kspace_of(scan, one - other, ~scan.mask)) / N, rel=1e-4)
+    residuals = [energy(kspace_of(scan, image, scan.mask) - scan.kspace) / N for image in (one, other)]
+    assert float(terms["consistency"]) == pytest.approx(sum(residuals), rel=1e-4)
+    assert [torch.equal(seen.mask, mask) for seen, mask in zip(network.given, given, strict=True)] == [True, True]
+
+
+def test_spicer_judges_each_part_on_what_it_was_not_given():
+    scan, network, terms, given = parted(SPICER(smoothness=5.0))
+    cross = 0.0
+    for own, estimate in zip(given, network.returned, strict=True):
+        other = scan.mask & ~own
+        cross += 0.5 * energy(torch.where(other, kspace_of(scan, estimate.image, other) - scan.kspace, 0)) / N
+    assert float(terms["cross"]) == pytest.approx(cross, rel=1e-4)
+    assert float(terms["smoothness"]) == pytest.approx(2 * 5 * float(roughness(scan.csm)), rel=1e-5) and roughness(scan.csm) > 0
+    # Frozen but for one branch, the loss asks nothing of what that branch was given.
+    for live in (0, 1):
+        constants = [estimate.image.detach() for estimate in network.returned]
+        constants[live].requires_grad_()
+        images = iter(constants)
+        loss = SPICER().loss(lambda seen: Estimate(next(images)), scan, None, Draw(0)).mean  # noqa: B023
+        (gradient,) = torch.autograd.grad(loss, constants[live])
+        judged = scan.mask & ~given[live]
+        residual = torch.where(judged, kspace_of(scan, constants[live].detach(), judged) - scan.kspace, 0)
+        torch.testing.assert_close(gradient, sense(judged, scan.csm).adjoint(residual) / N, rtol=1e-3, atol=1e-8)
+
+
+def test_ddss_compares_appearance_and_its_gradient():
+    scan, network, terms, _ = parted(DDSS(appearance=2.0, gradient=0.5))
+
+    def size(image: torch.Tensor) -> float:
+        parts = [image, 0.5 * image.diff(dim=3), 0.5 * image.diff(dim=4)]
+        return float(sum(torch.view_as_real(part).abs().sum() for part in parts))
+
+    whole, *others = (estimate.image for estimate in network.returned)
+    wanted = 2 * sum(size(part - whole) for part in others) / size(whole)
+    assert float(terms["appearance"]) == pytest.approx(wanted, rel=1e-4)
+
+
+# -- networks that return more than an image
+
+
+def test_the_heteroscedastic_loss_is_tempered_by_beta():
+    scan, u = make_scan(noise_std=0.1), 0.3
+    for beta in (0.0, 0.5, 1.0):
+        objective = Heteroscedastic(beta=beta)
+        network = recorder()
+        value = objective.loss(lambda s: replace(network(s), kspace_std=torch.full(s.mask.shape, u)), scan, None, Draw(0)).mean  # noqa: B023
+        lambda_ = objective.partitioner.split(scan, Draw(0)).lambda_
+        residual = (kspace_of(scan, network.returned[0].image, lambda_) - torch.where(lambda_, scan.kspace, 0)).abs().square()
+        variance = 0.1**2 + u**2
+        wanted = variance**beta * (math.log(math.pi * variance) + float(residual.sum()) / variance / (4 * int(lambda_.sum())))
+        assert float(value) == pytest.approx(wanted, rel=1e-4)
+
+
+def test_the_expected_error_never_moves_the_image():
+    network = WithUncertainty(NETWORK, channels=4).build(0)
+    network(make_scan()).kspace_std.sum().backward()
+    assert all(p.grad is None or not p.grad.any() for p in network.inner.parameters())
+    assert any(p.grad is not None and p.grad.any() for p in network.head.parameters())
+
+
+def test_corrections_of_sensitivities_are_as_smooth_as_sensitivities():
+    network = LearnedCSM(NETWORK, width=3.0).build(0)
+    noise = torch.randn(1, 1, 4, *SHAPE, dtype=torch.complex64, generator=torch.Generator().manual_seed(0))
+    spectrum = torch.fft.fftshift(torch.fft.fft2(network._smooth(noise)), dim=(-2, -1)).abs().square().mean(dim=(0, 1, 2))
+    y, x = torch.meshgrid(*[torch.arange(32) - 16] * 2, indexing="ij")
+    far = (y**2 + x**2).sqrt() > 9
+    assert float(spectrum[far].mean()) < 1e-3 * float(spectrum[~far].mean())
+
+
+def test_virtual_measurements_are_made_with_the_sensitivities_that_were_found():
+    scan = make_scan()
+    estimate = Estimate(smooth_image(SHAPE), csm=2 * scan.csm)
+    virtual = measured(scan, estimate.image, scan.mask, estimate)
+    torch.testing.assert_close(virtual.kspace, 2 * kspace_of(scan, estimate.image, scan.mask), rtol=1e-4, atol=1e-5)
+    assert torch.equal(virtual.csm, scan.csm)
+
+
+def test_noise2noise_keeps_the_sensitivities_that_were_found():
+    scan = make_scan(frames=2, mask=column_mask(SHAPE).expand(1, 2, 1, *SHAPE))
+    estimate = Noise2Noise().reconstruct(LEARNED.build(0), scan, Draw(0))
+    assert estimate.csm is not None and estimate.csm.shape == scan.csm.shape and not torch.allclose(estimate.csm, scan.csm)
+    assert Noise2Noise().reconstruct(NETWORK.build(0), scan, Draw(0)).csm is None
+
+
+@pytest.mark.parametrize(
+    "kind", [EquivariantImaging, RobustEI, MultiOperatorImaging, MultiOperatorEI, ParallelBranches, SPICER, SURE, DDSS]
+)
+def test_every_objective_trains_sensitivities_too(kind):
+    scans = archive(noise_std=0.1)
+    network = LEARNED.build(0)
+    kind().fitted(scans).loss(network, scans[0], None, Draw(0)).mean.backward()
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in network.parameters())
+    assert network.gain.grad.abs() > 0
+
+
+# -- parameters out of range
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda bad: EquivariantImaging(weight=bad),
+        lambda bad: RobustEI(weight=bad),
+        lambda bad: MultiOperatorImaging(weight=bad),
+        lambda bad: MultiOperatorEI(weight=bad),
+        lambda bad: Noise2Recon(weight=bad),
+        lambda bad: ParallelBranches(agreement=bad),
+        lambda bad: SPICER(smoothness=bad),
+        lambda bad: DDSS(appearance=bad),
+        lambda bad: DDSS(gradient=bad),
+    ],
+)
+def test_weights_are_finite_and_not_negative(make):
+    for bad in (-1.0, math.nan, math.inf):
+        with pytest.raises(BadRecipe, match="expected 0 or more"):
+            make(bad)
+
+
+def test_numbers_that_make_no_sense_are_named():
+    for kind in (EquivariantImaging, RobustEI):
+        with pytest.raises(BadRecipe, match="transforms: found 0; expected 1 or more"):
+            kind(transforms=0)
+    for bad in (0.0, -1.0, math.nan, math.inf):
+        with pytest.raises(BadRecipe, match="WithUncertainty.initial"):
+            WithUncertainty(initial=bad)
+    for bad in ({"gain": math.nan}, {"width": math.inf}, {"gain": 0.0}):
+        with pytest.raises(BadRecipe, match="LearnedCSM"):
+            LearnedCSM(**bad)
