@@ -10,6 +10,7 @@ import argparse
 import csv
 import sys
 from collections import defaultdict
+from itertools import cycle, product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,24 +62,29 @@ def correlations(curves: Curves) -> dict[tuple[str, str, str], float]:
 
 
 def draw(curves: Curves) -> "Figure":
-    """A panel a score: against the hidden NMSE, one line a training, from early (faint) to late."""
+    """A column a score, a row a hidden error: one line a training, which ends at its marker."""
     arms = list(dict.fromkeys(arm for arm, _ in curves))
-    colours = dict(zip([arm for arm in arms if arm != "supervised"], SELF_SUPERVISED, strict=False)) | {"supervised": SUPERVISED[0]}
+    colours = dict(zip([arm for arm in arms if arm != "supervised"], cycle(SELF_SUPERVISED), strict=False)) | {"supervised": SUPERVISED[0]}
     found = correlations(curves)
     with styled():
-        figure = new_figure(9.2, 3.6)
-        panels = figure.subplots(1, len(SCORES), sharey=True)
-        for axes, score in zip(panels, SCORES, strict=True):
+        figure = new_figure(9.2, 6.8)
+        panels = figure.subplots(len(ERRORS), len(SCORES), sharey="row", sharex="col")
+        for (row, error), (column, score) in product(enumerate(ERRORS), enumerate(SCORES)):
+            axes = panels[row, column]
             for (arm, _), values in curves.items():
-                axes.plot(values[score], values["hidden NMSE"], color=colours[arm], linewidth=0.8, alpha=0.6)
-                axes.plot(values[score][-1:], values["hidden NMSE"][-1:], MARKERS[arms.index(arm) % len(MARKERS)], color=colours[arm], ms=4)
-            axes.set(xlabel=score, xscale="log", yscale="log")
+                marker = MARKERS[arms.index(arm) % len(MARKERS)]
+                axes.plot(values[score], values[error], color=colours[arm], linewidth=0.8, alpha=0.6)
+                axes.plot(values[score][-1:], values[error][-1:], marker, color=colours[arm], markersize=4)
+            axes.set(xscale="log", yscale="log")
             plain_log(axes, "xy")
             quiet_grid(axes, "both")
             for place, arm in enumerate(arms):
-                text = f"{readable(arm)}  {found[arm, score, ERRORS[0]]:+.2f}"
-                axes.text(0.03, 0.97 - 0.055 * place, text, transform=axes.transAxes, va="top", color=colours[arm], fontsize=7)
-        panels[0].set_ylabel("hidden error (NMSE)")
+                text = f"{readable(arm)}  {found[arm, score, error]:+.2f}"
+                axes.text(0.03, 0.97 - 0.05 * place, text, transform=axes.transAxes, va="top", color=colours[arm], fontsize=6.5)
+            if row == len(ERRORS) - 1:
+                axes.set_xlabel(score)
+            if column == 0:
+                axes.set_ylabel(error)
     return figure
 
 

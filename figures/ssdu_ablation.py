@@ -33,7 +33,6 @@ def draw(run: RunFolder) -> "Figure | None":
         for place, (kind, percents) in enumerate(sweeps.items()):
             _line(left, [p / 100 for p in percents], [found[f"{kind}_{p}"] for p in percents], SELF_SUPERVISED[place], kind)
         left.set(xlabel="loss fraction", ylabel="PSNR, dB")
-        left.legend()
         chosen = [found["uniform_40"]] if "uniform_40" in found else []
         fixed = [*chosen, *(found[f"masks_{count}"] for count in masks)]
         _line(right, list(range(len(fixed))), fixed, SELF_SUPERVISED[1], "fixed")
@@ -44,8 +43,11 @@ def draw(run: RunFolder) -> "Figure | None":
         right.set_xlabel("masks a scan (uniform, .4)")
         for axes in (left, right):
             if "supervised" in found:
-                axes.axhline(found["supervised"].mean, color=FAINT, linewidth=0.8, linestyle=(0, (2, 2)))
+                axes.axhline(found["supervised"].mean, color=FAINT, linewidth=0.8, linestyle=(0, (2, 2)), label="supervised")
             quiet_grid(axes, "y")
+        left.legend()
+        subjects = max(summary.subjects for summary in found.values())
+        left.set_title(f"{run.section('data').get('kind', '')}, {subjects} test subjects".removeprefix(", "))
     return figure
 
 

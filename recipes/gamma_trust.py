@@ -21,7 +21,7 @@ from ssrecon.archive.splits import BySubject
 from ssrecon.files import whole_file
 from ssrecon.metrics import fourier_ring_correlation, nmse, ssim
 from ssrecon.networks import ResNet, Unrolled
-from ssrecon.objectives import SURE, EquivariantImaging, KWeighted, MultiMaskSSDU, Supervised
+from ssrecon.objectives import SURE, EquivariantImaging, KWeighted, MultiMaskSSDU, ParallelBranches, RobustSSDU, Supervised
 from ssrecon.objectives.parallel_branches import branches
 from ssrecon.operators import coil_combined
 from ssrecon.partition import Gamma, Lines, Uniform, gamma_score
@@ -36,16 +36,18 @@ base = Recipe(
         pattern=RandomColumns(acceleration=4, calibration_lines=12),
         split=BySubject(validation=1, test=5),
     ),
-    network=Unrolled(ResNet(blocks=3, channels=24, residual=True), unrolls=4, cg_iterations=5, mixed_precision=True),
-    training=Training(steps=600, learning_rate=4e-3, clip_norm=1.0, validate_every=200, keep_every=50),
+    network=Unrolled(ResNet(blocks=3, channels=24, residual=True, init_std=0.1), unrolls=4, cg_iterations=5, mixed_precision=True),
+    training=Training(steps=500, learning_rate=4e-3, final_learning_rate=1e-5, clip_norm=1.0, validate_every=250, keep_every=50),
 )
 objectives = {
     "supervised": Supervised(),
     "multi_mask_ssdu": MultiMaskSSDU(Uniform(0.4), masks=None),
     "ssdu_lines": MultiMaskSSDU(Lines(0.4), masks=None),
     "k_weighted": KWeighted(),
+    "robust_ssdu": RobustSSDU(),
     "sure": SURE(),
     "ei": EquivariantImaging(),
+    "parallel": ParallelBranches(),
 }
 comparison = Comparison(
     title="Does Gamma deserve its trust?",
@@ -78,7 +80,7 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("runs/gamma_trust"))
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1])
     options = parser.parse_args()
     chosen = replace(comparison, seeds=tuple(options.seeds))
     with process() as this:

@@ -378,7 +378,7 @@ def test_the_full_grid_has_all_that_an_archive_can_train():
         some, full = (set(study.comparison_of(condition, full=full).arms) for full in (False, True))
         assert set(study.CONDITIONS[condition].objectives) == some <= full
         left_out[condition] = set(study.OBJECTIVES) - full - {"zero_shot"}
-    assert left_out["columns"] == left_out["repetitions"] == set() and left_out["lattice"] == {"moi", "mo_ei"}
+    assert left_out["columns"] == left_out["repetitions"] == set() and left_out["lattice"] == {"moi", "mo_ei", "robust_mo_ei"}
     assert left_out["noiseless"] == study.NOISE_KNOWN and left_out["poisson"] == {"ssdu_lines"}
     assert set(study.comparison_of("one", full=True).arms) == {"zero_shot"}
 
