@@ -23,13 +23,14 @@ class LearnedCSM(NetworkSpec):
 
     .. math:: s_c = \gamma\big(s^0_c + g\, W\, D(s^0_c, \tilde x_c)\big)
 
-    from the scan's own csm :math:`s^0` and the low-resolution coil images :math:`\tilde x` of the calibration samples that this scan holds
-    (of :math:`\Theta` where it is handed :math:`\Theta`), relative to their root sum of squares. D is one `denoiser` for all coils and map
-    sets, so that any number of them will do; W keeps the spatial frequencies that a sensitivity can have, a Gaussian of `width` samples of
-    k-space; g starts small. :math:`\gamma` fixes the gauge: the root sum of squares over the coils is 1 wherever the scan's csm is not
-    zero, and :math:`\sum_c \bar s^0_c s_c` is real and positive, so that images stay comparable to those made with the scan's own csm.
-    Several map sets are corrected each on its own and need not stay orthogonal. The product of image and csm is what a loss in k-space
-    sees: without the gauge their scale and phase would drift.
+    from the scan's own csm :math:`s^0` (calibrated once, from all calibration samples of :math:`\Omega`, whatever part of them this scan
+    holds) and the low-resolution coil images :math:`\tilde x` of the calibration samples that this scan holds (of :math:`\Theta` where it
+    is handed :math:`\Theta`), relative to their root sum of squares. D is one `denoiser` for all coils and map sets, so that any number of
+    them will do; W keeps the spatial frequencies that a sensitivity can have, a Gaussian of `width` samples of k-space; g starts small.
+    :math:`\gamma` fixes the gauge: the root sum of squares over the coils is 1 wherever the scan's csm is not zero, and
+    :math:`\sum_c \bar s^0_c s_c` is real and positive, so that images stay comparable to those made with the scan's own csm. Several map
+    sets are corrected each on its own and need not stay orthogonal. The product of image and csm is what a loss in k-space sees: without
+    the gauge their scale and phase would drift.
 
     SPICER (doi:10.1002/mrm.30121) and E2E-VarNet (doi:10.1007/978-3-030-59713-9_7) find the maps by a U-Net from the calibration lines
     alone; NLINV-Net (arXiv:2402.06550) solves for image and maps in one unrolled Gauss-Newton method, with a Sobolev norm for W. Here

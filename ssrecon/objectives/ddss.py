@@ -10,7 +10,7 @@ from ssrecon.draw import Draw
 from ssrecon.errors import at_least
 from ssrecon.objectives.base import Loss, Network, Objective
 from ssrecon.objectives.distances import Distance, NormalizedL1L2
-from ssrecon.objectives.measurement import predicted, support
+from ssrecon.objectives.measurement import l1_norm, predicted, support
 from ssrecon.objectives.parallel_branches import branches
 from ssrecon.partition import Partitioner, Uniform
 from ssrecon.scan import CalibratedScan
@@ -58,9 +58,5 @@ class DDSS(Objective):
 
     def _size(self, image: Complex[Tensor, "batch frames maps *x"]) -> Float[Tensor, " batch"]:
         """:math:`\\|x\\|_1 + \\eta \\|\\nabla x\\|_1`."""
-        steps = sum(_l1(image.diff(dim=axis)) for axis in range(3, image.ndim))
-        return _l1(image) + self.gradient * steps
-
-
-def _l1(image: Complex[Tensor, "batch *any"]) -> Float[Tensor, " batch"]:
-    return torch.view_as_real(image).flatten(1).abs().sum(dim=1)
+        steps = sum(l1_norm(image.diff(dim=axis)) for axis in range(3, image.ndim))
+        return l1_norm(image) + self.gradient * steps

@@ -6,9 +6,8 @@ from typing import ClassVar
 import torch
 
 from ssrecon.draw import Draw
-from ssrecon.errors import BadRecipe
 from ssrecon.objectives.base import Loss, Network
-from ssrecon.objectives.sampling_aware import SamplingAware
+from ssrecon.objectives.sampling_aware import SamplingAware, check_cap
 from ssrecon.objectives.sure import check_step, risk
 from ssrecon.scan import CalibratedScan
 
@@ -39,8 +38,7 @@ class ENSURE(SamplingAware):
 
     def __post_init__(self) -> None:
         check_step(self, self.step)
-        if not self.cap >= 1:
-            raise BadRecipe("ENSURE.cap", found=repr(self.cap), expected="1 or more")
+        check_cap(self, self.cap)
 
     def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draw: Draw) -> Loss:
         probability = self.density(scan)

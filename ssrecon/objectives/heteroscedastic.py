@@ -28,7 +28,8 @@ class Heteroscedastic(Objective):
 
     The likelihood lets a network neglect what is hard, because its gradient there is divided by :math:`s^2`. With `beta` > 0 each sample is
     weighted by :math:`{\rm sg}(s^2)^\beta`: 1 is the mean square for the image, and 0.5 the compromise of its authors. u is calibrated only
-    for locations like those held out, in k-space: it gives no coverage in the image.
+    for locations like those held out, in k-space: it gives no coverage in the image; and near DC, where the csm was calibrated from
+    samples that may be held out, it is a little too small.
 
     Kendall & Gal. What uncertainties do we need in Bayesian deep learning for computer vision? NeurIPS 2017. arXiv:1703.04977. Seitzer et
     al. On the pitfalls of heteroscedastic uncertainty estimation with probabilistic neural networks. ICLR 2022. arXiv:2203.09168

@@ -7,10 +7,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ssrecon.draw import Draw
-from ssrecon.errors import BadRecipe
 from ssrecon.objectives.base import Loss, Network
 from ssrecon.objectives.distances import Distance, MeanSquare
-from ssrecon.objectives.sampling_aware import SamplingAware
+from ssrecon.objectives.sampling_aware import SamplingAware, check_cap
 from ssrecon.objectives.ssdu import held_out_loss
 from ssrecon.partition import Bernoulli, Partition
 from ssrecon.scan import CalibratedScan
@@ -34,6 +33,10 @@ class KWeighted(SamplingAware):
     looks at each scan's mask. `cap` bounds :math:`(1 - K)^{-1/2}`: the weights of locations that are hardly ever acquired would drown the
     rest in variance (the paper has no cap; ``cap=inf`` is it).
 
+    The scan's csm was calibrated from samples of the centre, some of which may be held out: as for `SSDU`, errors that come of the csm are
+    judged too mildly there. The authors' repository for Noisier2Noise divides by 1 - K inside the square, a weight of
+    :math:`(1 - K)^{-2}` for the squared error; the unbiased one is here.
+
     Millard & Chiew. A theoretical framework for self-supervised MR image reconstruction using sub-sampling via variable density
     Noisier2Noise. IEEE Trans Comput Imaging 9:707-720 (2023). doi:10.1109/TCI.2023.3299212
     """
@@ -43,8 +46,7 @@ class KWeighted(SamplingAware):
     cap: float = 10.0
 
     def __post_init__(self) -> None:
-        if not self.cap >= 1:
-            raise BadRecipe("KWeighted.cap", found=repr(self.cap), expected="1 or more")
+        check_cap(self, self.cap)
 
     def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draw: Draw) -> Loss:
         part = self.partitioner.split(scan, draw)

@@ -11,13 +11,18 @@ from torch import Tensor
 
 from ssrecon.draw import Draw
 from ssrecon.errors import BadInput
-from ssrecon.operators import encoding
+from ssrecon.operators import LinearOperator, encoding
 from ssrecon.scan import CalibratedScan, Estimate
 
 
+def encoding_of(scan: CalibratedScan, estimate: Estimate) -> LinearOperator:
+    """E on what `scan` holds, with the estimate's own sensitivities where it has any."""
+    return encoding(scan if estimate.csm is None else replace(scan, csm=estimate.csm))
+
+
 def predicted(scan: CalibratedScan, estimate: Estimate) -> Complex[Tensor, "batch frames coils *k"]:
-    """:math:`E x` on what `scan` holds, with the estimate's own sensitivities where it has any."""
-    return encoding(scan if estimate.csm is None else replace(scan, csm=estimate.csm))(estimate.image)
+    """:math:`E x`, see `encoding_of`."""
+    return encoding_of(scan, estimate)(estimate.image)
 
 
 def noise_level(scan: CalibratedScan) -> Float[Tensor, " batch"]:
@@ -57,6 +62,11 @@ def measured(
 def support(csm: Complex[Tensor, "batch maps coils *x"]) -> Bool[Tensor, "batch 1 maps *x"]:
     """Where a map set sees anything."""
     return (csm != 0).any(dim=2).unsqueeze(1)
+
+
+def l1_norm(image: Complex[Tensor, "batch *any"]) -> Float[Tensor, " batch"]:
+    """Of real and imaginary parts, a value a scan."""
+    return torch.view_as_real(image).flatten(1).abs().sum(dim=1)
 
 
 def mean_square(image: Complex[Tensor, "batch frames maps *x"]) -> Float[Tensor, " batch"]:

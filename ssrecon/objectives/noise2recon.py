@@ -9,7 +9,7 @@ from ssrecon.draw import Draw
 from ssrecon.errors import BadRecipe, at_least
 from ssrecon.objectives.base import Loss, Network, Objective
 from ssrecon.objectives.distances import Distance, NormalizedL1L2
-from ssrecon.objectives.measurement import along, noise_level, support, white_noise, with_noise
+from ssrecon.objectives.measurement import along, l1_norm, noise_level, support, white_noise, with_noise
 from ssrecon.objectives.ssdu import held_out_loss
 from ssrecon.partition import Partitioner, Uniform
 from ssrecon.scan import CalibratedScan
@@ -36,7 +36,8 @@ class Noise2Recon(Objective):
     """Lambda."""
     least: float = 0.5
     most: float = 2.0
-    """The range of the added noise in units of the scan's own; those of SSIBench. In the paper levels are absolute."""
+    """The range of the added noise in units of the scan's own; those of SSIBench. The paper's absolute levels and image term that is not
+    divided cannot be had here, where scans differ in brightness and noise."""
 
     def __post_init__(self) -> None:
         at_least(self, weight=0)
@@ -55,6 +56,6 @@ class Noise2Recon(Objective):
         image = network(with_noise(scan, along(level, noise) * noise)).image
         # Only where a coil sees anything: no data hold an image elsewhere, and one that grows there makes every difference small.
         inside = support(scan.csm)
-        difference, norm = (torch.view_as_real(part * inside).flatten(1).abs().sum(dim=1) for part in (image - pseudo, pseudo))
+        difference, norm = (l1_norm(part * inside) for part in (image - pseudo, pseudo))
         consistency = self.weight * difference / norm
         return Loss(held_out + consistency, {"held_out": held_out, "consistency": consistency})

@@ -9,9 +9,8 @@ from ssrecon.errors import BadRecipe
 from ssrecon.objectives.base import Loss, Network
 from ssrecon.objectives.distances import Distance, MeanSquare
 from ssrecon.objectives.k_weighted import k_weight
-from ssrecon.objectives.measurement import along, noise_level, predicted, white_noise, with_noise
-from ssrecon.objectives.sampling_aware import SamplingAware
-from ssrecon.operators import encoding
+from ssrecon.objectives.measurement import along, encoding_of, noise_level, predicted, white_noise, with_noise
+from ssrecon.objectives.sampling_aware import SamplingAware, check_cap
 from ssrecon.partition import Bernoulli
 from ssrecon.scan import CalibratedScan, Estimate
 
@@ -49,8 +48,7 @@ class RobustSSDU(SamplingAware):
     def __post_init__(self) -> None:
         if not 0 < self.alpha < float("inf"):
             raise BadRecipe("RobustSSDU.alpha", found=repr(self.alpha), expected="a positive number")
-        if not self.cap >= 1:
-            raise BadRecipe("RobustSSDU.cap", found=repr(self.cap), expected="1 or more")
+        check_cap(self, self.cap)
 
     def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draw: Draw) -> Loss:
         part = self.partitioner.split(scan, draw)
@@ -66,7 +64,7 @@ class RobustSSDU(SamplingAware):
     def reconstruct(self, network: Network, scan: CalibratedScan, draw: Draw) -> Estimate:
         given = self._noisier(scan, draw) if self.noisy_at_test else scan
         estimate = network(given)
-        operator = encoding(given if estimate.csm is None else replace(given, csm=estimate.csm))
+        operator = encoding_of(given, estimate)
         residual = operator(estimate.image) - given.kspace
         return replace(estimate, image=estimate.image + operator.adjoint(residual) / self.alpha**2)
 

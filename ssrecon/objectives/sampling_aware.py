@@ -59,3 +59,9 @@ class SamplingAware(Objective):
                 scan.ids[0], found="samples where the density of the archive's masks is 0", expected="scans like those it was made of"
             )
         return probability
+
+
+def check_cap(owner: object, cap: float) -> None:
+    """Raises BadRecipe for a bound of weights below 1; infinity is no bound."""
+    if not cap >= 1:
+        raise BadRecipe(f"{type(owner).__name__}.cap", found=repr(cap), expected="1 or more")

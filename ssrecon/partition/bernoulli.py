@@ -37,7 +37,8 @@ class Bernoulli(Partitioner):
 
     with c such that its mean over the matrix outside the protected centre is 1 - loss_fraction (c may be negative; then P stops at 0): the
     second mask of Noisier2Noise, of the same kind as a variable-density :math:`\Omega`. The size of :math:`\Lambda` varies; where it comes
-    out empty the coins of that scan are thrown again, up to `ATTEMPTS` times. Raises BadInput where it stays empty, and for lines where
+    out empty the coins of that scan are thrown again, up to `ATTEMPTS` times, which makes every probability larger by one part in
+    1 / P(empty), a number beyond reach of any real scan. Raises BadInput where it stays empty, and for lines where
     none were acquired.
 
     Millard & Chiew. A theoretical framework for self-supervised MR image reconstruction using sub-sampling via variable density

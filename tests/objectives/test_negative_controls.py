@@ -85,6 +85,30 @@ def test_one_fixed_mask_and_one_coil_never_judge_what_was_not_acquired():
     assert reached[0:14].all() and reached[18:].all()  # all but the protected centre
 
 
+def test_points_of_columns_are_solved_along_the_readout():
+    """An estimate that fills in whole acquired lines and nothing between them scores better than one that is nearly right everywhere, if
+    points are held out; if lines are, it scores worse, as it is."""
+    scan = make_scan(coils=1, noise_std=0.0)
+    scan = replace(scan, csm=torch.ones_like(scan.csm), kspace=torch.where(scan.mask, full_transform(), 0))
+
+    def of(kspace):
+        return Estimate(torch.fft.fftshift(torch.fft.ifft2(torch.fft.ifftshift(kspace, dim=(-2, -1)), norm="ortho"), dim=(-2, -1)))
+
+    def along_the_readout(given):
+        return of(torch.where(given.mask.any(dim=-1, keepdim=True), full_transform(), 0))
+
+    def nearly_right(given):
+        return of(torch.where(given.mask, full_transform(), 0.8 * full_transform()))
+
+    assert error(along_the_readout(scan)) > 2 * error(nearly_right(scan))
+    by_points, by_lines = MultiMaskSSDU(Uniform(0.4), masks=None), MultiMaskSSDU(Lines(0.4), masks=None)
+    points, lines = (
+        [objective.loss(f, scan, None, Draw(0)).mean.item() for f in (along_the_readout, nearly_right)]
+        for objective in (by_points, by_lines)
+    )
+    assert points[0] < 1e-5 < points[1] and lines[0] > 2 * lines[1]
+
+
 def judged(objective, scans):
     """Where in k-space the loss moves with a prediction, over one draw a scan."""
     reached = torch.zeros(32, 32, dtype=torch.bool)

@@ -101,6 +101,31 @@ def test_points_of_columns_break_the_k_weights():
     assert abs(total / truth - 1) > 0.1
 
 
+def test_columns_of_columns_keep_them():
+    """The same guess, and columns split as columns: the expectation is the supervised loss again."""
+    columns, split = torch.tensor([1.0, 0.6, 0.3], dtype=torch.float64), torch.full(SHAPE, 0.5, dtype=torch.float64)
+    p = columns.expand(SHAPE).clone()
+
+    def f(scan):
+        """Guesses the better the more columns there are, and one column by its neighbour."""
+        neighbour = scan.mask.roll(1, dims=-1) & ~scan.mask
+        return estimate(torch.where(neighbour, TRUTH[:, None], 0.1 * scan.mask.sum()) + scan.kspace)
+
+    total = truth = 0.0
+    for chosen, weight in every_subset(columns):
+        omega = chosen.expand(SHAPE)
+        scan = tiny_scan(TRUTH, omega)
+        for held_out, chance in every_subset(torch.where(chosen, split[0], 0.0)):
+            lambda_ = held_out.expand(SHAPE)
+            image = f(scan.on(~lambda_)).image
+            error = (tiny_scan(TRUTH, torch.ones(SHAPE, dtype=torch.bool)).kspace - _kspace(image)).abs() ** 2
+            truth += weight * chance * float(error[0, 0, 0][~(omega & ~lambda_)].sum()) / N
+            if lambda_.any():
+                objective = KWeighted(Fixed(lambda_, split), cap=1e3).knowing(sampling_of(p))
+                total += weight * chance * float(objective.loss(f, scan, None, Draw(0)).mean)
+    assert total == pytest.approx(truth, rel=1e-5)
+
+
 def _kspace(image):
     return torch.fft.fftshift(torch.fft.fft2(torch.fft.ifftshift(image, dim=(-2, -1)), norm="ortho"), dim=(-2, -1))
 
