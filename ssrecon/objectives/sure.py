@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
@@ -58,7 +59,8 @@ def risk(
     sigma = noise_level(scan)
     first = predicted(scan, estimate)
     probe = white_noise(draw, "divergence", scan.ids, scan.kspace)
-    tau = along(step * sigma, probe)
+    # Without noise there is no divergence to know, and no unit for the step.
+    tau = along(step * torch.where(sigma > 0, sigma, 1), probe)
     moved = predicted(scan, network(with_noise(scan, tau * probe)))
     omega = scan.mask & ~scan.padding
     weighted = omega.to(sigma.dtype) if weight is None else weight * omega

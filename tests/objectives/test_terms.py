@@ -115,6 +115,14 @@ def test_sure_and_the_truth_have_the_same_minimum():
     assert abs(int(risks.argmin()) - int(errors.argmin())) <= 1 and 0 < errors.argmin() < 10
 
 
+def test_sure_without_noise_is_the_residual():
+    scan = replace(make_scan(noise_std=0.0), noise_std=torch.zeros(1), noise_source="noise scan")
+    network = recorder()
+    loss = SURE().loss(network, scan, None, Draw(0))
+    residual = kspace_of(scan, network.returned[0].image, scan.mask) - scan.kspace
+    assert float(loss.mean) == pytest.approx(energy(residual) / int(scan.mask.sum()), rel=1e-4)
+
+
 def test_ensure_weighs_by_the_density_without_a_cap_too():
     scans = archive(noise_std=0.1)
     for cap in (2.0, math.inf):
