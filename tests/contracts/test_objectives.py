@@ -7,7 +7,7 @@ import torch
 
 from ssrecon.description import describe, rebuild
 from ssrecon.draw import Draw
-from ssrecon.networks import ResNet, Unrolled
+from ssrecon.networks import LearnedCSM, ResNet, Unrolled, WithUncertainty
 from ssrecon.objectives import Objective
 from ssrecon.scan import CalibratedScan, Estimate
 from tests.contracts.classes import subclasses
@@ -51,6 +51,22 @@ def test_finite_and_every_parameter_gets_a_gradient(kind):
     assert value.per_scan.shape == (1,) and torch.isfinite(value.mean)
     value.mean.backward()
     assert all(p.grad is not None and torch.isfinite(p.grad).all() and p.grad.abs().sum() > 0 for p in network.parameters())
+
+
+@pytest.mark.parametrize("spec", [LearnedCSM(NETWORK, ResNet(blocks=1, channels=4), gain=1.0), WithUncertainty(NETWORK, channels=4)])
+@pytest.mark.parametrize("kind", OBJECTIVES)
+def test_networks_may_return_more_than_an_image(kind, spec):
+    """Their own sensitivities are used throughout and kept at test time; what a method does not ask for is no burden."""
+    network, objective = spec.build(0), made(kind)
+    scan, reference = pair()
+    loss(objective, network, scan, reference).mean.backward()
+    assert all(p.grad is None or torch.isfinite(p.grad).all() for p in network.parameters())
+    assert all(p.grad is not None and p.grad.any() for p in network.inner.parameters())
+    estimate = objective.reconstruct(network, scan, DRAW)
+    assert torch.isfinite(torch.view_as_real(estimate.image)).all() and estimate.image.shape[1] == FRAMES
+    if isinstance(spec, LearnedCSM):
+        assert network.gain.grad.abs() > 0
+        assert estimate.csm is not None and not torch.allclose(estimate.csm, scan.csm)
 
 
 @pytest.mark.parametrize("kind", OBJECTIVES)
