@@ -53,15 +53,16 @@ class Checkpoint:
 
 def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
     """Whole or not at all. The same tensors and the same `about` give the same bytes."""
-    from safetensors import SafetensorError
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     # One metadata entry: safetensors writes several of them in no fixed order.
     metadata = {"ssrecon": json.dumps({"format": FORMAT, **about}, sort_keys=True)}
     with whole_file(path) as partial:
         try:
-            save_file({name: value.detach().cpu().contiguous().clone() for name, value in sorted(tensors.items())}, partial, metadata)
-        except SafetensorError as error:
+            # Written by ourselves: save_file has a temporary file of its own, which a kill would leave behind under a name like any other.
+            values = {name: value.detach().cpu().contiguous().clone() for name, value in sorted(tensors.items())}
+            partial.write_bytes(save(values, metadata))
+        except OSError as error:
             found = f"that it could not be written ({str(error).splitlines()[0]})"
             raise BadInput(path, found=found, expected="room on the disk; the checkpoint before it is whole") from error
 
