@@ -88,7 +88,7 @@ class Condition:
     noise: float = 0.05
     repetitions: int = 1
     seeds: tuple[int, ...] = (0,)
-    steps: int = 700
+    steps: int = 600
     subjects: int = 34
     """2 of them choose the checkpoint by Gamma, 8 are tested. 1: a single scan, which is all there is."""
 
@@ -110,7 +110,7 @@ EVERY = tuple(name for name in OBJECTIVES if name not in {"zero_shot", "spicer",
 COLUMNS = RandomColumns(acceleration=4, calibration_lines=12)
 LATTICE = Equispaced(acceleration=4, calibration_lines=12, offset=0, overall=False)
 POISSON = PoissonDisc(acceleration=8, calibration=16, retrospective_2d=True)
-NOISY = ("supervised", "multi_mask_ssdu", "k_weighted", *sorted(NOISE_KNOWN))
+NOISY = ("supervised", "ssdu", "multi_mask_ssdu", "k_weighted", *sorted(NOISE_KNOWN))
 CONDITIONS = {
     "columns": Condition("random columns R=4", COLUMNS, EVERY, seeds=(0, 1)),
     "lattice": Condition("equispaced R=4, one offset", LATTICE, tuple(name for name in EVERY if name not in SEVERAL_MASKS), seeds=(0, 1)),
@@ -123,7 +123,7 @@ CONDITIONS = {
     "columns_long": Condition(
         "random columns R=4, 2000 updates",
         COLUMNS,
-        ("multi_mask_ssdu", "ssdu_lines", "k_weighted"),
+        ("supervised", "ssdu", "multi_mask_ssdu", "ssdu_lines", "k_weighted"),
         steps=2000,
     ),
     "learned_csm": Condition("random columns R=4, sensitivities learned too", COLUMNS, ("multi_mask_ssdu", "learned_csm", "spicer")),
