@@ -10,7 +10,7 @@ from ssrecon.draw import Draw
 from ssrecon.errors import at_least
 from ssrecon.objectives.base import Loss, Network, Objective
 from ssrecon.objectives.distances import Distance, NormalizedL1L2
-from ssrecon.objectives.measurement import l1_norm, predicted, support
+from ssrecon.objectives.measurement import l1_norm, predicted, relative, support
 from ssrecon.objectives.parallel_branches import branches
 from ssrecon.partition import Partitioner, Uniform
 from ssrecon.scan import CalibratedScan
@@ -53,7 +53,7 @@ class DDSS(Objective):
         for given in branches(scan, self.partitioner.split(scan, draw)):
             part = network(scan.on(given))
             kspace = kspace + self.distance(predicted(scan, part), scan.kspace)
-            appearance = appearance + self.appearance * self._size((part.image - whole.image) * inside) / norm
+            appearance = appearance + self.appearance * relative(self._size((part.image - whole.image) * inside), norm)
         return Loss(kspace + appearance, {"kspace": kspace, "appearance": appearance})
 
     def _size(self, image: Complex[Tensor, "batch frames maps *x"]) -> Float[Tensor, " batch"]:

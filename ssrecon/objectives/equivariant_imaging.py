@@ -74,13 +74,14 @@ def equivariance_of(
     noisy: bool = False,
 ) -> Float[Tensor, " batch"]:
     r""":math:`\tfrac1N \| T_g x - f(E_g T_g x) \|^2`, the mean over drawn transforms: through another `mask` where one is given, and with
-    the noise that the scanner would have added where `noisy`. The image moves, and is kept where the coils still see it."""
-    terms, noise = [], None
+    the noise that the scanner would have added where `noisy`. What coils see of the image moves, and is kept where they still see it: no
+    data hold an image elsewhere."""
+    terms, noise, inside = [], None, support(scan.csm)
     if noisy:
         noise = white_noise(draw, "virtual noise", scan.ids, scan.kspace)
         noise = along(noise_level(scan), noise) * noise
     for number in range(transforms):
-        moved = transform(estimate.image, draw, scan.ids, f"transform {number}") * support(scan.csm)
+        moved = transform(estimate.image * inside, draw, scan.ids, f"transform {number}") * inside
         virtual = measured(scan, moved, scan.mask if mask is None else mask, estimate)
         terms.append(mean_square(moved - network(virtual if noise is None else with_noise(virtual, noise)).image))
     return torch.stack(terms).mean(dim=0)

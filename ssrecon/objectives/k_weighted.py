@@ -56,8 +56,7 @@ class KWeighted(SamplingAware):
 
 def k_weight(probability: Float[Tensor, "1 1 1 *k"], part: Partition, cap: float) -> Float[Tensor, "batch frames 1 *k"]:
     r""":math:`1 / (1 - K)` on :math:`\Lambda`, at most cap squared; zero elsewhere."""
-    kept = 1 - part.inclusion
     # The density in double precision: 1 - (1 - i) p loses its digits where p is near 1 and i is small.
     p, i = probability.double(), part.inclusion.double()
-    weight = (1 - kept.double() * p) / (p * i).clamp_min(torch.finfo(torch.float64).tiny)
+    weight = (1 - (1 - i) * p) / (p * i).clamp_min(torch.finfo(torch.float64).tiny)
     return torch.where(part.lambda_, weight.clamp(max=cap**2), 0).to(probability.dtype)

@@ -50,6 +50,12 @@ def with_noise(scan: CalibratedScan, noise: Complex[Tensor, "batch frames coils 
     return replace(scan, kspace=scan.kspace + torch.where(scan.mask, noise, 0))
 
 
+def noisier(scan: CalibratedScan, draw: Draw, purpose: str, added: Float[Tensor, " batch"]) -> CalibratedScan:
+    """The scan with more white noise, of standard deviation `added`; its noise level says so."""
+    noise = white_noise(draw, purpose, scan.ids, scan.kspace)
+    return replace(with_noise(scan, along(added, noise) * noise), noise_std=torch.hypot(noise_level(scan), added))
+
+
 def measured(
     scan: CalibratedScan, image: Complex[Tensor, "batch frames maps *x"], mask: Bool[Tensor, "batch frames 1 *k"], estimate: Estimate
 ) -> CalibratedScan:
@@ -67,6 +73,11 @@ def support(csm: Complex[Tensor, "batch maps coils *x"]) -> Bool[Tensor, "batch 
 def l1_norm(image: Complex[Tensor, "batch *any"]) -> Float[Tensor, " batch"]:
     """Of real and imaginary parts, a value a scan."""
     return torch.view_as_real(image).flatten(1).abs().sum(dim=1)
+
+
+def relative(size: Float[Tensor, " batch"], whole: Float[Tensor, " batch"]) -> Float[Tensor, " batch"]:
+    """The quotient of two norms; 0 where both are, as those of a slice outside the object, which no coil sees."""
+    return size / whole.clamp_min(torch.finfo(whole.dtype).tiny)
 
 
 def mean_square(image: Complex[Tensor, "batch frames maps *x"]) -> Float[Tensor, " batch"]:

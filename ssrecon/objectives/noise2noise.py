@@ -24,13 +24,16 @@ class Noise2Noise(Objective):
 
     At test time every frame is reconstructed as the network was trained, alone, and the images are averaged: the result stands for
     all frames. A Gamma that differs from frame to frame is then predicted from other frames' samples of it: of such scans it measures the
-    noise, and is not to be compared with that of methods that use each frame alone.
+    noise, and is not to be compared with that of methods that use each frame alone. ``average=False`` leaves the frames apart, which
+    compares like with like.
 
     Lehtinen et al. Noise2Noise: learning image restoration without clean data. ICML 2018. arXiv:1803.04189. Repetitions: Lyu et al. M4Raw.
     Sci Data 10:264 (2023). doi:10.1038/s41597-023-02181-4
     """
 
     distance: Distance = MeanSquare()
+    average: bool = True
+    """Of the images at test time."""
 
     def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draw: Draw) -> Loss:
         frames = scan.kspace.shape[1]
@@ -45,6 +48,8 @@ class Noise2Noise(Objective):
         return Loss(self.distance(predicted(judged, repeated), judged.kspace))
 
     def reconstruct(self, network: Network, scan: CalibratedScan, draw: Draw) -> Estimate:
+        if not self.average:
+            return network(scan)
         frames = scan.kspace.shape[1]
         estimates = [network(_frames(scan, slice(None), slice(frame, frame + 1))) for frame in range(frames)]
         # Images times their own sensitivities: of what the network found in each frame, the mean too.

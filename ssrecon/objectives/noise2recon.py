@@ -9,7 +9,7 @@ from ssrecon.draw import Draw
 from ssrecon.errors import BadRecipe, at_least
 from ssrecon.objectives.base import Loss, Network, Objective
 from ssrecon.objectives.distances import Distance, NormalizedL1L2
-from ssrecon.objectives.measurement import along, l1_norm, noise_level, support, white_noise, with_noise
+from ssrecon.objectives.measurement import l1_norm, noise_level, noisier, relative, support
 from ssrecon.objectives.ssdu import held_out_loss
 from ssrecon.partition import Partitioner, Uniform
 from ssrecon.scan import CalibratedScan
@@ -52,10 +52,9 @@ class Noise2Recon(Objective):
             pseudo = network(scan).image
         uniform = np.array([draw.generator("noise level", scan_id).uniform(self.least, self.most) for scan_id in scan.ids])
         level = noise_level(scan) * torch.from_numpy(uniform).to(scan.kspace.device, torch.float32)
-        noise = white_noise(draw, "noise", scan.ids, scan.kspace)
-        image = network(with_noise(scan, along(level, noise) * noise)).image
+        image = network(noisier(scan, draw, "noise", level)).image
         # Only where a coil sees anything: no data hold an image elsewhere, and one that grows there makes every difference small.
         inside = support(scan.csm)
         difference, norm = (l1_norm(part * inside) for part in (image - pseudo, pseudo))
-        consistency = self.weight * difference / norm
+        consistency = self.weight * relative(difference, norm)
         return Loss(held_out + consistency, {"held_out": held_out, "consistency": consistency})

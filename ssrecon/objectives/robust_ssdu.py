@@ -9,7 +9,7 @@ from ssrecon.errors import BadRecipe
 from ssrecon.objectives.base import Loss, Network
 from ssrecon.objectives.distances import Distance, MeanSquare
 from ssrecon.objectives.k_weighted import k_weight
-from ssrecon.objectives.measurement import along, encoding_of, noise_level, predicted, white_noise, with_noise
+from ssrecon.objectives.measurement import encoding_of, noise_level, noisier, predicted
 from ssrecon.objectives.sampling_aware import SamplingAware, check_cap
 from ssrecon.partition import Bernoulli
 from ssrecon.scan import CalibratedScan, Estimate
@@ -69,5 +69,4 @@ class RobustSSDU(SamplingAware):
         return replace(estimate, image=estimate.image + operator.adjoint(residual) / self.alpha**2)
 
     def _noisier(self, scan: CalibratedScan, draw: Draw) -> CalibratedScan:
-        noise = white_noise(draw, "noisier", scan.ids, scan.kspace)
-        return with_noise(scan, along(self.alpha * noise_level(scan), noise) * noise)
+        return noisier(scan, draw, "noisier", self.alpha * noise_level(scan))
