@@ -200,6 +200,24 @@ def test_a_whole_run_and_its_folder(small, tmp_path):
         run(replace(small, seeds=(1,)), tmp_path / "run")
 
 
+def test_a_comparison_may_gain_arms_and_seeds_and_trains_those_alone(small, tmp_path):
+    first = replace(small, arms={"ssdu": small.arms["ssdu"]}, baselines={})
+    run(first, tmp_path)
+    trained = tmp_path / "arms/ssdu/seed-0/checkpoints/last.safetensors"
+    before = trained.stat().st_mtime_ns
+    more = replace(first, arms=small.arms, seeds=(0, 1), title="More")
+    with pytest.raises(OutputInUse, match="before it gained arms or seeds; expected --resume"):
+        run(more, tmp_path)
+    run(more, tmp_path, resume=True)
+    about = json.loads((tmp_path / "run.json").read_text())
+    assert about["finished"] and about["hash"] == more.hash and trained.stat().st_mtime_ns == before
+    assert set(about["arms"]) == set(small.arms) and all(set(arm["seeds"]) == {"0", "1"} for arm in about["arms"].values())
+    changed = replace(small.arms["ssdu"], training=replace(small.arms["ssdu"].training, learning_rate=1e-5))
+    for other in (first, replace(more, headline="reference"), replace(more, arms={**more.arms, "ssdu": changed})):
+        with pytest.raises(OutputInUse, match="found the run of another recipe"):
+            run(other, tmp_path, resume=True)
+
+
 def test_a_folder_with_other_things_is_left_alone(small, tmp_path):
     (tmp_path / "thesis.tex").write_text("precious")
     with pytest.raises(OutputInUse, match="found files that are not a run of ssrecon; expected an empty folder"):

@@ -50,7 +50,8 @@ def run(
     """Run a recipe or a comparison into `folder` and return its report.
 
     Raises OutputInUse where the folder holds another recipe's run, or an unfinished one of this recipe without `resume`. A finished arm is
-    never trained again. On several processes all train, the first does the rest.
+    never trained again: with `resume` a comparison may have gained arms and seeds since, and those alone are trained. On several processes
+    all train, the first does the rest.
     """
     comparison = experiment if isinstance(experiment, Comparison) else _alone(experiment)
     this = Run(Path(folder), comparison, process or Process(), say)
@@ -102,14 +103,18 @@ def _claim(this: Run, resume: bool) -> bool:
     trained = any(this.folder.glob("arms/*/*/checkpoints/*.safetensors"))
     if record.exists() and trained:
         known = _record(record)
-        if known.get("hash") != this.comparison.hash:
+        same = known.get("hash") == this.comparison.hash
+        if not same and not _has_grown(known.get("recipe"), this.comparison.description):
             raise OutputInUse(
                 this.folder,
                 found=f"the run of another recipe ({known.get('title', '?')}, {known.get('hash')})",
                 expected=f"an empty folder, or this recipe's ({this.comparison.hash}); choose another with --out",
             )
-        if not resume and not known.get("finished"):
-            raise OutputInUse(this.folder, found="an unfinished run of this recipe", expected="--resume to continue it, or another --out")
+        if not resume and not (same and known.get("finished")):
+            found = "an unfinished run of this recipe" if same else "a run of this recipe before it gained arms or seeds"
+            raise OutputInUse(this.folder, found=found, expected="--resume to continue it, or another --out")
+        if not same:
+            _write_json(record, _intended(this.comparison))
         return False
     # A run that has trained nothing yet (its pre-flight failed, or its recipe was mended since) is begun again; a store it prepared is
     # kept where it fits.
@@ -117,8 +122,21 @@ def _claim(this: Run, resume: bool) -> bool:
     if not record.exists() and this.folder.exists() and any(this.folder.iterdir()):
         raise OutputInUse(this.folder, found="files that are not a run of ssrecon", expected="an empty folder; choose another with --out")
     # Before anything is trained: the margins of non-inferiority are on record.
-    _write_json(record, {"title": this.comparison.title, "hash": this.comparison.hash, "recipe": this.comparison.description})
+    _write_json(record, _intended(this.comparison))
     return True
+
+
+def _intended(comparison: Comparison) -> dict[str, Any]:
+    return {"title": comparison.title, "hash": comparison.hash, "recipe": comparison.description}
+
+
+def _has_grown(known: Any, now: Mapping[str, Any]) -> bool:
+    """Whether a comparison is a recorded one with more arms or seeds, and the same in everything else."""
+    now = json.loads(json.dumps(now))
+    if not isinstance(known, dict) or known.keys() != now.keys() or "arms" not in known:
+        return False
+    same = all(known[name] == value for name, value in now.items() if name not in ("title", "arms", "seeds"))
+    return same and known["arms"].items() <= now["arms"].items() and set(known["seeds"]) <= set(now["seeds"])
 
 
 def _record(path: Path) -> dict[str, Any]:
