@@ -17,7 +17,7 @@ import argparse
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ssrecon import Comparison, Recipe
+from ssrecon import Calibrator, Comparison, Recipe
 from ssrecon.archive.phantom import MPRAGE, PhantomArchive
 from ssrecon.archive.splits import BySubject, ScanSpecific
 from ssrecon.networks import LearnedCSM, ResNet, Unrolled, WithUncertainty
@@ -91,6 +91,7 @@ class Condition:
     steps: int = 600
     subjects: int = 34
     """2 of them choose the checkpoint by Gamma, 8 are tested. 1: a single scan, which is all there is."""
+    calibrator: Calibrator = Calibrator()
 
     @property
     def possible(self) -> dict[str, object]:
@@ -103,10 +104,10 @@ class Condition:
         if isinstance(self.pattern, PoissonDisc):
             impossible |= LINES
         possible = {name: objective for name, objective in OBJECTIVES.items() if name not in impossible}
-        return {**possible, "noise2noise": Noise2Noise()} if self.repetitions > 1 else possible
+        return {**possible, "noise2noise": Noise2Noise(average=False)} if self.repetitions > 1 else possible
 
 
-EVERY = tuple(name for name in OBJECTIVES if name not in {"zero_shot", "spicer", "learned_csm", "robust_mo_ei"})
+EVERY = tuple(name for name in OBJECTIVES if name not in {"zero_shot", "robust_mo_ei"})
 COLUMNS = RandomColumns(acceleration=4, calibration_lines=12)
 LATTICE = Equispaced(acceleration=4, calibration_lines=12, offset=0, overall=False)
 POISSON = PoissonDisc(acceleration=8, calibration=16, retrospective_2d=True)
@@ -126,7 +127,12 @@ CONDITIONS = {
         ("supervised", "ssdu", "multi_mask_ssdu", "ssdu_lines", "k_weighted"),
         steps=2000,
     ),
-    "learned_csm": Condition("random columns R=4, sensitivities learned too", COLUMNS, ("multi_mask_ssdu", "learned_csm", "spicer")),
+    "few_lines": Condition(
+        "random columns R=4, eight calibration lines",
+        RandomColumns(acceleration=4, calibration_lines=8),
+        ("supervised", "multi_mask_ssdu", "learned_csm", "spicer"),
+        calibrator=Calibrator(smallest=8),
+    ),
     "few": Condition(
         "random columns R=4, four subjects to train on", COLUMNS, ("supervised", "multi_mask_ssdu", "jssl", "ei"), subjects=14
     ),
@@ -145,8 +151,9 @@ def comparison_of(name: str, full: bool = False, seeds: tuple[int, ...] = ()) ->
     else:
         # At the published 0.05 this few channels start almost linear, and hundreds of updates pass before they learn.
         network = Unrolled(ResNet(blocks=3, channels=24, residual=True, init_std=0.1), unrolls=4, cg_iterations=5, mixed_precision=True)
+    split = ScanSpecific() if alone else BySubject(validation=2, test=8)
     base = Recipe(
-        data=Data(source=source, pattern=condition.pattern, split=ScanSpecific() if alone else BySubject(validation=2, test=8)),
+        data=Data(source=source, pattern=condition.pattern, calibrator=condition.calibrator, split=split),
         network=network,
         training=Training(
             steps=10 * condition.steps if full else condition.steps,
