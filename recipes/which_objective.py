@@ -75,7 +75,7 @@ AROUND = {"heteroscedastic": WithUncertainty, "spicer": LearnedCSM, "learned_csm
 SEVERAL_MASKS = {"moi", "mo_ei", "robust_mo_ei"}
 NOISE_KNOWN = {"robust_ssdu", "noise2recon", "sure", "ensure", "robust_ei", "robust_mo_ei", "heteroscedastic"}
 LINES = {"ssdu_lines"}
-CHOSEN = ("supervised", "multi_mask_ssdu", "k_weighted", "mo_ei", "parallel")
+CHOSEN = ("supervised", "multi_mask_ssdu", "k_weighted")
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ CONDITIONS = {
     "columns": Condition("random columns R=4", COLUMNS, EVERY, seeds=(0, 1)),
     "lattice": Condition("equispaced R=4, one offset", LATTICE, tuple(name for name in EVERY if name not in SEVERAL_MASKS), seeds=(0, 1)),
     "noisy": Condition("random columns R=4, high noise", COLUMNS, NOISY, noise=0.2),
-    "noiseless": Condition("random columns R=4, no noise", COLUMNS, (*CHOSEN, "ei"), noise=0.0),
+    "noiseless": Condition("random columns R=4, no noise", COLUMNS, (*CHOSEN, "mo_ei"), noise=0.0),
     "poisson": Condition("2-D Poisson disc R=8", POISSON, (*CHOSEN, "ssdu", "robust_ssdu")),
     "repetitions": Condition(
         "random columns R=4, three repetitions, high noise", COLUMNS, ("multi_mask_ssdu", "robust_ssdu", "noise2noise"), 0.2, repetitions=3
@@ -124,7 +124,7 @@ CONDITIONS = {
     "columns_long": Condition(
         "random columns R=4, 2000 updates",
         COLUMNS,
-        ("supervised", "ssdu", "multi_mask_ssdu", "ssdu_lines", "k_weighted"),
+        (*CHOSEN, "ssdu"),
         steps=2000,
     ),
     "few_lines": Condition(
