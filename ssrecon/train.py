@@ -23,6 +23,8 @@ from ssrecon.errors import BadInput, TrainingDiverged
 from ssrecon.files import discard_partial_files
 from ssrecon.history import History
 from ssrecon.loader import Schedule, Step, collate, load
+from ssrecon.objectives import Objective
+from ssrecon.objectives.measurement import NOISE_FROM
 from ssrecon.progress import track
 from ssrecon.provenance import data_fingerprint
 from ssrecon.recipe import Recipe
@@ -96,10 +98,8 @@ class Trainer:
     def __init__(self, recipe: Recipe, store: Store, assignment: Assignment, folder: Path, process: Process | None = None):
         self.recipe, self.store, self.assignment, self.folder = recipe, store, assignment, Path(folder)
         self.process = process or Process()
-        wants, bare = recipe.objective.needs_reference, [scan_id for scan_id in assignment.train if not store.has_reference(scan_id)]
-        if wants and bare:
-            found = f"no fully sampled reference in {len(bare)} of {len(assignment.train)} training scans"
-            raise BadInput(bare[0], found=found, expected=f"references, which {type(recipe.objective).__name__} trains on")
+        wants, takes = recipe.objective.needs_reference, recipe.objective.takes_reference
+        _check_trainable(recipe.objective, store, assignment.train)
         self.network = recipe.network.build(recipe.seed).to(self.process.device)
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=recipe.training.learning_rate)
         self.state = _State()
@@ -107,7 +107,7 @@ class Trainer:
         # Gamma belongs to the data: arms and seeds are judged, and chosen, on the same samples.
         self.gamma_draw = Draw(recipe.data.seed)
         self.objective = recipe.objective.fitted(self._training_scans())
-        self.references = wants or recipe.objective.takes_reference
+        self.references = wants or takes
         self.schedule = Schedule.of(store, assignment.train, recipe.training.batch_size, recipe.seed, self.references)
         self.updates = recipe.training.updates(len(self.schedule.epoch(0)))
         every = -(-len(assignment.train) // DOMAIN_SCANS)
@@ -272,6 +272,22 @@ class Trainer:
         early = state.step < self.updates
         hidden_step = None if hidden is None else state.best_hidden_step
         return Trained(self.folder, state.step, seconds, early, state.best_gamma, state.best_gamma_step, hidden, hidden_step)
+
+
+def _check_trainable(objective: Objective, store: Store, scan_ids: Sequence[str]) -> None:
+    """Before anything is trained: raises BadInput, naming a scan, where training scans lack what the objective cannot do without."""
+    name, count = type(objective).__name__, len(scan_ids)
+    bare = [scan_id for scan_id in scan_ids if not store.has_reference(scan_id)]
+    if (objective.needs_reference and bare) or (objective.takes_reference and len(bare) == count):
+        wanted = "references" if objective.needs_reference else "a few references"
+        raise BadInput(
+            bare[0],
+            found=f"no fully sampled reference in {len(bare)} of {count} training scans",
+            expected=f"{wanted}, which {name} trains on: what `data.pattern` undersamples of fully sampled scans becomes one",
+        )
+    silent = [scan_id for scan_id in scan_ids if not store.noise_known(scan_id)]
+    if objective.needs_noise_level and silent:
+        raise BadInput(silent[0], found=f"an unknown noise level in {len(silent)} of {count} training scans", expected=NOISE_FROM)
 
 
 def _check_finite(step: Step, ids: Sequence[str], terms: dict[str, Tensor]) -> None:

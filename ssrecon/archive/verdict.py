@@ -11,6 +11,9 @@ from ssrecon.scan import Scan
 SMALLEST_CALIBRATION = 8
 """Phase-encoded width of the smallest calibration region from which sensitivities can be estimated: a kernel of 6 and a little more."""
 
+NOISE_REGION = 18
+"""Shortest side of the smallest calibration region of a scan from which its noise level can be told (`ssrecon.calibrate.noise_level`)."""
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -57,7 +60,8 @@ def verdict(scan: Scan) -> Verdict:
         reasons.append(f"no calibration region or separate calibration {SMALLEST_CALIBRATION} lines wide, and no sensitivities given")
     if empty := empty_locations(scan):
         reasons.append(f"{empty:.0%} of what is said to be acquired is exactly zero in every coil: the file does not say its sampling")
-    noise = "noise scan" if scan.noise is not None else "can be estimated" if usable else "unknown"
+    estimable = scan.calibration is None and min(region) >= NOISE_REGION
+    noise = "noise scan" if scan.noise is not None else "can be estimated" if estimable else "unknown"
     return Verdict(
         may_train=not reasons,
         reasons=tuple(reasons),

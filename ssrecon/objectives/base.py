@@ -39,6 +39,11 @@ class Objective(ABC):
     the noise level or on invariance instead.
     """
 
+    @property
+    def needs_noise_level(self) -> bool:
+        """Whether scans without a known noise level cannot be trained on in this way; they are refused before a training begins."""
+        return False
+
     def fitted(self, scans: Iterable[CalibratedScan]) -> Self:
         """This method as it trains on these scans: called once before a training, with the scans it will see, read as they are asked for.
         For what has to be known of an archive as a whole, as its sampling density. By default nothing is asked.

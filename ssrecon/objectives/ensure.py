@@ -35,6 +35,7 @@ class ENSURE(SamplingAware):
     """Of the divergence, in units of the noise level."""
     cap: float = 10.0
     holds_out: ClassVar[bool] = False
+    needs_noise_level = True
 
     def __post_init__(self) -> None:
         check_step(self, self.step)

@@ -37,6 +37,7 @@ class Heteroscedastic(Objective):
 
     partitioner: Partitioner = Uniform(loss_fraction=0.4)
     beta: float = 0.5
+    needs_noise_level = True
 
     def __post_init__(self) -> None:
         if not 0 <= self.beta <= 1:

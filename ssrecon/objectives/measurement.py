@@ -9,10 +9,14 @@ import torch
 from jaxtyping import Bool, Complex, Float
 from torch import Tensor
 
+from ssrecon.calibrate.noise_level import SHORTEST
 from ssrecon.draw import Draw
 from ssrecon.errors import BadInput
 from ssrecon.operators import LinearOperator, encoding
 from ssrecon.scan import CalibratedScan, Estimate
+
+NOISE_FROM = f"a noise scan, or a calibration region of {SHORTEST} lines to estimate it from"
+"""What a scan without a noise level would need."""
 
 
 def encoding_of(scan: CalibratedScan, estimate: Estimate) -> LinearOperator:
@@ -28,7 +32,7 @@ def predicted(scan: CalibratedScan, estimate: Estimate) -> Complex[Tensor, "batc
 def noise_level(scan: CalibratedScan) -> Float[Tensor, " batch"]:
     r""":math:`\sigma = \sqrt{E|n|^2}` of the scan's white noise. Raises BadInput, naming the scan, where it is not known."""
     if scan.noise_std is None:
-        raise BadInput(scan.ids[0], found="an unknown noise level", expected="a noise scan, or calibration data to estimate it from")
+        raise BadInput(scan.ids[0], found="an unknown noise level", expected=NOISE_FROM)
     return scan.noise_std
 
 

@@ -44,6 +44,10 @@ class MultiOperatorEI(SamplingAware):
         at_least(self, weight=0)
 
     @property
+    def needs_noise_level(self) -> bool:
+        return self.robust
+
+    @property
     def remarks(self) -> tuple[str, ...]:
         return super().remarks + self.transform.remarks
 

@@ -44,6 +44,10 @@ class Noise2Recon(Objective):
         if not (0 <= self.least <= self.most < float("inf") and self.most > 0):
             raise BadRecipe("Noise2Recon.most", found=f"noise from {self.least} to {self.most}", expected="a range of positive multiples")
 
+    @property
+    def needs_noise_level(self) -> bool:
+        return self.weight > 0
+
     def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draw: Draw) -> Loss:
         held_out = held_out_loss(network, scan, self.partitioner.split(scan, draw), self.distance).per_scan
         if self.weight == 0:

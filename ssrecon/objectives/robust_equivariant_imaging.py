@@ -34,6 +34,7 @@ class RobustEI(Objective):
     transforms: int = 1
     """Drawn for each scan at each update."""
     holds_out: ClassVar[bool] = False
+    needs_noise_level = True
 
     def __post_init__(self) -> None:
         check_transform(self, self.transform)

@@ -44,6 +44,7 @@ class RobustSSDU(SamplingAware):
     weighted: bool = True
     noisy_at_test: bool = False
     cap: float = 10.0
+    needs_noise_level = True
 
     def __post_init__(self) -> None:
         if not 0 < self.alpha < float("inf"):

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ssrecon.draw import Draw
+from ssrecon.errors import BadInput
 from ssrecon.objectives.base import Loss, Network, Objective
 from ssrecon.objectives.distances import Distance, NormalizedL1L2
 from ssrecon.objectives.measurement import predicted
@@ -15,7 +16,7 @@ class Supervised(Objective):
     r"""Reconstruct from all of :math:`\Omega`, compare with the fully sampled k-space: :math:`L(y_{\rm full}, E_{\rm full} f(y_\Omega))`.
 
     The same domain and distance as the self-supervised objectives, so that arms differ in their data alone. At test time: all of
-    :math:`\Omega`. Raises ValueError where a scan has no reference.
+    :math:`\Omega`. Raises BadInput, naming the scan, where it has no reference.
 
     Yaman et al. Magn Reson Med 84:3172-3191 (2020), its supervised comparison. doi:10.1002/mrm.28378
     """
@@ -25,6 +26,6 @@ class Supervised(Objective):
 
     def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draw: Draw) -> Loss:
         if reference is None:
-            raise ValueError(f"supervised training needs a fully sampled reference; scan {scan.ids[0]} has none")
+            raise BadInput(scan.ids[0], found="no fully sampled reference", expected="one, which supervised training is judged on")
         estimate = network(scan)
         return Loss(self.distance(predicted(reference, estimate), reference.kspace))

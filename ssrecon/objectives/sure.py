@@ -33,6 +33,7 @@ class SURE(Objective):
     step: float = 0.1
     """Of the divergence, in units of the noise level."""
     holds_out: ClassVar[bool] = False
+    needs_noise_level = True
 
     def __post_init__(self) -> None:
         check_step(self, self.step)

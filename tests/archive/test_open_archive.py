@@ -9,7 +9,8 @@ from ssrecon.archive import open_archive
 from ssrecon.archive.base import Folder
 from ssrecon.archive.fastmri import FastMRI, write_fastmri
 from ssrecon.archive.ismrmrd import ISMRMRD
-from ssrecon.archive.verdict import calibration_extent, verdict
+from ssrecon.archive.verdict import NOISE_REGION, calibration_extent, verdict
+from ssrecon.calibrate.noise_level import SHORTEST
 from ssrecon.errors import BadInput
 from ssrecon.identity import pseudonym
 from ssrecon.scan import Calibration, Header, Scan
@@ -95,7 +96,9 @@ def test_verdict_of_a_lattice_with_calibration_lines():
     assert found.pattern == "equispaced, every 4"
     assert found.calibration == (13, 48)  # lines 26 to 37, and 25, which is of the lattice
     assert found.acceleration == pytest.approx(61 / 25)  # of lines 1 to 61, the encoded support
-    assert found.noise == "can be estimated"
+    assert found.noise == "unknown"  # 18 lines tell it, fewer do not
+    assert verdict(make(columns([*range(1, 64, 4), *range(22, 42)]))).noise == "can be estimated"
+    assert NOISE_REGION == SHORTEST
 
 
 def test_verdict_of_random_columns_and_points():

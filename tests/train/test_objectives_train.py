@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ssrecon.archive.splits import BySubject
-from ssrecon.errors import BadRecipe
+from ssrecon.errors import BadInput, BadRecipe
 from ssrecon.objectives import JSSL, EquivariantImaging, KWeighted, MultiOperatorImaging, Objective, RobustSSDU
 from ssrecon.preflight import preflight
 from ssrecon.scan import Prepared
@@ -21,12 +21,13 @@ from tests.train.small import RECIPE, assign, recipe
 OBJECTIVES = subclasses("ssrecon.objectives", Objective)
 
 
-def write(folder, subjects, referenced=lambda subject: True, masks=4):
+def write(folder, subjects, referenced=lambda subject: True, masks=4, noise=lambda subject: 0.01):
     """Two repetitions a scan, and lattices whose offset differs from scan to scan."""
     for subject in range(subjects):
         scan = make_scan(
             (24, 24),
             frames=2,
+            noise_std=noise(subject),
             seed=subject,
             scan_id=f"subject{subject}/slice-000",
             mask=column_mask((24, 24), frames=2, offset=subject % masks),
@@ -51,6 +52,23 @@ def test_trains_and_reconstructs_from_its_checkpoint(store, tmp_path, kind):
     model = load_checkpoint(trained.checkpoint("last"), trust={"tests.train.small"})
     scan = store.load(assign(store).test[0]).scan
     assert type(model.objective) is kind and torch.isfinite(model(scan).image.abs()).all()
+
+
+@pytest.mark.parametrize("kind", OBJECTIVES)
+def test_what_an_objective_cannot_do_without_is_known_before_it_trains(store, tmp_path, kind):
+    """The noise level of some training scans is unknown, and none has a reference: refused, or trained on to the end."""
+    wants = kind.needs_reference or kind.takes_reference
+    odd = write(tmp_path / "store", 6, referenced=lambda subject: False, noise=lambda subject: 0.01 * (subject % 2))
+    arm, split = replace(recipe(steps=1, validate_every=1), objective=kind()), BySubject(validation=1, test=1).assign(odd.headers)
+    assert any(not odd.noise_known(scan_id) for scan_id in split.train)
+    if not wants and not kind().needs_noise_level:
+        assert Trainer(arm, odd, split, tmp_path / "out").run().updates == 1
+        return
+    message = (
+        "no fully sampled reference in 4 of 4" if wants else r"an unknown noise level in \d of 4 training scans; expected a noise scan"
+    )
+    with pytest.raises(BadInput, match=message):
+        Trainer(arm, odd, split, tmp_path / "out")
 
 
 def test_an_objective_is_fitted_to_the_scans_it_trains_on(store, tmp_path):
