@@ -51,6 +51,7 @@ def prepare(
     draw: Draw | None = None,
     workers: int = 1,
     per_slice: bool = False,
+    only_full: bool = False,
     volumes: Collection[str] | None = None,
     shard: tuple[int, int] | None = None,
     dask: str | None = None,
@@ -63,7 +64,8 @@ def prepare(
     A slice is in memory at a time, not a volume. A volume already there whole, made from the same data in the same way, is kept: an
     interrupted call is continued by the same call. A volume that cannot be prepared (no calibration region, values that are not finite, a
     damaged file ...) is left out with a `LeftOut` warning and listed in `Store.skipped`; where it is the only one, its error is raised.
-    `draw` fixes the patterns (``Draw(0)`` by default). Scans are calibrated on `device`; the bytes are reproducible on one kind of device.
+    `draw` fixes the patterns (``Draw(0)`` by default); `per_slice` and `only_full` are those of `undersample`. Scans are calibrated on
+    `device`; the bytes are reproducible on one kind of device.
 
     3-D Cartesian volumes become hybrid slices where they may (`ssrecon.hybrid`), unless `hybrid` is False.
 
@@ -78,7 +80,8 @@ def prepare(
     wanted = {name: ids for name, ids in known.items() if volumes is None or name in volumes}
     if not wanted:
         raise BadInput(archive.path, found=f"none of the {len(volumes or ())} volumes asked for", expected=", ".join(list(known)[:5]))
-    jobs = [_Job(archive.part(name), name, ids, out, calibrator, pattern, draw, per_slice, device) for name, ids in wanted.items()]
+    how = (out, calibrator, pattern, draw, per_slice, only_full, device)
+    jobs = [_Job(archive.part(name), name, ids, *how) for name, ids in wanted.items()]
     own = {job.volume_id for job in shard_of(jobs, shard, lambda job: job.volume_id)}
     missing = _claim(out, jobs)
     todo = [job for job in missing if job.volume_id in own]
@@ -137,8 +140,8 @@ def prepare_data(data: Data, out: Path | str, say: Callable[[str], None] = lambd
     else:
         archive = open_archive(data.source) if isinstance(data.source, str) else data.source
         wanted = {header.volume_id for header in data.chosen(archive.headers)}
-        draw = Draw(data.seed)
-        store = prepare(archive, out, data.calibrator, data.pattern, draw, per_slice=data.mask_per_slice, volumes=wanted)
+        draw, per_slice, only_full = Draw(data.seed), data.mask_per_slice, data.only_full
+        store = prepare(archive, out, data.calibrator, data.pattern, draw, 1, per_slice, only_full, wanted)
     say(f"data: {store.description}" + "".join(f"\n  left out: {name}: {reason}" for name, reason in store.skipped.items()))
     return store
 
@@ -155,6 +158,7 @@ class _Job:
     pattern: Pattern | None
     draw: Draw
     per_slice: bool
+    only_full: bool
     device: str
 
     @property
@@ -171,6 +175,7 @@ class _Job:
             "pattern": describe(self.pattern),
             "draw": describe(self.draw) if self.pattern is not None else None,
             "per_slice": self.per_slice,
+            **({"only_full": True} if self.only_full else {}),
         }
         return {**how, "fingerprint": digest(how)}
 
@@ -188,7 +193,7 @@ class _Job:
 
     def _read(self, scan_id: str) -> Scan:
         scan = self.archive.read(scan_id)
-        scan = scan if self.pattern is None else undersample(scan, self.pattern, self.draw, self.per_slice)
+        scan = scan if self.pattern is None else undersample(scan, self.pattern, self.draw, self.per_slice, self.only_full)
         return scan.to(self.device)
 
 

@@ -47,6 +47,9 @@ class Data:
     contrasts: tuple[str, ...] = ()
     """Only scans of these contrasts (`Header.contrast`; of a fastMRI file its attribute ``acquisition``); all where it is empty."""
     mask_per_slice: bool = False
+    only_full: bool = False
+    """Undersample by `pattern` only what was fully sampled, and leave other scans as they were acquired: where a few references are
+    among them (`JSSL`)."""
     seed: int = 0
     """Of the masks; the arms of a comparison share it."""
 

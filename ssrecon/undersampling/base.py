@@ -21,16 +21,20 @@ class Pattern(ABC):
         """The locations kept of a whole `matrix`, DC at N // 2; with a `readout` the last axis is one, and is kept or left line by line."""
 
 
-def undersample(scan: Scan, pattern: Pattern, draw: Draw, per_slice: bool = False) -> Scan:
+def undersample(scan: Scan, pattern: Pattern, draw: Draw, per_slice: bool = False, only_full: bool = False) -> Scan:
     """The scan as if only the pattern's part of it had been acquired.
 
     One pattern a volume (a scan with `per_slice`), the same for all frames, drawn on the encoded support: the matrix without the padding on
     both sides, so that the acceleration asked for is that of what the scanner encoded and zero-padding does not flatter it (Shimron et al.
     2022, doi:10.1073/pnas.2117203119). Padding stays what it is.
 
-    What was fully sampled becomes `Scan.reference`; a scan that was undersampled before keeps the reference it has. Values that are left
-    out are gone from `Scan.kspace`. Raises `BadInput` where the pattern does not fit the scan.
+    What was fully sampled becomes `Scan.reference`; a scan that was undersampled before keeps the reference it has, and with `only_full` is
+    left as it was acquired. Values that are left out are gone from `Scan.kspace`. Raises `BadInput` where the pattern does not fit the
+    scan.
     """
+    full = _fully_sampled(scan.mask)
+    if only_full and not full:
+        return scan
     matrix = tuple(scan.mask.shape[3:])
     generator = draw.generator("undersampling", scan.scan_id if per_slice else scan.volume_id)
     window = _support(scan.padding)
@@ -40,7 +44,6 @@ def undersample(scan: Scan, pattern: Pattern, draw: Draw, per_slice: bool = Fals
     if not mask.any():
         raise BadInput(scan.scan_id, found=f"{pattern} keeps nothing of what was acquired", expected="at least one sample")
     whole_lines = bool((drawn == drawn[..., :1]).all())
-    full = _fully_sampled(scan.mask)
     return replace(
         scan,
         header=scan.header if whole_lines else replace(scan.header, readout=False),

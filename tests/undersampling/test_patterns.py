@@ -1,5 +1,7 @@
 """Counts, densities, the kept centre, and what undersampling does to a scan."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -201,6 +203,14 @@ def test_what_was_undersampled_before_is_no_reference():
     again = undersample(prospective, RandomColumns(2, 8), Draw(1))
     assert again.reference is None
     assert not (again.mask & ~mask).any()
+
+
+def test_what_was_undersampled_before_may_be_left_as_it_is():
+    """Where a few references are among undersampled scans, only they are undersampled."""
+    full = make((32, 32))
+    once = undersample(full, RandomColumns(2, 8), Draw(0))
+    assert undersample(replace(once, reference=None), RandomColumns(4, 8), Draw(1), only_full=True).mask.equal(once.mask)
+    assert undersample(full, RandomColumns(2, 8), Draw(0), only_full=True).mask.equal(once.mask)
 
 
 def test_a_reference_with_partial_fourier_is_known_where_it_was_acquired():
