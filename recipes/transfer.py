@@ -2,7 +2,7 @@
 
     ssrecon run recipes/own_archive.py --data.source STORE --out runs/population
     ssrecon run recipes/transfer.py --data.source SCAN.h5 --out runs/adapted \\
-        --training.start runs/population/arms/ssdu/seed-0/checkpoints/gamma.safetensors
+        --training.start runs/population/arms/network/seed-0/checkpoints/gamma.safetensors
 
 The scan's Omega is divided in three (Theta, Lambda, and Gamma, which nothing is trained on). Gamma is scored before the first update, so
 that the checkpoint it chooses, ``gamma.safetensors``, is never worse by it than the population's network: where adaptation only makes Gamma

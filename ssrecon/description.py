@@ -94,26 +94,27 @@ def check_types(value: Any, where: str) -> None:
     hints = typing.get_type_hints(type(value))
     for f in dataclasses.fields(value):
         item, path = getattr(value, f.name), f"{where}.{f.name}"
-        if not _fits(item, hints.get(f.name, Any)):
+        if not fits(item, hints.get(f.name, Any)):
             raise BadRecipe(path, found=f"{item!r} ({type(item).__name__})", expected=readable(hints[f.name]))
         for child in item.values() if isinstance(item, Mapping) else [item]:
             if dataclasses.is_dataclass(child) and not isinstance(child, type):
                 check_types(child, path)
 
 
-def _fits(value: Any, hint: Any) -> bool:
+def fits(value: Any, hint: Any) -> bool:
+    """Whether a value is of an annotated type."""
     origin = typing.get_origin(hint)
     if hint is Any:
         return True
     if origin in (typing.Union, types.UnionType):
-        return any(_fits(value, option) for option in typing.get_args(hint))
+        return any(fits(value, option) for option in typing.get_args(hint))
     if origin is tuple:
         options = typing.get_args(hint)
         if not isinstance(value, (tuple, list)):
             return False
         if len(options) == 2 and options[1] is Ellipsis:
-            return all(_fits(item, options[0]) for item in value)
-        return len(value) == len(options) and all(_fits(item, option) for item, option in zip(value, options, strict=True))
+            return all(fits(item, options[0]) for item in value)
+        return len(value) == len(options) and all(fits(item, option) for item, option in zip(value, options, strict=True))
     if origin is not None:
         return isinstance(value, origin)
     if hint is float:

@@ -5,14 +5,16 @@ import sys
 import typing
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import MISSING, fields, is_dataclass, replace
+from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
+from inspect import isabstract
 from io import StringIO
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from ssrecon.description import readable
+from ssrecon.description import fits, readable
 from ssrecon.errors import BadRecipe, SsreconError
 from ssrecon.recipe import Comparison, Recipe
 
@@ -63,14 +65,20 @@ def _run(path: Path) -> ModuleType:
 
 def override(experiment: Experiment, arguments: Sequence[str]) -> Experiment:
     """The same experiment with fields replaced by ``--dotted.name value``. In a Comparison a name that an arm has reaches every arm with
-    it; one arm alone is reached by ``--arms.NAME.dotted.name``.
+    it; one arm alone is reached by ``--arms.NAME.dotted.name``. Where a description stands, the name of a class of its kind stands for one
+    with all its defaults: ``--objective SURE``, ``--objective.partitioner Lines``; fields of it may be changed in the same command. A class
+    that has something ``inner`` is put around what stands there: ``--network WithUncertainty``.
 
     Raises BadRecipe for a field that does not exist and for a value of a wrong type.
     """
     options = _options(arguments)
     if isinstance(experiment, Recipe):
         return _changed(experiment, options)
-    reached = {name: [option for option in options if _reaches(recipe, option[0])] for name, recipe in experiment.arms.items()}
+    if len(experiment.arms) > 1 and (given := [values for name, values in options if name == ("objective",)]):
+        where = f"override --objective {' '.join(given[-1])}"
+        raise BadRecipe(where, found=f"one objective for {len(experiment.arms)} arms", expected="--arms.NAME.objective: they differ in it")
+    named = [name for name, _ in options]
+    reached = {arm: [option for option in options if _reaches(recipe, option[0], named)] for arm, recipe in experiment.arms.items()}
     arms = {name: _changed(recipe, reached[name]) for name, recipe in experiment.arms.items()}
     if any(name == ("seed",) for name, _ in options):
         raise BadRecipe("override --seed", found="a seed for a comparison", expected="--seeds 0 1 2: every arm is trained once with each")
@@ -98,9 +106,10 @@ def _parts(value: Any) -> dict[str, Any]:
     return {f.name: getattr(value, f.name) for f in fields(value) if f.init} if is_dataclass(value) else {}
 
 
-def _reaches(value: Any, name: tuple[str, ...]) -> bool:
-    parts = _parts(value)
-    return name[0] in parts and (len(name) == 1 or _reaches(parts[name[0]], name[1:]))
+def _reaches(value: Any, name: tuple[str, ...], named: Sequence[tuple[str, ...]]) -> bool:
+    """Whether a description has a field, or may have it once a class that is `named` above it has been put in."""
+    parts, below = _parts(value), [other[1:] for other in named if other[0] == name[0]]
+    return name[0] in parts and (len(name) == 1 or () in below or _reaches(parts[name[0]], name[1:], [other for other in below if other]))
 
 
 def _changed(value: Any, options: Sequence[Option], above: tuple[str, ...] = ()) -> Any:
@@ -111,18 +120,22 @@ def _changed(value: Any, options: Sequence[Option], above: tuple[str, ...] = ())
         given = [values for dotted, values in options if dotted == (name,)]
         if name not in parts:
             raise _unknown("--" + ".".join((*above, *next(dotted for dotted, _ in options if dotted[0] == name))))
-        part = _value(value, name, given[-1], "--" + ".".join((*above, name))) if given else parts[name]
+        part = _value(value, name, given[-1], "--" + ".".join((*above, name)), inside) if given else parts[name]
         new[name] = _changed(part, inside, (*above, name)) if inside else part
     if isinstance(value, Mapping):
         return {key: new.get(str(key).replace("-", "_"), item) for key, item in value.items()}
     return replace(value, **new)
 
 
-def _value(owner: Any, name: str, values: list[str], shown: str) -> Any:
-    """The values as the type of a field of `owner`."""
+def _value(owner: Any, name: str, values: list[str], shown: str, inside: Sequence[Option]) -> Any:
+    """The values as the type of a field of `owner`; `inside` are the options for fields of it."""
+    hint = Any if isinstance(owner, Mapping) else typing.get_type_hints(type(owner))[name]
+    return _parsed(hint, _parts(owner)[name], values, shown, inside)
+
+
+def _parsed(hint: Any, present: Any, values: list[str], shown: str, inside: Sequence[Option] = ()) -> Any:
     import tyro
 
-    hint = Any if isinstance(owner, Mapping) else typing.get_type_hints(type(owner))[name]
     options = set(typing.get_args(hint))
     if not values and bool in {hint, *options}:
         return True
@@ -133,15 +146,42 @@ def _value(owner: Any, name: str, values: list[str], shown: str) -> Any:
         return None
     if str in options:
         hint = str  # a path in place of an archive
-    elif inside := _parts(_parts(owner)[name]):
-        raise BadRecipe(where, found="one value for what has several", expected=", ".join(f"{shown}.{part}" for part in inside))
+    elif choices := _choices(hint):
+        if len(values) == 1 and values[0] in choices:
+            return _made(choices[values[0]], present, inside, shown)
+        expected = ", ".join([*sorted(choices), *(f"{shown}.{part}" for part in _parts(present))])
+        raise BadRecipe(where, found="no class of this kind", expected=f"one of {expected}")
     said = StringIO()
     try:
         with redirect_stderr(said), redirect_stdout(said):
             return tyro.cli(hint, args=values, prog=shown)
     except SystemExit as error:
-        text = " ".join(re.sub(r"[\u2500-\u257f]|-{3,}", " ", said.getvalue()).split()).split(" For full helptext")[0]
-        raise BadRecipe(where, found=text or "a value that does not fit", expected="a " + readable(hint)) from error
+        raise BadRecipe(where, found=f"a value that does not fit ({' '.join(values)})", expected="a " + readable(hint)) from error
+
+
+def _made(kind: type, present: Any, inside: Sequence[Option], shown: str) -> Any:
+    """A description with its defaults, around what is `present` where it can be; what has no default is taken from the options for it."""
+    hints = typing.get_type_hints(kind)
+    chosen = {"inner": present} if "inner" in hints and fits(present, hints["inner"]) else {}
+    for f in fields(kind):
+        if f.init and f.default is MISSING and f.default_factory is MISSING and f.name not in chosen:
+            given, needed = [values for name, values in inside if name == (f.name,)], f"{shown}.{f.name}"
+            if not given:
+                raise BadRecipe(f"override {shown} {kind.__name__}", found=f"no {f.name}, which has no default", expected=needed)
+            chosen[f.name] = _parsed(hints[f.name], None, given[-1], needed)
+    return kind(**chosen)
+
+
+def _choices(hint: Any) -> dict[str, type]:
+    """The descriptions that fit a type, by name: what the module that defines it, or the package that is in, has of its kind."""
+    found = {}
+    for kind in (hint, *typing.get_args(hint)):
+        if isinstance(kind, type) and kind.__module__.startswith("ssrecon."):
+            for place in (kind.__module__, kind.__module__.rpartition(".")[0]):
+                for name, value in vars(import_module(place)).items():
+                    if isinstance(value, type) and issubclass(value, kind) and is_dataclass(value) and not isabstract(value):
+                        found[name] = value
+    return found
 
 
 def _unknown(name: str) -> BadRecipe:

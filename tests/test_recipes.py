@@ -12,13 +12,17 @@ import torch
 
 from ssrecon import objectives
 from ssrecon.archive.phantom import PhantomArchive, T1Weighted
+from ssrecon.archive.plain import write_plain
 from ssrecon.archive.splits import BySubject
 from ssrecon.calibrate import Calibrator
 from ssrecon.checkpoint import read_checkpoint
 from ssrecon.description import describe, rebuild
+from ssrecon.draw import Draw
 from ssrecon.errors import BadInput, BadRecipe, OutputInUse
+from ssrecon.networks import WithUncertainty
 from ssrecon.objectives import SSDU, MultiMaskSSDU, Objective
 from ssrecon.overrides import load_recipe, override
+from ssrecon.partition import Lines, Uniform
 from ssrecon.prepare import prepare
 from ssrecon.recipe import Comparison, Recipe, Training
 from ssrecon.simulate import simulate
@@ -26,6 +30,7 @@ from ssrecon.store import Store
 from ssrecon.study.comparison import run
 from ssrecon.train import Trainer
 from ssrecon.trained import load_checkpoint
+from ssrecon.undersampling import RandomColumns, undersample
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.py"))
 QUICKSTART = next(path for path in RECIPES if path.stem == "quickstart")
@@ -54,6 +59,22 @@ def test_overrides_reach_every_arm_that_has_the_field():
     assert {arm.data.source.subjects for arm in changed.arms.values()} == {9}
     assert changed.arms["ssdu"].objective.partitioner.loss_fraction == 0.3
     assert changed.hash != load_recipe(QUICKSTART).hash
+
+
+def test_a_class_is_chosen_by_its_name():
+    own = load_recipe(next(path for path in RECIPES if path.stem == "own_archive"))
+
+    def arm(*arguments):
+        return override(own, arguments).arms["network"]
+
+    assert arm("--objective", "SURE").objective == objectives.SURE()
+    chosen = arm("--objective.partitioner.loss-fraction", "0.3", "--objective", "SSDU", "--objective.partitioner", "Lines")
+    assert chosen.objective == objectives.SSDU(Lines(0.3))
+    assert arm("--data.pattern", "RandomColumns", "--data.pattern.acceleration", "6").data.pattern == RandomColumns(6)
+    around = arm("--network", "WithUncertainty", "--network.inner.unrolls", "3").network
+    assert around == WithUncertainty(replace(own.arms["network"].network, unrolls=3))
+    several = override(load_recipe(QUICKSTART), ["--arms.ssdu.objective", "DDSS"])
+    assert several.arms["ssdu"].objective == objectives.DDSS() and several.arms["supervised"].objective == objectives.Supervised()
 
 
 def test_a_path_takes_the_place_of_the_archive():
@@ -136,10 +157,17 @@ def test_a_recipe_does_not_take_the_name_of_a_module(tmp_path):
     ("arguments", "message"),
     [
         (["--objective.rho", "0.3"], "override --objective.rho: found no such field; expected a dotted field"),
-        (["--training.steps", "many"], "override .*steps many.*: found .*invalid"),
+        (["--training.steps", "many"], r"override .*steps many.*: found a value that does not fit \(many\)"),
         (["--training.steps", "0"], "Training.steps: found 0; expected 1 or more"),
         (["--objective.partitioner.loss-fraction", "1.5"], "loss_fraction"),
-        (["--objective", "SSDU"], "override --objective SSDU: found one value for what has several; expected --objective.partitioner"),
+        (["--objective", "SSDU"], "override --objective SSDU: found one objective for 2 arms; expected --arms.NAME.objective"),
+        (
+            ["--arms.ssdu.objective", "Sure"],
+            "found no class of this kind; expected one of DDSS, ENSURE, .*, --arms.ssdu.objective.partitioner",
+        ),
+        (["--data.pattern", "RandomColumns"], "found no acceleration, which has no default; expected --data.pattern.acceleration"),
+        (["--data.split", "3"], "found no class of this kind; expected one of ByList, BySubject, .*, --data.split.validation"),
+        (["--training.steps", "2.5"], r"found a value that does not fit \(2.5\); expected a int"),
         (["--training.steps", "3", "4"], "override --training.steps 3 4: found"),
         (["thesis.tex"], "override thesis.tex: found no such field"),
         (["--data.source.subject", "3"], "override --data.source.subject: found no such field"),
@@ -248,6 +276,24 @@ def test_supervised_training_without_references_is_refused_before_it_starts(tmp_
     recipe = replace(recipe, data=replace(recipe.data, source=str(tmp_path / "store"), pattern=None, split=BySubject(1, 1)))
     with pytest.raises(BadInput, match="found no fully sampled reference in 1 of 1 training scans; expected references"):
         run(recipe, tmp_path / "out")
+
+
+def test_a_few_references_among_undersampled_scans(small, tmp_path):
+    """Only what was fully sampled is undersampled, and becomes a reference; the other scans stay as they were acquired."""
+    undersampled, full = (PhantomArchive(subjects=3, slices=1, matrix=(48, 48), coils=4, seed=seed) for seed in (0, 1))
+    scans = [
+        replace(undersample(scan, RandomColumns(2, 14), Draw(5)), reference=None, reference_mask=None, truth=None) for scan in undersampled
+    ]
+    for number, scan in enumerate([*scans, *full]):
+        header = replace(scan.header, scan_id=f"v{number}/slice-000", volume_id=f"v{number}", subject=f"s{number}")
+        write_plain(tmp_path / f"archive/v{number}.h5", [replace(scan, header=header)])
+    recipe = replace(small.arms["ssdu"], objective=objectives.JSSL(Uniform(0.4)))
+    data = replace(recipe.data, source=str(tmp_path / "archive"), pattern=RandomColumns(3, 14), only_full=True)
+    run(replace(recipe, data=data), tmp_path / "out")
+    store = Store(tmp_path / "out/store")
+    kept = {header.scan_id: int(store.load(header.scan_id).scan.mask[0, 0, 0, :, 0].sum()) for header in store.headers}
+    assert sorted(kept.values()) == [16, 16, 16, 24, 24, 24]
+    assert all(store.has_reference(scan_id) == (columns == 16) for scan_id, columns in kept.items())
 
 
 @pytest.mark.parametrize("text", ["from ssrecon import Recipe\nrecipe = Recipe(nosuch=3)\n", "recipe = (\n", "import nosuchmodule\n"])
@@ -363,7 +409,7 @@ def tiny(comparison, **changes):
     return replace(comparison, arms=arms, baselines={}, seeds=(0,), **changes)
 
 
-@pytest.mark.parametrize("condition", ["columns", "repetitions", "learned_csm"])
+@pytest.mark.parametrize("condition", ["columns", "repetitions", "few_lines"])
 def test_the_study_of_objectives_runs_two_steps(condition, tmp_path):
     load_recipe(next(path for path in RECIPES if path.stem == "which_objective"))
     study = sys.modules["which_objective"]
@@ -411,7 +457,7 @@ def test_every_objective_of_the_package_is_in_the_study():
 
 def test_transfer_adapts_the_network_of_own_archive():
     own, transfer = (load_recipe(next(path for path in RECIPES if path.stem == stem)) for stem in ("own_archive", "transfer"))
-    assert transfer.network == own.arms["ssdu"].network
+    assert transfer.network == own.arms["network"].network
 
 
 def test_the_trust_in_gamma_is_scored_at_every_kept_checkpoint(tmp_path):
