@@ -17,21 +17,22 @@ from ssrecon import Comparison, Draw
 from ssrecon.description import rebuild
 from ssrecon.errors import BadInput, SsreconError
 from ssrecon.objectives import Objective
+from ssrecon.objectives.base import Network
 from ssrecon.scan import Prepared
 from ssrecon.store import Store
 from ssrecon.study.run_folder import RunFolder, readable
-from ssrecon.trained import LoadedNetwork, load_checkpoint
+from ssrecon.trained import load_checkpoint
 
 EPOCHS = (1, 2)
 """Of the draws: partitions, transforms and noise."""
 
 
 @torch.no_grad()
-def mean_loss(objective: Objective, model: LoadedNetwork, scans: list[Prepared]) -> float:
+def mean_loss(objective: Objective, network: Network, scans: list[Prepared]) -> float:
     values = []
     for prepared in scans:
         reference = prepared.reference if objective.needs_reference or objective.takes_reference else None
-        values += [objective.loss(model, prepared.scan, reference, Draw(0, epoch)).per_scan for epoch in EPOCHS]
+        values += [objective.loss(network, prepared.scan, reference, Draw(0, epoch)).per_scan for epoch in EPOCHS]
     return float(torch.cat(values).mean())
 
 
@@ -44,7 +45,8 @@ def table(folder: Path, networks: list[str], count: int) -> list[str]:
     models = {}
     for name in comparison.arms:
         if path := next(iter(sorted(folder.glob(f"arms/{name}/seed-*/checkpoints/gamma.safetensors"))), None):
-            models[name] = load_checkpoint(path)
+            # The network alone: a loss knows nothing of an objective's rule at test time.
+            models[name] = load_checkpoint(path).network
     if missing := sorted(set(networks) - set(models)):
         raise BadInput(folder, found=f"no trained {', '.join(missing)}", expected="--networks of " + ", ".join(models))
     store = Store(folder / "store")

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ssrecon.errors import BadInput, SsreconError
-from ssrecon.study.figures import plain_log, save
+from ssrecon.study.figures import mean_rank_correlation, plain_log, save
 from ssrecon.study.run_folder import readable
 from ssrecon.study.style import MARKERS, SELF_SUPERVISED, SUPERVISED, new_figure, quiet_grid, styled
 
@@ -44,21 +44,12 @@ def read(folder: Path) -> Curves:
     }
 
 
-def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
-    """Spearman's."""
-    from scipy.stats import spearmanr
-
-    return float(spearmanr(a, b).statistic)
-
-
 def correlations(curves: Curves) -> dict[tuple[str, str, str], float]:
     """By arm, score and error: the mean over seeds."""
-    found: dict[tuple[str, str, str], list[float]] = defaultdict(list)
-    for (arm, _), values in curves.items():
-        for score in SCORES:
-            for error in ERRORS:
-                found[arm, score, error].append(rank_correlation(values[score], values[error]))
-    return {key: float(np.mean(values)) for key, values in found.items()}
+    found: dict[tuple[str, str, str], dict[str, tuple[np.ndarray, np.ndarray]]] = defaultdict(dict)
+    for ((arm, seed), values), score, error in product(curves.items(), SCORES, ERRORS):
+        found[arm, score, error][seed] = (values[score], values[error])
+    return {key: mean_rank_correlation(trainings) for key, trainings in found.items()}
 
 
 def draw(curves: Curves) -> "Figure":

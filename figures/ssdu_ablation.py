@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
 def draw(run: RunFolder) -> "Figure | None":
     """PSNR against the noiseless truth where there is one, with intervals over subjects."""
-    noiseless = any("reference=noiseless" in row["convention"] for row in run.metrics)
-    measure = Measure("psnr", "fastmri, reference=noiseless" if noiseless else "fastmri")
+    measure = Measure.truest("psnr", run.metrics)
     found = {arm.name: summarise(run.metrics, arm.name, measure) for arm in run.networks}
     sweeps = {kind: sorted(int(name.split("_")[1]) for name in found if name.startswith(f"{kind}_")) for kind in ("gaussian", "uniform")}
     masks = sorted(int(name.split("_")[1]) for name in found if name.startswith("masks_") and name != "masks_redrawn")

@@ -35,8 +35,7 @@ def conditions(folder: Path) -> dict[str, RunFolder]:
 
 def summaries(run: RunFolder, metric: str) -> list[Summary]:
     """One an arm, best first."""
-    noiseless = any("reference=noiseless" in row["convention"] for row in run.metrics)
-    measure = Measure(metric, "fastmri, reference=noiseless" if noiseless else "fastmri")
+    measure = Measure.truest(metric, run.metrics)
     found = [summarise(run.metrics, arm.name, measure) for arm in run.arms]
     return sorted(found, key=lambda summary: -measure.sign * summary.mean)
 

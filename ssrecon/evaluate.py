@@ -107,7 +107,7 @@ def write_metrics(path: Path, rows: Iterable[Row]) -> None:
 
 def residual_rows(arm: Arm, prepared: Prepared, estimate: Estimate, gamma: Gamma | None, draw: Draw) -> list[Row]:
     """The scores that need no reference image."""
-    scan = prepared.scan if estimate.csm is None else replace(prepared.scan, csm=estimate.csm)
+    scan = prepared.scan.with_csm_of(estimate)
     unit = "relative" if scan.noise_std is None else "noise units"
     found = {f"acquired, {unit}": _residual(scan, estimate.image)}
     if prepared.reference is not None and bool((withheld := prepared.reference.mask & ~scan.mask).any()):
@@ -216,8 +216,7 @@ def radial_residual(prepared: Prepared, estimate: Estimate) -> Float[np.ndarray,
     r""":math:`\sum|y - E x|^2 / \sum|y|^2` per radial band of k-space, centre first: of the samples that were withheld where there is a
     reference, else of the acquired ones. NaN in a band without samples."""
     scan = prepared.scan if prepared.reference is None else prepared.reference.on(~prepared.scan.mask)
-    scan = scan if estimate.csm is None else replace(scan, csm=estimate.csm)
-    error = (encoding(scan)(estimate.image) - scan.kspace).abs().square().sum(dim=(0, 1, 2))
+    error = (encoding(scan.with_csm_of(estimate))(estimate.image) - scan.kspace).abs().square().sum(dim=(0, 1, 2))
     energy = scan.kspace.abs().square().sum(dim=(0, 1, 2))
     band = _bands(tuple(energy.shape)).to(energy.device).flatten()
     error, energy = (torch.bincount(band, value.double().flatten(), minlength=BANDS) for value in (error, energy))

@@ -137,7 +137,7 @@ def own_units(
 
     Whitening and compression are undone by the pseudo-inverse of their matrix W: the coil images are :math:`W^{+} S x` times the scale.
     """
-    csm = scan.csm if estimate.csm is None else estimate.csm
+    csm = scan.with_csm_of(estimate).csm
     undo = torch.linalg.pinv(calibration.matrix.to(torch.complex128)).to(csm)
     coil_maps = torch.einsum("oc,bmc...->bmo...", undo, csm) * calibration.scale
     magnitude = torch.linalg.vector_norm(Sensitivity(coil_maps)(estimate.image), dim=2)

@@ -158,6 +158,10 @@ class CalibratedScan:
         kept = self.mask & mask
         return replace(self, mask=kept, kspace=torch.where(kept, self.kspace, 0))
 
+    def with_csm_of(self, estimate: "Estimate") -> "CalibratedScan":
+        """The same scan with the sensitivities that belong to an image, where its method estimated its own."""
+        return self if estimate.csm is None else replace(self, csm=estimate.csm)
+
     def to(self, device: torch.device | str) -> "CalibratedScan":
         moved: dict[str, Any] = {
             f.name: value.to(device, non_blocking=True) for f in fields(self) if isinstance(value := getattr(self, f.name), Tensor)

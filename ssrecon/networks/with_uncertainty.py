@@ -68,7 +68,7 @@ class _WithUncertainty(nn.Module):
 
 
 def _features(scan: CalibratedScan, estimate: Estimate) -> Float[Tensor, "batch frames 5 *k"]:
-    csm = scan.csm if estimate.csm is None else estimate.csm
+    csm = scan.with_csm_of(estimate).csm
     everything = torch.ones_like(scan.mask)
     signal = torch.linalg.vector_norm(sense(everything, csm.detach())(estimate.image.detach()), dim=2, keepdim=True)
     given = scan.mask.to(signal.dtype)

@@ -21,7 +21,7 @@ NOISE_FROM = f"a noise scan, or a calibration region of {SHORTEST} lines to esti
 
 def encoding_of(scan: CalibratedScan, estimate: Estimate) -> LinearOperator:
     """E on what `scan` holds, with the estimate's own sensitivities where it has any."""
-    return encoding(scan if estimate.csm is None else replace(scan, csm=estimate.csm))
+    return encoding(scan.with_csm_of(estimate))
 
 
 def predicted(scan: CalibratedScan, estimate: Estimate) -> Complex[Tensor, "batch frames coils *k"]:

@@ -49,7 +49,7 @@ class SPICER(Objective):
             estimate: Estimate = network(scan.on(own))
             other = scan.on(~own)
             cross = cross + 0.5 * self.distance(predicted(other, estimate), other.kspace)
-            rough = rough + self.smoothness * roughness(scan.csm if estimate.csm is None else estimate.csm)
+            rough = rough + self.smoothness * roughness(scan.with_csm_of(estimate).csm)
         return Loss(cross + rough, {"cross": cross, "smoothness": rough})
 
 

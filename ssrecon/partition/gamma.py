@@ -2,7 +2,7 @@ r""":math:`\Gamma`: acquired samples that neither network nor calibration sees, 
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -93,6 +93,6 @@ def gamma_score(
     unknown (`metrics.heldout_residual`).
     """
     estimate = reconstruct(scan.on(~gamma))
-    held_out = scan.on(gamma) if estimate.csm is None else replace(scan.on(gamma), csm=estimate.csm)
+    held_out = scan.on(gamma).with_csm_of(estimate)
     predicted = encoding(held_out)(estimate.image)
     return heldout_residual(predicted, held_out.kspace, held_out.mask, held_out.noise_std), estimate

@@ -141,7 +141,7 @@ def in_noise_units(histories: Any) -> bool:
     below.
     """
     values = [np.nanmin(c["gamma"]) for history in histories for c in history.values() if np.isfinite(c["gamma"]).any()]
-    return bool(values) and 0.9 < min(values) < 5
+    return bool(values) and min(values) > 0.9
 
 
 def save(figure: "Figure", path: Path) -> Path:

@@ -32,6 +32,12 @@ class Measure:
     selection: str = "gamma"
     """``gamma`` or ``reference``; arms without a selection (baselines: ``none``) are taken as they are."""
 
+    @staticmethod
+    def truest(metric: str, rows: Rows) -> "Measure":
+        """Against the noiseless image where the archive was simulated, else against the reference."""
+        noiseless = any("reference=noiseless" in row["convention"] for row in rows)
+        return Measure(metric, "fastmri, reference=noiseless" if noiseless else "fastmri")
+
     @property
     def sign(self) -> int:
         """1 where higher is better, -1 where lower is."""
