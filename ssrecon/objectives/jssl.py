@@ -25,9 +25,10 @@ class JSSL(Objective):
     Both are in k-space, by one distance. `fraction` is the part of the training subjects whose reference may be used, to the nearest number
     of subjects and the same in every pass and at every seed: on an archive that has references for all it is the number of references that
     is studied, and 1 uses those there are (where all scans have one, that is supervised training). The paper pairs an archive that can be
-    fully sampled (brains, knees) with one that cannot (hearts, prostates); one folder with both is that.
+    fully sampled (brains, knees) with one that cannot (hearts, prostates); one folder with both is that, undersampled by
+    ``Data(pattern=..., only_full=True)``, which makes references of what was fully sampled and leaves the rest as it is.
 
-    Yiasemis et al. JSSL: joint supervised and self-supervised learning for MRI reconstruction. arXiv:2311.15856 (2023)
+    Yiasemis et al. JSSL: joint supervised and self-supervised learning for MRI reconstruction. arXiv:2311.15856 (2023; MIDL 2025)
     """
 
     partitioner: Partitioner = Gaussian(loss_fraction=0.4)

@@ -24,8 +24,8 @@ class ParallelBranches(Objective):
     the partitioner's protected centre where calibration was a separate measurement. ``held_out_only=True`` judges a branch only on what
     it was not given, which leaves no reward for reproducing noise.
 
-    The published networks differ, and are not to be had here: two sets of weights (ISTA-Net+) on fixed masks in the first, which
-    SSIBench's SSDU-Consistency shares; PARCEL adds a contrastive term against the other scans of a batch, which is left out because a loss
+    One set of weights, as in SSIBench's SSDU-Consistency. Two sets (ISTA-Net+, on fixed masks), as published first, are not to be had
+    here; PARCEL adds a contrastive term against the other scans of a batch, which is left out because a loss
     here never depends on batch-mates.
 
     Hu et al. Self-supervised learning for MRI reconstruction with a parallel network training framework. MICCAI 2021.

@@ -32,7 +32,8 @@ class RobustSSDU(SamplingAware):
     ``noisy_at_test=True`` adds the noise there too, as the theory has it. :math:`\sigma` is the whitened scan's: one level for all coils,
     no correlation left. A level that is told too small makes the correction wrong without a sign of it; a small :math:`\alpha` amplifies
     the network's own error by :math:`(1 + \alpha^2) / \alpha^2`. As :math:`\sigma \to 0` the second term is plain data consistency and the
-    first K-weighted SSDU. ``weighted=False`` drops both weights (the paper's "unweighted").
+    first K-weighted SSDU. ``weighted=False`` drops both weights (the paper's "unweighted"). What
+    `KWeighted` says of its conditions and of the paper's partitions holds here.
 
     Millard & Chiew. Clean self-supervised MRI reconstruction from noisy, sub-sampled training data with Robust SSDU. Bioengineering 11:1305
     (2024). doi:10.3390/bioengineering11121305
