@@ -11,6 +11,7 @@ from importlib.util import module_from_spec, spec_from_file_location
 from inspect import isabstract
 from io import StringIO
 from pathlib import Path
+from pkgutil import iter_modules
 from types import ModuleType
 from typing import Any
 
@@ -173,14 +174,17 @@ def _made(kind: type, present: Any, inside: Sequence[Option], shown: str) -> Any
 
 
 def _choices(hint: Any) -> dict[str, type]:
-    """The descriptions that fit a type, by name: what the module that defines it, or the package that is in, has of its kind."""
-    found = {}
+    """The descriptions that fit a type, by name: those of its kind in the modules beside the one that defines it."""
+    found: dict[str, type] = {}
     for kind in (hint, *typing.get_args(hint)):
         if isinstance(kind, type) and kind.__module__.startswith("ssrecon."):
-            for place in (kind.__module__, kind.__module__.rpartition(".")[0]):
-                for name, value in vars(import_module(place)).items():
-                    if isinstance(value, type) and issubclass(value, kind) and is_dataclass(value) and not isabstract(value):
-                        found[name] = value
+            package = import_module(kind.__module__.rpartition(".")[0])
+            beside = [f"{package.__name__}.{module.name}" for module in iter_modules(package.__path__) if package.__name__ != "ssrecon"]
+            for place in {kind.__module__, *beside}:
+                own = [value for value in vars(import_module(place)).values() if isinstance(value, type) and value.__module__ == place]
+                found |= {
+                    value.__name__: value for value in own if issubclass(value, kind) and is_dataclass(value) and not isabstract(value)
+                }
     return found
 
 

@@ -32,9 +32,9 @@ class KWeighted(SamplingAware):
     with points of columns, :math:`\Theta` betrays which columns were acquired, and the weights are those of a different law. The default
     looks at each scan's mask. And it needs locations that were acquired independently of each other. A lattice is the opposite (one column
     betrays all others) and a fixed number of columns is not quite that either: there the expectation is another loss, which may prefer
-    another network. The paper draws columns by a density of order 8 with 10 in the centre; its partitions have the same order
-    (``Bernoulli(0.4, order=8, lines=True, protected=(10,))``). `cap` bounds :math:`(1 - K)^{-1/2}`: the weights of locations that are hardly ever acquired would drown the
-    rest in variance (the paper has no cap; ``cap=inf`` is it).
+    another network. The paper draws columns by a density of order 8 with 10 in the centre, and keeps a quarter of them by the same law
+    (``Bernoulli(0.75, order=8, lines=True, protected=(10,))``). `cap` bounds :math:`(1 - K)^{-1/2}`: the weights of locations that are
+    hardly ever acquired would drown the rest in variance (the paper has no cap; ``cap=inf`` is it).
 
     The scan's csm was calibrated from samples of the centre, some of which may be held out: as for `SSDU`, errors that come of the csm are
     judged too mildly there. The authors' repository for Noisier2Noise divides by 1 - K inside the square, a weight of

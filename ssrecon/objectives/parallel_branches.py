@@ -24,9 +24,8 @@ class ParallelBranches(Objective):
     the partitioner's protected centre where calibration was a separate measurement. ``held_out_only=True`` judges a branch only on what
     it was not given, which leaves no reward for reproducing noise.
 
-    One set of weights, as in SSIBench's SSDU-Consistency. Two sets (ISTA-Net+, on fixed masks), as published first, are not to be had
-    here; PARCEL adds a contrastive term against the other scans of a batch, which is left out because a loss
-    here never depends on batch-mates.
+    One set of weights, as in SSIBench's SSDU-Consistency. Two sets (ISTA-Net+, on fixed masks), as published first, are not to be had here;
+    PARCEL adds a contrastive term against the other scans of a batch, which is left out because a loss here never depends on batch-mates.
 
     Hu et al. Self-supervised learning for MRI reconstruction with a parallel network training framework. MICCAI 2021.
     doi:10.1007/978-3-030-87231-1_37. Wang et al. PARCEL: physics-based unsupervised contrastive representation learning for multi-coil MR
