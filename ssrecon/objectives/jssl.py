@@ -11,7 +11,7 @@ from ssrecon.draw import Draw
 from ssrecon.errors import BadRecipe
 from ssrecon.objectives.base import Loss, Network, Objective
 from ssrecon.objectives.distances import Distance, NormalizedL1L2
-from ssrecon.objectives.measurement import predicted
+from ssrecon.objectives.measurement import along, predicted
 from ssrecon.partition import Gaussian, Partitioner
 from ssrecon.scan import CalibratedScan
 
@@ -70,7 +70,7 @@ class JSSL(Objective):
         part = self.partitioner.split(scan, draw)
         supervised = torch.tensor([reference is not None and self.uses(header.subject) for header in scan.headers]).to(scan.mask.device)
         # One pass of the network for both kinds: it is given everything where it is judged on the reference.
-        given = part.theta | (supervised.reshape(-1, *[1] * (scan.mask.ndim - 1)) & scan.mask)
+        given = part.theta | (along(supervised, scan.mask) & scan.mask)
         estimate = network(scan.on(given))
         value = torch.zeros_like(scan.scale)
         held_out = scan.on(part.lambda_)

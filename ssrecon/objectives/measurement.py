@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Complex, Float
+from jaxtyping import Bool, Complex, Float, Shaped
 from torch import Tensor
 
 from ssrecon.calibrate.noise_level import SHORTEST
@@ -36,7 +36,7 @@ def noise_level(scan: CalibratedScan) -> Float[Tensor, " batch"]:
     return scan.noise_std
 
 
-def along(values: Float[Tensor, " batch"], like: Tensor) -> Float[Tensor, "batch *ones"]:
+def along(values: Shaped[Tensor, " batch"], like: Tensor) -> Shaped[Tensor, "batch *ones"]:
     """One value a scan, to multiply an array of the scans with."""
     return values.reshape(-1, *[1] * (like.ndim - 1))
 
