@@ -1,6 +1,6 @@
 """What every objective promises, whichever network it trains."""
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ import torch
 from ssrecon.description import describe, rebuild
 from ssrecon.draw import Draw
 from ssrecon.networks import LearnedCSM, ResNet, Unrolled, WithUncertainty
-from ssrecon.objectives import Objective
+from ssrecon.objectives import MultiMaskSSDU, Objective
 from ssrecon.scan import CalibratedScan, Estimate
 from tests.contracts.classes import subclasses
 from tests.scans import column_mask, full_kspace, make_reference, make_scan
@@ -17,6 +17,8 @@ OBJECTIVES = subclasses("ssrecon.objectives", Objective)
 SELF_SUPERVISED = [kind for kind in OBJECTIVES if not kind.needs_reference]
 HOLD_OUT = [kind for kind in SELF_SUPERVISED if kind.holds_out]
 NETWORK = Unrolled(ResNet(blocks=1, channels=4), unrolls=2, cg_iterations=3)
+LEARNED = LearnedCSM(NETWORK, ResNet(blocks=1, channels=4), gain=1.0)
+NETWORKS = {"Unrolled": NETWORK, "LearnedCSM": LEARNED, "WithUncertainty": WithUncertainty(LEARNED, channels=4)}
 DRAW = Draw(seed=5, epoch=3)
 FRAMES = 2
 """For what compares repetitions; each is sampled in its own way, for what needs several masks."""
@@ -53,7 +55,7 @@ def test_finite_and_every_parameter_gets_a_gradient(kind):
     assert all(p.grad is not None and torch.isfinite(p.grad).all() and p.grad.abs().sum() > 0 for p in network.parameters())
 
 
-@pytest.mark.parametrize("spec", [LearnedCSM(NETWORK, ResNet(blocks=1, channels=4), gain=1.0), WithUncertainty(NETWORK, channels=4)])
+@pytest.mark.parametrize("spec", [LEARNED, WithUncertainty(NETWORK, channels=4)])
 @pytest.mark.parametrize("kind", OBJECTIVES)
 def test_networks_may_return_more_than_an_image(kind, spec):
     """Their own sensitivities are used throughout and kept at test time; what a method does not ask for is no burden."""
@@ -69,15 +71,18 @@ def test_networks_may_return_more_than_an_image(kind, spec):
         assert estimate.csm is not None and not torch.allclose(estimate.csm, scan.csm)
 
 
+@pytest.fixture(params=NETWORKS)
+def network(request):
+    return NETWORKS[request.param].build(0).requires_grad_(False)
+
+
 @pytest.mark.parametrize("kind", OBJECTIVES)
-def test_deterministic_in_the_draw(kind):
-    network = NETWORK.build(0)
+def test_deterministic_in_the_draw(kind, network):
     assert torch.equal(loss(made(kind), network, *pair()).mean, loss(made(kind), network, *pair()).mean)
 
 
 @pytest.mark.parametrize("kind", OBJECTIVES)
-def test_independent_of_batch_mates(kind):
-    network = NETWORK.build(0)
+def test_independent_of_batch_mates(kind, network):
     pairs = [pair(0, "a/slice-000"), pair(3, "b/slice-001")]
     together = loss(made(kind), network, *(CalibratedScan.batch(side) for side in zip(*pairs, strict=True))).per_scan
     alone = torch.cat([loss(made(kind), network, *each).per_scan for each in pairs])
@@ -85,10 +90,28 @@ def test_independent_of_batch_mates(kind):
 
 
 @pytest.mark.parametrize("kind", SELF_SUPERVISED)
-def test_what_was_not_acquired_changes_no_bit(kind):
-    network, (scan, _) = NETWORK.build(0), pair()
-    poisoned = replace(scan, kspace=torch.where(scan.mask, scan.kspace, torch.nan))
-    assert torch.equal(loss(made(kind), network, scan, None).mean, loss(made(kind), network, poisoned.on(scan.mask), None).mean)
+def test_what_was_not_acquired_changes_no_bit(kind, network):
+    """Neither of the scan, once it is dropped, nor, in each pass of the network, what that pass was not given."""
+
+    def poisoned(seen):
+        return replace(seen, kspace=torch.where(seen.mask, seen.kspace, torch.nan))
+
+    scan, _ = pair()
+    clean = loss(made(kind), network, scan, None).mean
+    assert torch.equal(clean, loss(made(kind), network, poisoned(scan).on(scan.mask), None).mean)
+    assert torch.equal(clean, loss(made(kind), lambda seen: network(poisoned(seen)), scan, None).mean)
+
+
+@pytest.mark.parametrize("spec", NETWORKS.values(), ids=NETWORKS)
+@pytest.mark.parametrize("kind", OBJECTIVES)
+def test_a_slice_outside_the_object_trains(kind, spec):
+    """No coil sees anything there: the csm is zero everywhere, what was measured is noise, and no gradient is spoiled by it."""
+    network, objective = spec.build(0), made(kind)
+    scan, reference = (replace(side, csm=torch.zeros_like(side.csm)) for side in pair())
+    value = loss(objective, network, scan, reference)
+    assert torch.isfinite(value.mean)
+    value.mean.backward()
+    assert all(p.grad is None or torch.isfinite(p.grad).all() for p in network.parameters())
 
 
 class Recorder:
@@ -110,6 +133,58 @@ def given(seen, scan):
     result = torch.zeros_like(scan.mask)
     result[:, frame] = seen.mask[:, 0]
     return result
+
+
+def inputs(objective, scan, epochs):
+    """Of each epoch, all that the network is given in its passes."""
+    passes = []
+    for epoch in epochs:
+        recorder = Recorder()
+        objective.loss(recorder, scan, None, DRAW.at(epoch))
+        passes.append(tuple(part.numpy().tobytes() for seen in recorder.seen for part in (seen.kspace, seen.mask)))
+    return passes
+
+
+REPEATED = {"SSDU": 1, "MultiMaskSSDU": 4}
+"""After how many passes a scan is split as before: one split for good, and `MultiMaskSSDU.masks`."""
+
+
+@pytest.mark.parametrize("kind", SELF_SUPERVISED)
+def test_drawn_anew_at_every_pass(kind):
+    """What the network is given differs from pass to pass; but for the methods that were published with splits that are kept."""
+    scan, _ = pair()
+    passes = inputs(made(kind), scan, range(8))
+    if period := REPEATED.get(kind.__name__):
+        assert passes == passes[:period] * (8 // period) and len(set(passes)) == period
+    else:
+        assert len(set(passes)) > 1  # some draw one of a few: a repetition, another mask
+
+
+@pytest.mark.parametrize("masks", [1, 3])
+def test_splits_that_are_kept_come_again_in_turn(masks):
+    scan, _ = pair()
+    passes = inputs(MultiMaskSSDU(masks=masks), scan, range(3 * masks))
+    assert passes == passes[:masks] * 3 and len(set(passes)) == masks
+
+
+@dataclass(frozen=True)
+class Watched(Draw):
+    """Remembers at which epochs each purpose was drawn for."""
+
+    drawn: dict[str, set[int]] = field(default_factory=dict)
+
+    def generator(self, purpose, scan_id=""):
+        self.drawn.setdefault(purpose, set()).add(self.epoch)
+        return super().generator(purpose, scan_id)
+
+
+@pytest.mark.parametrize("kind", SELF_SUPERVISED)
+def test_all_that_is_random_is_of_this_pass(kind):
+    """Partition, mask, transform, probe and noise, each by itself: none is left from another pass."""
+    draw = Watched(DRAW.seed, 7)
+    made(kind).loss(Recorder(), pair()[0], None, draw)
+    epoch = 7 % REPEATED.get(kind.__name__, 8)
+    assert draw.drawn and all(epochs == {epoch} for epochs in draw.drawn.values())
 
 
 @pytest.mark.parametrize("kind", HOLD_OUT)

@@ -295,10 +295,20 @@ def test_branches_share_the_centre_and_make_up_the_scan():
     assert bool((shared >= scan.calibration).all()) and int(shared.sum()) < int(scan.mask.sum()) / 2
 
 
+class Whole(Uniform):
+    """Nothing may be held out: both branches get all of Omega."""
+
+    def split(self, scan, draw):
+        return Partition(scan.mask, torch.zeros_like(scan.mask), torch.zeros(scan.mask.shape))
+
+
 def test_equal_parts_agree():
-    everything = make_scan(mask=torch.ones(1, 1, 1, 32, 32, dtype=torch.bool))
-    value = ParallelBranches().loss(lambda scan: Estimate(smooth_image((32, 32))), everything, None, Draw(0))
-    assert value.terms["agreement"].item() == 0
+    """Where nothing was acquired, exactly: the disagreement is that of two halves, and not an energy."""
+    scan, network = make_scan(), NETWORK.build(0)
+    terms = [ParallelBranches(law).loss(network, scan, None, Draw(0)).terms for law in (Whole(0.5), Uniform(0.5))]
+    equal, split = (each["agreement"].item() for each in terms)
+    assert int((~scan.mask).sum()) > 500 and predicted(replace(scan, mask=~scan.mask), network(scan)).abs().max() > 0.1
+    assert equal == 0 < split
 
 
 # -- references, repetitions, three-way split

@@ -5,15 +5,18 @@ Exact statements, no training: two estimates that a loss cannot tell apart are e
 
 from dataclasses import dataclass, replace
 
+import pytest
 import torch
 
 from ssrecon.algorithms import conjugate_gradient
 from ssrecon.draw import Draw
-from ssrecon.objectives import SSDU, EquivariantImaging, KWeighted, MultiMaskSSDU, ParallelBranches
+from ssrecon.objectives import SSDU, SURE, EquivariantImaging, KWeighted, MultiMaskSSDU, ParallelBranches, Supervised
+from ssrecon.objectives.distances import MeanSquare
 from ssrecon.objectives.transforms import Rotations, Shifts
 from ssrecon.operators import coil_combined, encoding
 from ssrecon.partition import Lines, Partition, Partitioner, Uniform
 from ssrecon.scan import Estimate
+from tests.objectives.enumerated import Fixed, estimate, every_subset, tiny_scan
 from tests.scans import column_mask, make_scan, smooth_image
 
 TRUTH = smooth_image((32, 32))
@@ -151,6 +154,65 @@ def test_branches_judged_on_what_they_were_given_reward_noise_too():
     of = {(form, f): form.loss(f, scan, None, Draw(0)).terms["consistency"].item() for form in (published, strict) for f in (cg, truth)}
     assert of[published, cg] - of[strict, cg] < 0.5 * (of[published, truth] - of[strict, truth])  # on its own input, noise and all
     assert of[strict, cg] > 1.5 * of[strict, truth]
+
+
+LINES = torch.ones(1, 1, 4, 1, dtype=torch.complex128)
+"""An object of four lines, each as large."""
+LATTICES = [(torch.arange(4).reshape(4, 1) % 2 == offset, 0.5) for offset in (0, 1)]
+
+
+def k_weighted_and_supervised(f, acquisitions):
+    """Both expectations, over acquisitions (mask, probability) and over coins for their lines."""
+    even = torch.full((4, 1), 0.5, dtype=torch.float64)
+    fitted = KWeighted(cap=1e3).fitted([tiny_scan(LINES, mask) for mask, _ in LATTICES])
+    assert torch.equal(fitted.known.probability(tiny_scan(LINES, LATTICES[0][0]))[0, 0, 0].double(), even)  # no density tells them apart
+    weighted = truth = 0.0
+    for omega, weight in acquisitions:
+        scan, reference = tiny_scan(LINES, omega), tiny_scan(LINES, torch.ones(4, 1, dtype=torch.bool))
+        for lambda_, chance in every_subset(torch.where(omega, even, 0.0)):
+            told, given = replace(fitted, partitioner=Fixed(lambda_, even)).knowing(fitted.known), scan.on(~lambda_)
+            weighted += weight * chance * told.loss(f, scan, None, Draw(0)).mean
+            truth += weight * chance * Supervised(MeanSquare()).loss(f, given, reference.on(~given.mask), Draw(0)).mean
+    return float(weighted), float(truth)
+
+
+def test_a_lattice_reverses_the_k_weighted_ranking():
+    """Lines of a lattice with a drawn offset are not independent: any that is given betrays which others may be judged. A network that is
+    right on those alone beats one that is right between them alone, and is the worse of the two. Of lines that are drawn one by one, as
+    often, the same loss is the truth."""
+
+    def on_the_lattice(given):
+        return estimate(LINES[:, None] * (given.mask | given.mask.roll(2, dims=-2)))
+
+    def between_its_lines(given):
+        return estimate(LINES[:, None] * (given.mask | given.mask.roll(2, dims=-2)).roll(1, dims=-2))
+
+    assert k_weighted_and_supervised(on_the_lattice, LATTICES) == pytest.approx((0.375, 0.625), rel=1e-6)
+    assert k_weighted_and_supervised(between_its_lines, LATTICES) == pytest.approx((0.75, 0.375), rel=1e-6)
+    for network in (on_the_lattice, between_its_lines):
+        weighted, truth = k_weighted_and_supervised(network, list(every_subset(torch.full((4, 1), 0.5, dtype=torch.float64))))
+        assert weighted == pytest.approx(truth, rel=1e-6)
+
+
+def test_sure_is_blind_to_the_null_space():
+    """Networks that differ only where nothing was acquired have one SURE, whatever they put there; one that differs elsewhere has not."""
+    generator = torch.Generator().manual_seed(0)
+    kspace, noise = (torch.randn(1, 1, 6, 5, dtype=torch.complex128, generator=generator) for _ in range(2))
+    everything = torch.ones(6, 5, dtype=torch.bool)
+    omega = everything & (torch.arange(6).reshape(6, 1) % 2 == 0)
+    scan, reference = tiny_scan(kspace + 0.5 * noise, omega), tiny_scan(kspace, everything)
+
+    def network(shrink, fill):
+        return lambda given: estimate(torch.where(given.mask, shrink * given.kspace, fill(given)))
+
+    fills = [lambda given: 0 * kspace, lambda given: kspace, lambda given: 3 - given.kspace.roll(1, dims=-2) ** 2]
+    networks = [network(0.8, fill) for fill in fills]
+    for seed in range(3):
+        values = [float(SURE().loss(f, scan, None, Draw(seed)).mean) for f in networks]
+        assert values == pytest.approx([values[0]] * 3, rel=1e-12)
+        assert abs(float(SURE().loss(network(0.3, fills[0]), scan, None, Draw(seed)).mean) - values[0]) > 0.05
+    blank, right, wild = (float(Supervised(MeanSquare()).loss(f, scan, reference, Draw(0)).mean) for f in networks)
+    assert right < 0.3 * blank < 0.1 * wild
 
 
 def test_eight_coils_close_the_gaps_that_one_cannot():

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from ssrecon.draw import Draw
-from ssrecon.errors import BadRecipe
+from ssrecon.errors import BadInput, BadRecipe
 from ssrecon.networks import ResNet, Unrolled
 from ssrecon.objectives import SSDU, MultiMaskSSDU, Supervised
 from ssrecon.partition import Uniform
@@ -52,7 +52,7 @@ def test_a_perfect_network_is_left_with_the_noise():
 
 
 def test_supervised_without_a_reference_says_so():
-    with pytest.raises(ValueError, match="needs a fully sampled reference; scan phantom/slice-000 has none"):
+    with pytest.raises(BadInput, match="phantom/slice-000: found no fully sampled reference; expected one"):
         Supervised().loss(lambda scan: None, make_scan(), None, Draw(0))
 
 

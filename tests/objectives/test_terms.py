@@ -9,7 +9,7 @@ import torch
 
 from ssrecon.draw import Draw
 from ssrecon.errors import BadRecipe
-from ssrecon.networks import LearnedCSM, ResNet, Unrolled, WithUncertainty
+from ssrecon.networks import LearnedCSM, WithUncertainty
 from ssrecon.objectives import (
     DDSS,
     ENSURE,
@@ -25,50 +25,14 @@ from ssrecon.objectives import (
     RobustEI,
     RobustSSDU,
 )
-from ssrecon.objectives.measurement import measured, white_noise
+from ssrecon.objectives.measurement import white_noise
 from ssrecon.objectives.parallel_branches import branches
 from ssrecon.objectives.spicer import roughness
-from ssrecon.objectives.transforms import QuarterTurns, Rotations, Transform
 from ssrecon.operators import sense
 from ssrecon.partition import Bernoulli
-from ssrecon.scan import CalibratedScan, Estimate
+from ssrecon.scan import Estimate
+from tests.objectives.recorded import LEARNED, NETWORK, SHAPE, N, archive, energy, kspace_of, recorder, residual_energy
 from tests.scans import column_mask, make_scan, smooth_image
-
-SHAPE = (32, 32)
-N = SHAPE[0] * SHAPE[1]
-NETWORK = Unrolled(ResNet(blocks=1, channels=4), unrolls=2, cg_iterations=3)
-LEARNED = LearnedCSM(NETWORK, ResNet(blocks=1, channels=4), gain=8.0)
-
-
-def archive(**more) -> list[CalibratedScan]:
-    masks = [column_mask(SHAPE, offset=offset) for offset in range(4)]
-    return [make_scan(seed=i, scan_id=f"v{i}/slice-000", mask=mask, **more) for i, mask in enumerate(masks)]
-
-
-class Recorder:
-    """A network, and what it was given and returned."""
-
-    def __init__(self, network):
-        self.network, self.given, self.returned = network, [], []
-
-    def __call__(self, scan: CalibratedScan) -> Estimate:
-        estimate = self.network(scan)
-        self.given.append(scan)
-        self.returned.append(estimate)
-        return estimate
-
-
-def recorder() -> Recorder:
-    return Recorder(NETWORK.build(0).requires_grad_(False))
-
-
-def kspace_of(scan: CalibratedScan, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    return sense(mask, scan.csm)(image)
-
-
-def energy(values: torch.Tensor) -> float:
-    return float(values.abs().square().sum())
-
 
 # -- noise
 
@@ -138,6 +102,21 @@ def test_ensure_weighs_by_the_density_without_a_cap_too():
     assert torch.isfinite(ENSURE(cap=math.inf).fitted([lattice]).loss(NETWORK.build(0), lattice, None, Draw(0)).mean)
 
 
+def test_ensure_weighs_the_divergence_too():
+    """One probe, at its distance from y; every location's part of the divergence counts 1 / p times."""
+    scans, sigma, step = archive(noise_std=0.1), 0.1, 0.5
+    objective = ENSURE(step=step, cap=math.inf).fitted(scans)
+    network, scan = recorder(), scans[1]
+    divergence = objective.loss(network, scan, None, Draw(0)).terms["divergence"]
+    probe, tau = white_noise(Draw(0), "divergence", scan.ids, scan.kspace), step * sigma
+    torch.testing.assert_close(network.given[1].kspace, scan.kspace + torch.where(scan.mask, tau * probe, 0))
+    before, after = (kspace_of(scan, estimate.image, scan.mask) for estimate in network.returned)
+    each = (probe.conj() * (after - before) / tau).real.sum(dim=2, keepdim=True)[scan.mask]
+    weight = 1 / objective.known.probability(scan)[scan.mask]
+    assert float(divergence) == pytest.approx(2 * sigma**2 * float((weight * each).mean()), rel=1e-3)
+    assert float((weight * each).mean()) > 1.1 * float(each.mean())  # so that the weights matter
+
+
 def test_robust_ssdu_weighs_both_sets():
     scans, alpha = archive(noise_std=0.1), 0.5
     objective = RobustSSDU(Bernoulli(0.4, lines=True), alpha=alpha).fitted(scans)
@@ -157,6 +136,39 @@ def test_robust_ssdu_weighs_both_sets():
     assert float(p.max()) == 1 and p.min() < 0.5  # so that the weights matter
 
 
+def test_robust_ssdu_without_weights_judges_all_that_was_acquired_alike():
+    scans = archive(noise_std=0.1)
+    network, scan = recorder(), scans[0]
+    value = RobustSSDU(Bernoulli(0.4, lines=True), alpha=0.5, weighted=False).fitted(scans).loss(network, scan, None, Draw(0)).mean
+    assert float(value) == pytest.approx(residual_energy(scan, network.returned[0].image) / N, rel=1e-4)
+
+
+def test_the_network_is_told_of_the_noise_that_is_added():
+    """sqrt(sigma^2 + added^2) where noise is added, in training and at test time, and sigma where none is."""
+    scan, sigma, alpha = make_scan(noise_std=0.1), 0.1, 2.0
+
+    def added(given):
+        return float((given.kspace - scan.kspace)[given.mask.expand_as(scan.kspace)].abs().square().mean().sqrt())
+
+    for noisy_at_test in (False, True):
+        robust = RobustSSDU(alpha=alpha, noisy_at_test=noisy_at_test).fitted(archive())
+        training, testing = recorder(), recorder()
+        robust.loss(training, scan, None, Draw(0))
+        robust.reconstruct(testing, scan, Draw(0))
+        assert float(training.given[0].noise_std) == pytest.approx(sigma * math.sqrt(1 + alpha**2), rel=1e-5)
+        assert float(testing.given[0].noise_std) == pytest.approx(sigma * math.sqrt(1 + noisy_at_test * alpha**2), rel=1e-5)
+        assert added(testing.given[0]) == pytest.approx(noisy_at_test * alpha * sigma, rel=0.05)
+    told = set()
+    for seed in range(5):
+        network = recorder()
+        Noise2Recon().loss(network, scan, None, Draw(seed))
+        theta, pseudo, noisy = network.given
+        assert float(theta.noise_std) == float(pseudo.noise_std) == pytest.approx(sigma)
+        assert float(noisy.noise_std) == pytest.approx(math.hypot(sigma, added(noisy)), rel=0.03)
+        told.add(float(noisy.noise_std))
+    assert max(told) > 1.3 * min(told)
+
+
 def test_noise2recon_adds_noise_of_many_levels():
     scan, objective = make_scan(noise_std=0.1), Noise2Recon(least=0.5, most=2.0, weight=3.0)
     levels = []
@@ -168,68 +180,6 @@ def test_noise2recon_adds_noise_of_many_levels():
     assert 0.45 < min(levels) < 0.8 and 1.7 < max(levels) < 2.1
     pseudo, image = (torch.view_as_real(network.returned[i].image) for i in (1, 2))
     assert float(loss.terms["consistency"]) == pytest.approx(3 * float((image - pseudo).abs().sum() / pseudo.abs().sum()), rel=1e-4)
-
-
-# -- other images, other masks
-
-
-def test_ei_is_weighted_and_averaged_over_transforms():
-    scan = make_scan()
-    network = recorder()
-    twice = EquivariantImaging(weight=3.0, transforms=2).loss(network, scan, None, Draw(0))
-    first, *again = network.returned
-    terms = []
-    for i, returned in enumerate(again):
-        moved = Rotations()(first.image, Draw(0), scan.ids, f"transform {i}")
-        torch.testing.assert_close(network.given[1 + i].kspace, kspace_of(scan, moved, scan.mask), rtol=1e-4, atol=1e-5)
-        terms.append(energy(moved - returned.image) / N)
-    assert len(terms) == 2 and terms[0] != terms[1]
-    assert float(twice.terms["equivariance"]) == pytest.approx(3 * np.mean(terms), rel=1e-4)
-    residual = kspace_of(scan, first.image, scan.mask) - scan.kspace
-    assert float(twice.terms["consistency"]) == pytest.approx(energy(residual) / N, rel=1e-4)
-
-
-@pytest.mark.parametrize("kind", [MultiOperatorImaging, MultiOperatorEI])
-def test_the_other_operator_is_another_scans(kind):
-    scans = archive()
-    network = recorder()
-    loss = kind(weight=2.0).fitted(scans).loss(network, scans[0], None, Draw(0))
-    virtual = network.given[-1]
-    assert not torch.equal(virtual.mask, scans[0].mask) and any(torch.equal(virtual.mask, other.mask) for other in scans[1:])
-    if kind is MultiOperatorImaging:
-        torch.testing.assert_close(virtual.kspace, kspace_of(scans[0], network.returned[0].image, virtual.mask), rtol=1e-4, atol=1e-5)
-        wanted = 2 * energy(network.returned[0].image - network.returned[1].image) / N
-        assert float(loss.terms["agreement"]) == pytest.approx(wanted, rel=1e-4)
-
-
-def still(images: torch.Tensor) -> torch.Tensor:
-    return images
-
-
-class Still(Transform):
-    """Moves nothing: what differs between a virtual measurement and E x is the noise."""
-
-    def drawn(self, shape, generator):
-        return still
-
-
-@pytest.mark.parametrize("objective", [RobustEI(Still()), MultiOperatorEI(Still(), robust=True), MultiOperatorEI(Still())])
-def test_robust_methods_measure_with_noise(objective):
-    scans = archive(noise_std=0.2)
-    objective = objective.fitted(scans)
-    network = recorder()
-    terms = objective.loss(network, scans[0], None, Draw(0)).terms
-    virtual = network.given[-1]
-    clean = kspace_of(scans[0], network.returned[0].image, virtual.mask)
-    noise = (virtual.kspace - clean)[virtual.mask.expand_as(clean)]
-    robust = getattr(objective, "robust", True)
-    assert float(noise.abs().square().mean().sqrt()) == pytest.approx(0.2 if robust else 0, rel=0.1, abs=1e-5)
-    assert ("divergence" in terms) == robust
-
-
-def test_what_transforms_leave_unseen_is_said_by_all():
-    for objective in (EquivariantImaging(QuarterTurns()), RobustEI(QuarterTurns()), MultiOperatorEI(QuarterTurns()).fitted(archive())):
-        assert QuarterTurns.leaves_unseen in objective.remarks
 
 
 # -- two parts
@@ -271,6 +221,19 @@ def test_spicer_judges_each_part_on_what_it_was_not_given():
         torch.testing.assert_close(gradient, sense(judged, scan.csm).adjoint(residual) / N, rtol=1e-3, atol=1e-8)
 
 
+def test_spicer_predicts_by_the_sensitivities_that_were_found_and_keeps_those_smooth():
+    scan, objective, network = make_scan(), SPICER(smoothness=5.0), recorder(LEARNED)
+    terms = objective.loss(network, scan, None, Draw(0)).terms
+    cross = rough = 0.0
+    for own, estimate in zip(branches(scan, objective.partitioner.split(scan, Draw(0))), network.returned, strict=True):
+        other = scan.mask & ~own
+        cross += 0.5 * energy(torch.where(other, sense(other, estimate.csm)(estimate.image) - scan.kspace, 0)) / N
+        rough += 5 * float(sum(estimate.csm.diff(dim=axis).abs().square().mean() for axis in (3, 4)))
+    assert float(terms["cross"]) == pytest.approx(cross, rel=1e-4)
+    assert float(terms["smoothness"]) == pytest.approx(rough, rel=1e-4)
+    assert abs(rough / (2 * 5 * float(roughness(scan.csm))) - 1) > 0.05  # so that it matters whose they are
+
+
 def test_ddss_compares_appearance_and_its_gradient():
     scan, network, terms, _ = parted(DDSS(appearance=2.0, gradient=0.5))
 
@@ -281,6 +244,51 @@ def test_ddss_compares_appearance_and_its_gradient():
     whole, *others = (estimate.image for estimate in network.returned)
     wanted = 2 * sum(size(part - whole) for part in others) / size(whole)
     assert float(terms["appearance"]) == pytest.approx(wanted, rel=1e-4)
+
+
+def test_ddss_judges_all_three_images_on_all_that_was_acquired():
+    scan, network, terms, (first, second) = parted(DDSS())
+    assert all(torch.equal(seen.mask, mask) for seen, mask in zip(network.given, (scan.mask, first, second), strict=True))
+    measured, distances = torch.view_as_real(scan.kspace), []
+    for estimate in network.returned:
+        residual = torch.view_as_real(kspace_of(scan, estimate.image, scan.mask) - scan.kspace)
+        squares = float(residual.square().sum().sqrt() / measured.square().sum().sqrt())
+        distances.append(0.5 * squares + 0.5 * float(residual.abs().sum() / measured.abs().sum()))
+    assert min(distances) > 0.01
+    assert float(terms["kspace"]) == pytest.approx(sum(distances), rel=1e-4)
+
+
+# -- repetitions
+
+
+def repetitions(frames=3):
+    return make_scan(frames=frames, noise_std=0.1, mask=column_mask(SHAPE, frames=frames))
+
+
+def test_noise2noise_judges_the_given_repetition_on_all_others():
+    """Each is given sometimes, as it is drawn, and never judged."""
+    scan, given = repetitions(), set()
+    for epoch in range(24):
+        network = recorder()
+        value = Noise2Noise().loss(network, scan, None, Draw(0, epoch)).mean
+        (seen,), (estimate,) = network.given, network.returned
+        (frame,) = (f for f in range(3) if torch.equal(seen.kspace[:, 0], scan.kspace[:, f]))
+        assert torch.equal(seen.mask[:, 0], scan.mask[:, frame])
+        residual = kspace_of(scan, estimate.image.expand(-1, 3, *estimate.image.shape[2:]), scan.mask) - scan.kspace
+        assert float(value) == pytest.approx(sum(energy(residual[:, f]) for f in range(3) if f != frame) / (2 * N), rel=1e-4)
+        given.add(frame)
+    assert given == {0, 1, 2}
+
+
+def test_noise2noise_may_leave_the_repetitions_apart():
+    """Then they are the network's own; the average of the same images otherwise."""
+    scan, network = repetitions(), NETWORK.build(0).requires_grad_(False)
+    alone = [network(replace(scan, **{k: getattr(scan, k)[:, f : f + 1] for k in ("kspace", "mask", "padding")})).image for f in range(3)]
+    apart, mean = (Noise2Noise(average=average).reconstruct(network, scan, Draw(0)).image for average in (False, True))
+    assert torch.equal(apart, network(scan).image)
+    torch.testing.assert_close(apart, torch.cat(alone, dim=1), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(mean, torch.cat(alone, dim=1).mean(dim=1, keepdim=True).expand_as(apart), rtol=1e-4, atol=1e-5)
+    assert energy(apart[:, 0] - apart[:, 1]) > 1e-4 * energy(apart)
 
 
 # -- networks that return more than an image
@@ -299,6 +307,20 @@ def test_the_heteroscedastic_loss_is_tempered_by_beta():
         assert float(value) == pytest.approx(wanted, rel=1e-4)
 
 
+@pytest.mark.parametrize("beta", [0.0, 0.5, 1.0])
+def test_the_gradient_of_the_expected_error_is_that_of_the_likelihood(beta):
+    """By u, s^(2 beta) (1 / s^2 - |e|^2 / s^4) 2 u a sample: what tempers the loss is held still."""
+    scan, network, objective = make_scan(noise_std=0.1), recorder(), Heteroscedastic(beta=beta)
+    u = (0.1 + 0.4 * torch.rand(scan.mask.shape, generator=torch.Generator().manual_seed(0))).requires_grad_()
+    loss = objective.loss(lambda given: replace(network(given), kspace_std=u), scan, None, Draw(0)).mean
+    (gradient,) = torch.autograd.grad(loss, u)
+    lambda_ = objective.partitioner.split(scan, Draw(0)).lambda_
+    squares = (kspace_of(scan, network.returned[0].image, lambda_) - scan.kspace).abs().square().mean(dim=2, keepdim=True)
+    variance = 0.1**2 + u.detach() ** 2
+    wanted = variance**beta * (1 / variance - squares / variance**2) * 2 * u.detach() / int(lambda_.sum())
+    torch.testing.assert_close(gradient, torch.where(lambda_, wanted, 0), rtol=1e-3, atol=1e-6)
+
+
 def test_the_expected_error_never_moves_the_image():
     network = WithUncertainty(NETWORK, channels=4).build(0)
     network(make_scan()).kspace_std.sum().backward()
@@ -313,14 +335,6 @@ def test_corrections_of_sensitivities_are_as_smooth_as_sensitivities():
     y, x = torch.meshgrid(*[torch.arange(32) - 16] * 2, indexing="ij")
     far = (y**2 + x**2).sqrt() > 9
     assert float(spectrum[far].mean()) < 1e-3 * float(spectrum[~far].mean())
-
-
-def test_virtual_measurements_are_made_with_the_sensitivities_that_were_found():
-    scan = make_scan()
-    estimate = Estimate(smooth_image(SHAPE), csm=2 * scan.csm)
-    virtual = measured(scan, estimate.image, scan.mask, estimate)
-    torch.testing.assert_close(virtual.kspace, 2 * kspace_of(scan, estimate.image, scan.mask), rtol=1e-4, atol=1e-5)
-    assert torch.equal(virtual.csm, scan.csm)
 
 
 def test_noise2noise_keeps_the_sensitivities_that_were_found():

@@ -177,7 +177,7 @@ def test_robust_ssdu_on_what_was_given_is_the_risk_of_the_corrected_estimate(mon
     """For any network, up to a constant: -2 (1 + a^2)/a^2 sigma^2 + (1 + 1/a^2) sigma^2 once the correction is made."""
     points, weights = gaussian(2)
     x, y = 0.7 + 1j, 0.7 + 1j + SIGMA * points[:, 0]
-    told_noise(monkeypatch, "robust_ssdu", points[:, 1])
+    told_noise(monkeypatch, "measurement", points[:, 1])
     none = torch.zeros(1, 1, dtype=torch.bool)
     p = torch.ones(1, 1, dtype=torch.float64)
     objective = RobustSSDU(Fixed(none, p * 0.5), alpha=alpha).knowing(Sampling({(1, 1): Density((~none.numpy(),), p.numpy(), 0.0, False)}))
@@ -192,6 +192,46 @@ def test_robust_ssdu_on_what_was_given_is_the_risk_of_the_corrected_estimate(mon
         noisier = one_location(y + alpha * SIGMA * points[:, 1])
         uncorrected.append(loss - float(((f(noisier).image - x).abs().square().flatten() * weights).sum()))
     assert max(uncorrected) - min(uncorrected) > 0.1  # without the correction no constant makes up for it
+
+
+PAIR = torch.tensor([[0.7 + 1j, -1.2 + 0.4j]], dtype=torch.complex128)
+"""Two locations: few enough to integrate over the noise of both, and over what is added to it or moves them."""
+
+
+def pair_sampling(p):
+    return Sampling({(1, 2): Density((p.numpy() > 0,), p.numpy(), 0.0, False)})
+
+
+def coupled(a, b, c):
+    """Every location from all that were given, and from how many they are."""
+
+    def f(scan):
+        total, seen = scan.kspace.sum(dim=(-2, -1), keepdim=True), scan.mask.double().sum(dim=(-2, -1), keepdim=True)
+        return estimate(a * scan.kspace + b * total**2 + 0.3 * total.conj() + c * seen)
+
+    return f
+
+
+@pytest.mark.parametrize("alpha", [0.75, 1.0])
+def test_robust_ssdu_is_the_risk_of_the_corrected_estimate_and_a_constant(monkeypatch, alpha):
+    """Over masks, partitions, the noise and what is added, on all of k-space: unevenly acquired and unevenly held out. The constant is what
+    noise costs: sigma^2 (1 + 1/a^2) as often as a location is given, and sigma^2 as often as it is not."""
+    p, inclusion = torch.tensor([[0.9, 0.4]], dtype=torch.float64), torch.tensor([[0.3, 0.6]], dtype=torch.float64)
+    points, weights = gaussian(4, nodes=3)
+    y = (PAIR + SIGMA * points[:, :2]).reshape(-1, 1, 1, 2)
+    told_noise(monkeypatch, "measurement", points[:, 2:])
+    given = p * (1 - inclusion)
+    constant = SIGMA**2 * float((1 - given + given * (1 + alpha**-2)).mean())
+    for coefficients in POLYNOMIALS:
+        f, loss, risk = coupled(*coefficients), 0.0, 0.0
+        for omega, weight in every_subset(p):
+            scan = tiny_scan(y, omega, SIGMA)
+            for lambda_, chance in every_subset(torch.where(omega, inclusion, 0.0)):
+                objective = RobustSSDU(Fixed(lambda_, inclusion), alpha=alpha, noisy_at_test=True, cap=1e3).knowing(pair_sampling(p))
+                loss += weight * chance * float((objective.loss(f, scan, None, Draw(0)).per_scan * weights).sum())
+                corrected = _kspace(objective.reconstruct(f, scan.on(~lambda_), Draw(0)).image)
+                risk += weight * chance * float(((corrected - PAIR).abs().square().mean(dim=(1, 2, 3, 4)) * weights).sum())
+        assert loss - constant == pytest.approx(risk, rel=1e-6)
 
 
 @pytest.mark.parametrize("coefficients", POLYNOMIALS)
@@ -228,3 +268,24 @@ def test_ensure_is_blind_to_what_depends_on_the_mask():
     assert total == pytest.approx(N * 0.09, rel=1e-6) and total == pytest.approx(truth, rel=0.05)
     total, truth = ensure_and_truth(lambda scan: estimate(scan.kspace))
     assert total == pytest.approx(0, abs=1e-6) and truth > 1
+
+
+@pytest.mark.parametrize("coefficients", POLYNOMIALS)
+def test_ensure_is_the_risk_where_the_error_does_not_depend_on_the_mask(monkeypatch, coefficients):
+    """Unevenly acquired and noisy: of what was acquired a polynomial, and of what was not a guess that is as wrong on average."""
+    p, f = torch.tensor([[0.3, 0.8]], dtype=torch.float64), polynomial(*coefficients)
+    points, weights = gaussian(4, nodes=3)
+    y = (PAIR + SIGMA * points[:, :2]).reshape(-1, 1, 1, 2)
+    told_noise(monkeypatch, "sure", points[:, 2:])
+    everything = f(tiny_scan(y, p > 0, SIGMA)).image
+    errors = ((_kspace(everything) - PAIR).abs().square() * weights.reshape(-1, 1, 1, 1, 1)).sum(dim=(0, 1, 2, 3))
+
+    def network(scan):
+        return estimate(torch.where(scan.mask, _kspace(f(scan).image), PAIR + errors.sqrt()))
+
+    total = 0.0
+    for omega, chance in every_subset(p):
+        if omega.any():
+            loss = ENSURE(cap=1e3).knowing(pair_sampling(p)).loss(network, tiny_scan(y, omega, SIGMA), None, Draw(0)).per_scan
+            total += chance * int(omega.sum()) * float((loss * weights).sum())
+    assert total == pytest.approx(float(errors.sum()), rel=1e-6)

@@ -1,0 +1,48 @@
+"""What tests of terms compute them from: small scans, and a network that remembers what it was given and returned."""
+
+import torch
+
+from ssrecon.networks import LearnedCSM, ResNet, Unrolled
+from ssrecon.operators import sense
+from ssrecon.scan import CalibratedScan, Estimate
+from tests.scans import column_mask, make_scan
+
+SHAPE = (32, 32)
+N = SHAPE[0] * SHAPE[1]
+NETWORK = Unrolled(ResNet(blocks=1, channels=4), unrolls=2, cg_iterations=3)
+LEARNED = LearnedCSM(NETWORK, ResNet(blocks=1, channels=4), gain=8.0)
+
+
+def archive(**more) -> list[CalibratedScan]:
+    masks = [column_mask(SHAPE, offset=offset) for offset in range(4)]
+    return [make_scan(seed=i, scan_id=f"v{i}/slice-000", mask=mask, **more) for i, mask in enumerate(masks)]
+
+
+class Recorder:
+    """A network, and what it was given and returned."""
+
+    def __init__(self, network):
+        self.network, self.given, self.returned = network, [], []
+
+    def __call__(self, scan: CalibratedScan) -> Estimate:
+        estimate = self.network(scan)
+        self.given.append(scan)
+        self.returned.append(estimate)
+        return estimate
+
+
+def recorder(spec=NETWORK) -> Recorder:
+    return Recorder(spec.build(0).requires_grad_(False))
+
+
+def kspace_of(scan: CalibratedScan, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    return sense(mask, scan.csm)(image)
+
+
+def energy(values: torch.Tensor) -> float:
+    return float(values.abs().square().sum())
+
+
+def residual_energy(scan: CalibratedScan, image: torch.Tensor) -> float:
+    """Of what was acquired, as an image predicts it."""
+    return energy(kspace_of(scan, image, scan.mask) - scan.kspace)
