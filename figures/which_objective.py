@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING
 from ssrecon.errors import BadInput, SsreconError
 from ssrecon.study.figures import save
 from ssrecon.study.run_folder import RunFolder, readable
-from ssrecon.study.statistics import Measure, Summary, summarise
+from ssrecon.study.statistics import Interval, Measure, Summary, paired_difference, summarise
 from ssrecon.study.style import FAINT, INK, new_figure, quiet_grid, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+VERSUS = ("supervised", "multi_mask_ssdu")
+"""What the others are compared with, subject by subject: the first that there is."""
 METRICS = {"psnr": ("PSNR, dB", "{:.2f}"), "ssim": ("SSIM", "{:.3f}"), "nmse": ("NMSE", "{:.4f}")}
 
 
@@ -71,6 +73,10 @@ def draw(runs: dict[str, RunFolder]) -> "Figure":
     return figure
 
 
+def between(interval: Interval | None) -> str:
+    return "" if interval is None else f" ({interval.lower:.2f} to {interval.upper:.2f})"
+
+
 def overview(runs: dict[str, RunFolder]) -> list[str]:
     """PSNR: an arm a row, the conditions side by side."""
     values = {name: {summary.arm: summary.mean for summary in summaries(run, "psnr")} for name, run in runs.items()}
@@ -83,19 +89,26 @@ def overview(runs: dict[str, RunFolder]) -> list[str]:
 
 
 def table(runs: dict[str, RunFolder]) -> str:
-    """Markdown: all conditions side by side, then each with intervals and the other metrics."""
+    """Markdown: all conditions side by side, then each with intervals over subjects, paired differences and the other metrics."""
     lines = overview(runs)
     for run in runs.values():
         by_metric = {metric: {summary.arm: summary for summary in summaries(run, metric)} for metric in METRICS}
         first = next(iter(by_metric["psnr"].values()))
         seeds = max(summary.seeds for summary in by_metric["psnr"].values())
         lines += [f"### {run.title.removeprefix('Which objective: ')}", ""]
-        lines += [f"{first.subjects} test subjects, {seeds} seed{'s' if seeds > 1 else ''}; PSNR with its 95 % interval over subjects.", ""]
-        lines += ["| | " + " | ".join(name for name, _ in METRICS.values()) + " |", "|---|" + "---|" * len(METRICS)]
+        versus = next((name for name in VERSUS if name in by_metric["psnr"]), first.arm)
+        lines += [
+            f"{first.subjects} test subject{'s' * (first.subjects > 1)}, {seeds} seed{'s' * (seeds > 1)}; 95 % intervals over subjects.",
+            "",
+        ]
+        heads = [name for name, _ in METRICS.values()]
+        heads.insert(1, f"minus {readable(versus)}, dB")
+        lines += ["| | " + " | ".join(heads) + " |", "|---|" + "---|" * len(heads)]
         for name, summary in by_metric["psnr"].items():
             cells = [METRICS[metric][1].format(by_metric[metric][name].mean) for metric in METRICS]
-            if summary.interval is not None:
-                cells[0] += f" ({summary.interval.lower:.2f} to {summary.interval.upper:.2f})"
+            cells[0] += between(summary.interval)
+            difference = paired_difference(run.metrics, name, versus, summary.measure)
+            cells.insert(1, "" if name == versus else f"{difference.mean:+.2f}" + between(difference.interval))
             lines.append(f"| {readable(name)} | " + " | ".join(cells) + " |")
         lines.append("")
     return "\n".join(lines)

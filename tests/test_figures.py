@@ -184,9 +184,14 @@ def test_the_study_of_objectives_is_a_table_too(run, tmp_path):
     path = next(path for path in SCRIPTS if path.stem == "which_objective")
     assert script(path, str(run.path), "--out", str(tmp_path / "w.png"), "--table", str(tmp_path / "w.md")) == 0
     table = (tmp_path / "w.md").read_text()
-    assert f"### {run.title}" in table and "| PSNR, dB | SSIM | NMSE |" in table
+    assert f"### {run.title}" in table and "| PSNR, dB | minus Supervised, dB | SSIM | NMSE |" in table
     psnr = [float(line.split("|")[2].split()[0]) for line in table.splitlines() if line.startswith("| ") and "(" in line]
     assert len(psnr) == len(run.arms) and psnr == sorted(psnr, reverse=True)
+    (supervised,), (ssdu,) = (
+        [row for row in table.splitlines() if row.startswith(f"| {name} |") and "(" in row] for name in ("Supervised", "SSDU")
+    )
+    difference = float(ssdu.split("|")[2].split()[0]) - float(supervised.split("|")[2].split()[0])
+    assert float(ssdu.split("|")[3].split()[0]) == pytest.approx(difference, abs=0.011) and not supervised.split("|")[3].strip()
 
 
 def test_the_ablation_is_drawn_over_fractions_and_masks(tmp_path, capsys):
