@@ -179,6 +179,8 @@ WORDS = {
     "ensure": "ENSURE",
     "ddss": "DDSS",
     "jssl": "JSSL",
+    "spicer": "SPICER",
+    "csm": "CSM",
     "noise2noise": "Noise2Noise",
     "noise2recon": "Noise2Recon",
     "cg": "CG",
