@@ -19,7 +19,7 @@ import numpy as np
 from ssrecon.errors import BadInput, SsreconError
 from ssrecon.study.figures import mean_rank_correlation, plain_log, save
 from ssrecon.study.run_folder import readable
-from ssrecon.study.style import MARKERS, SELF_SUPERVISED, SUPERVISED, new_figure, quiet_grid, styled
+from ssrecon.study.style import DASHES, MARKERS, SELF_SUPERVISED, SUPERVISED, new_figure, quiet_grid, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -56,6 +56,8 @@ def draw(curves: Curves) -> "Figure":
     """A column a score, a row a hidden error: one line a training, which ends at its marker."""
     arms = list(dict.fromkeys(arm for arm, _ in curves))
     colours = dict(zip([arm for arm in arms if arm != "supervised"], cycle(SELF_SUPERVISED), strict=False)) | {"supervised": SUPERVISED[0]}
+    # Colours that come again have other dashes.
+    dashes = {arm: "solid" if i < len(SELF_SUPERVISED) or arm == "supervised" else DASHES[1] for i, arm in enumerate(colours)}
     found = correlations(curves)
     with styled():
         figure = new_figure(9.2, 6.8)
@@ -64,18 +66,21 @@ def draw(curves: Curves) -> "Figure":
             axes = panels[row, column]
             for (arm, _), values in curves.items():
                 marker = MARKERS[arms.index(arm) % len(MARKERS)]
-                axes.plot(values[score], values[error], color=colours[arm], linewidth=0.8, alpha=0.6)
+                axes.plot(values[score], values[error], color=colours[arm], linestyle=dashes[arm], linewidth=0.9, alpha=0.7)
                 axes.plot(values[score][-1:], values[error][-1:], marker, color=colours[arm], markersize=4)
             axes.set(xscale="log", yscale="log")
             plain_log(axes, "xy")
             quiet_grid(axes, "both")
             for place, arm in enumerate(arms):
-                text = f"{readable(arm)}  {found[arm, score, error]:+.2f}"
+                text = f"{'' if dashes[arm] == 'solid' else '- - '}{readable(arm)}  {found[arm, score, error]:+.2f}"
                 axes.text(0.03, 0.97 - 0.05 * place, text, transform=axes.transAxes, va="top", color=colours[arm], fontsize=6.5)
             if row == len(ERRORS) - 1:
                 axes.set_xlabel(score)
             if column == 0:
                 axes.set_ylabel(error)
+        for axes in panels[:, 0]:  # room above the curves for the list
+            low, high = axes.get_ylim()
+            axes.set_ylim(low, high * (high / low) ** 0.6)
     return figure
 
 

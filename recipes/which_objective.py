@@ -119,7 +119,7 @@ CONDITIONS = {
     "noiseless": Condition("random columns R=4, no noise", COLUMNS, (*CHOSEN, "mo_ei"), noise=0.0),
     "poisson": Condition("2-D Poisson disc R=8", POISSON, (*CHOSEN, "ssdu", "robust_ssdu")),
     "repetitions": Condition(
-        "random columns R=4, three repetitions, high noise", COLUMNS, ("multi_mask_ssdu", "robust_ssdu", "noise2noise"), 0.2, repetitions=3
+        "random columns R=4, three repetitions, high noise", COLUMNS, ("multi_mask_ssdu", "noise2noise"), 0.2, repetitions=3
     ),
     "columns_long": Condition(
         "random columns R=4, 2000 updates",
