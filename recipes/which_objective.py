@@ -8,9 +8,9 @@ The study, condition by condition, each a comparison in a folder of its own; wha
 
     python recipes/which_objective.py --out runs/which_objective [--conditions columns lattice] [--seeds 0 1]
 
-As it stands it takes about two hours on two CPU cores, half the conditions on each (the first two are two thirds of it). ``--full`` is the
-full grid: every objective in every condition with a larger network, more updates and three seeds: for a GPU. Results are simulated.
-`figures/which_objective.py` draws them, `figures/cross_losses.py` tells slow objectives from those that ask for something else.
+As it stands it took 2 h 15 min on two CPU cores that had other work beside it, half the conditions on each (the first two are two thirds).
+``--full`` is the full grid: every objective in every condition with a larger network, more updates and three seeds: for a GPU. Results are
+simulated. `figures/which_objective.py` draws them, `figures/cross_losses.py` tells slow objectives from those that ask for something else.
 """
 
 import argparse

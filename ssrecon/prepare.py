@@ -140,8 +140,16 @@ def prepare_data(data: Data, out: Path | str, say: Callable[[str], None] = lambd
     else:
         archive = open_archive(data.source) if isinstance(data.source, str) else data.source
         wanted = {header.volume_id for header in data.chosen(archive.headers)}
-        draw, per_slice, only_full = Draw(data.seed), data.mask_per_slice, data.only_full
-        store = prepare(archive, out, data.calibrator, data.pattern, draw, 1, per_slice, only_full, wanted)
+        store = prepare(
+            archive,
+            out,
+            data.calibrator,
+            data.pattern,
+            Draw(data.seed),
+            per_slice=data.mask_per_slice,
+            only_full=data.only_full,
+            volumes=wanted,
+        )
     say(f"data: {store.description}" + "".join(f"\n  left out: {name}: {reason}" for name, reason in store.skipped.items()))
     return store
 
