@@ -91,6 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--out", type=Path, help="run folder (default: runs/NAME of the recipe)")
     run.add_argument("--device", help="cpu, cuda, cuda:1 ... (default: a GPU where there is one)")
     run.add_argument("--steps", type=int, help="updates of every arm")
+    run.add_argument("--workers", type=int, default=1, help="arms and seeds trained at a time, each in a process of its own")
     run.add_argument("--resume", action="store_true", help="continue an interrupted run")
     run.add_argument("--show", action="store_true", help="print the recipe with its overrides as JSON, and stop")
     run.set_defaults(function=_run)
@@ -218,7 +219,7 @@ def _run(options: argparse.Namespace, rest: list[str]) -> None:
         return
     out = options.out or Path("runs") / options.recipe.stem
     with process(_device(options.device)) as this:
-        report = run(experiment, out, this, resume=options.resume, say=lambda text: print(text, flush=True))
+        report = run(experiment, out, this, options.resume, lambda text: print(text, flush=True), options.workers)
         if this.first:
             print(f"\nreport: {report}")
 

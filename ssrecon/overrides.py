@@ -50,9 +50,20 @@ def load_recipe(path: Path | str) -> Experiment:
     return built[0]
 
 
+def _is_of(module: ModuleType, path: Path) -> bool:
+    """Whether another recipe has imported this file already."""
+    return module.__file__ is not None and Path(module.__file__).resolve() == path.resolve()
+
+
+def loaded_recipes() -> list[Path]:
+    """The files of the recipes that this process has loaded, for another process to load as well."""
+    return [Path(str(module.__file__)) for module in list(sys.modules.values()) if hasattr(module, LOADED)]
+
+
 def _run(path: Path) -> ModuleType:
     name = path.stem
-    if name in sys.modules and not hasattr(sys.modules[name], LOADED):
+    namesake = sys.modules.get(name)
+    if namesake is not None and not hasattr(namesake, LOADED) and not _is_of(namesake, path):
         raise BadRecipe(path, found=f"the name of the module {name!r}", expected="another name for the file")
     spec = spec_from_file_location(name, path)
     if spec is None or spec.loader is None:

@@ -8,13 +8,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from ssrecon.archive.splits import Assignment, spread
 from ssrecon.baselines import Baseline
 from ssrecon.baselines.tuning import HeldOutResidual, reference_nmse, tune
 from ssrecon.description import describe
 from ssrecon.distributed import Process
 from ssrecon.draw import Draw
-from ssrecon.errors import OutputInUse
+from ssrecon.errors import BadRecipe, OutputInUse, at_least
 from ssrecon.evaluate import Arm, evaluate
 from ssrecon.files import discard_partial_files, whole_file
 from ssrecon.preflight import Preflight, preflight
@@ -22,8 +24,9 @@ from ssrecon.prepare import prepare_data
 from ssrecon.provenance import provenance
 from ssrecon.recipe import Comparison, Recipe
 from ssrecon.store import Store
+from ssrecon.study.arms import ArmTraining, train_arms
 from ssrecon.study.report import write_report
-from ssrecon.train import Trained, Trainer
+from ssrecon.train import Trained
 from ssrecon.trained import load_checkpoint
 
 Say = Callable[[str], None]
@@ -39,22 +42,35 @@ class Run:
     comparison: Comparison
     process: Process
     say: Say
+    workers: int = 1
 
-    def arm_folder(self, arm: str, seed: int) -> Path:
-        return self.folder / "arms" / arm / f"seed-{seed}"
+    def training(self, arm: str, seed: int, assignment: Assignment) -> ArmTraining:
+        recipe = replace(self.comparison.arms[arm], seed=seed)
+        folder = self.folder / "arms" / arm / f"seed-{seed}"
+        threads = max(1, torch.get_num_threads() // self.workers) if self.workers > 1 else None
+        return ArmTraining(arm, recipe, self.folder / "store", assignment, folder, self.process, threads)
 
 
 def run(
-    experiment: Recipe | Comparison, folder: Path, process: Process | None = None, resume: bool = False, say: Say = lambda text: None
+    experiment: Recipe | Comparison,
+    folder: Path,
+    process: Process | None = None,
+    resume: bool = False,
+    say: Say = lambda text: None,
+    workers: int = 1,
 ) -> Path:
     """Run a recipe or a comparison into `folder` and return its report.
 
     Raises OutputInUse where the folder holds another recipe's run, or an unfinished one of this recipe without `resume`. A finished arm is
     never trained again: with `resume` a comparison may have gained arms and seeds since, and those alone are trained. On several processes
-    all train, the first does the rest.
+    (torchrun) all train, the first does the rest. `workers` are processes of another kind: so many arms and seeds are trained at a time,
+    each by one of them, on the same device; they share the CPU's threads.
     """
     comparison = experiment if isinstance(experiment, Comparison) else _alone(experiment)
-    this = Run(Path(folder), comparison, process or Process(), say)
+    this = Run(Path(folder), comparison, process or Process(), say, workers)
+    at_least(this, workers=1)
+    if workers > 1 and this.process.world > 1:
+        raise BadRecipe("workers", found=f"{workers} under torchrun", expected="1: the processes of torchrun train one arm together")
     if this.process.first:
         with _claimed(this, resume):
             prepare_data(comparison.data, this.folder / "store", say)
@@ -62,7 +78,7 @@ def run(
     store = Store(this.folder / "store")
     assignment = comparison.data.split.assign(comparison.data.chosen(store.headers))
     about = _about(this, store)
-    trained, flights = _train_arms(this, store, assignment)
+    trained, flights = _train_arms(this, assignment)
     if this.process.first:
         baselines = _tune_baselines(this, store, assignment)
         about["baselines"] = {name: record for name, (_, record) in baselines.items()}
@@ -159,26 +175,23 @@ def _about(this: Run, store: Store) -> dict[str, Any]:
     }
 
 
-def _train_arms(this: Run, store: Store, assignment: Assignment) -> tuple[dict[str, dict[int, Trained]], dict[str, Preflight]]:
-    trained: dict[str, dict[int, Trained]] = {}
+def _train_arms(this: Run, assignment: Assignment) -> tuple[dict[str, dict[int, Trained]], dict[str, Preflight]]:
     flights: dict[str, Preflight] = {}
-
-    def trainer(name: str, seed: int) -> Trainer:
-        recipe = replace(this.comparison.arms[name], seed=seed)
-        return Trainer(recipe, store, assignment, this.arm_folder(name, seed), this.process)
-
     # All arms before any is trained: what will not do for the last is not to be learned after the first has trained for hours.
     for name in this.comparison.arms:
-        flights[name] = preflight(trainer(name, this.comparison.seeds[0]))
+        flights[name] = preflight(this.training(name, this.comparison.seeds[0], assignment).trainer())
         if this.process.first:
             this.say(f"\n{name}\n  " + "\n  ".join(flights[name].lines()))
-    for name in this.comparison.arms:
-        trained[name] = {}
-        for seed in this.comparison.seeds:
-            result = trained[name][seed] = trainer(name, seed).run(resume=True)
-            if this.process.first:
-                best = f"best Gamma score {result.best_gamma:.4g} at step {result.best_gamma_step}"
-                this.say(f"\n{name}, seed {seed}: {result.updates} updates, {best}")
+    trainings = [this.training(name, seed, assignment) for name in this.comparison.arms for seed in this.comparison.seeds]
+    if this.workers > 1:  # The longest first, so that no worker ends long after the others.
+        trainings.sort(key=lambda training: -flights[training.arm].seconds_per_update * flights[training.arm].steps)
+    ended: dict[tuple[str, int], Trained] = {}
+    for training, result in train_arms(trainings, this.workers):
+        ended[training.arm, training.recipe.seed] = result
+        if this.process.first:
+            best = f"best Gamma score {result.best_gamma:.4g} at step {result.best_gamma_step}"
+            this.say(f"\n{training.arm}, seed {training.recipe.seed}: {result.updates} updates, {best}")
+    trained = {name: {seed: ended[name, seed] for seed in this.comparison.seeds} for name in this.comparison.arms}
     return trained, flights
 
 
