@@ -1,7 +1,9 @@
 """Does Gamma deserve its trust? What the scores that need no truth say of a training's checkpoints, against the error that does.
 
-    python recipes/gamma_trust.py --out runs/gamma_trust        # trains, keeps checkpoints, scores each: checkpoints.csv
-    python figures/gamma_trust.py runs/gamma_trust              # the rank correlations, and the figure
+    python recipes/gamma_trust.py --out runs/gamma_trust --workers 2     # trains, keeps checkpoints, scores each: checkpoints.csv
+    python figures/gamma_trust.py runs/gamma_trust                       # the rank correlations, and the figure
+
+Every objective of `which_objective.py`, two seeds.
 
 For every kept checkpoint of every arm and test scan: the held-out residual on Gamma of lines and on Gamma of points, one minus the
 split-half Fourier ring correlation of two reconstructions from disjoint halves of what was acquired, and the hidden NMSE and SSIM. The
@@ -10,19 +12,20 @@ scans are simulated heads, random columns R=4, and the hidden errors against the
 
 import argparse
 import csv
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from which_objective import EVERY, OBJECTIVES, around
 
 from ssrecon import Comparison, Draw
 from ssrecon.archive.phantom import MPRAGE, PhantomArchive
 from ssrecon.archive.splits import BySubject
+from ssrecon.engines import each
 from ssrecon.files import whole_file
 from ssrecon.metrics import fourier_ring_correlation, nmse, ssim
 from ssrecon.networks import ResNet, Unrolled
-from ssrecon.objectives import SURE, EquivariantImaging, KWeighted, MultiMaskSSDU, ParallelBranches, RobustSSDU, Supervised
-from ssrecon.partition import Gamma, Lines, Uniform, gamma_score
+from ssrecon.partition import Gamma, Lines, gamma_score
 from ssrecon.recipe import Data, Recipe, Training
 from ssrecon.scan import CalibratedScan, Estimate, Prepared
 from ssrecon.trained import LoadedNetwork, load_checkpoint
@@ -37,34 +40,25 @@ base = Recipe(
     network=Unrolled(ResNet(blocks=3, channels=24, residual=True, init_std=0.1), unrolls=4, cg_iterations=5, mixed_precision=True),
     training=Training(steps=400, learning_rate=4e-3, final_learning_rate=1e-5, clip_norm=1.0, validate_every=200, keep_every=40),
 )
-objectives = {
-    "supervised": Supervised(),
-    "multi_mask_ssdu": MultiMaskSSDU(Uniform(0.4), masks=None),
-    "ssdu_lines": MultiMaskSSDU(Lines(0.4), masks=None),
-    "k_weighted": KWeighted(),
-    "robust_ssdu": RobustSSDU(),
-    "sure": SURE(),
-    "ei": EquivariantImaging(),
-    "parallel": ParallelBranches(),
-}
 comparison = Comparison(
     title="Does Gamma deserve its trust?",
-    arms={name: replace(base, objective=objective) for name, objective in objectives.items()},
+    arms={name: replace(base, objective=OBJECTIVES[name], network=around(name, base.network)) for name in EVERY},
     baselines={},
+    seeds=(0, 1),
 )
 SCORES = {"gamma of lines": Gamma(lines=True), "gamma of points": Gamma(lines=False)}
 
 
 @torch.no_grad()
-def scores(model: LoadedNetwork, prepared: Prepared) -> dict[str, float]:
+def scores(model: LoadedNetwork, prepared: Prepared, device: str = "cpu") -> dict[str, float]:
     """Of one checkpoint and one scan."""
-    scan, draw = prepared.scan, Draw(0)
+    scan, draw = prepared.scan.to(device), Draw(0)
     values = {name: float(gamma_score(model, scan, gamma.hold_out(scan, draw))[0]) for name, gamma in SCORES.items()}
     values["1 - split-half FRC"] = 1 - split_half_correlation(model, scan, draw)
     # The noiseless image: the noise of a reference is, on Omega, that of the input, and an image that kept it would be the better.
     assert prepared.truth is not None
     reference = Estimate(prepared.truth).magnitude[0, 0]
-    image = model(scan).magnitude[0, 0]
+    image = model(scan).magnitude[0, 0].cpu()
     values["hidden NMSE"] = nmse(image, reference)
     values["hidden 1 - SSIM"] = 1 - ssim(image, reference, float(reference.max()))
     return values
@@ -75,35 +69,61 @@ def split_half_correlation(model: LoadedNetwork, scan: CalibratedScan, draw: Dra
     those beyond the calibration box, which both are given (no network was trained without it)."""
     part = Lines(0.5, protected=0).split(scan, draw)
     box = scan.mask & scan.calibration
-    halves = [model(scan.on(half | box)).image[0, 0, 0] for half in (part.theta, part.lambda_)]
+    halves = [model(scan.on(half | box)).image[0, 0, 0].cpu() for half in (part.theta, part.lambda_)]
     centre = torch.tensor([n // 2 for n in box.shape[3:]])
-    corner = int((box[0, 0, 0].nonzero() - centre).double().norm(dim=1).max().round())
+    corner = int((box[0, 0, 0].nonzero().cpu() - centre).double().norm(dim=1).max().round())
     return float(fourier_ring_correlation(*halves)[corner + 1 :].mean())
+
+
+@dataclass(frozen=True)
+class Kept:
+    """One checkpoint to be scored on all test scans."""
+
+    path: Path
+    store: Path
+    device: str
+    threads: int
+
+
+def rows_of(kept: Kept) -> list[list[object]]:
+    torch.set_num_threads(kept.threads)
+    arm, seed = kept.path.parts[-4], kept.path.parts[-3].removeprefix("seed-")
+    store, model = Store(kept.store), load_checkpoint(kept.path, kept.device)
+    tested = [store.load(scan_id, reference=True) for scan_id in comparison.data.split.assign(store.headers).test]
+    return [
+        [arm, seed, int(kept.path.stem.removeprefix("step-")), prepared.scan.ids[0], name, value]
+        for prepared in tested
+        for name, value in scores(model, prepared, kept.device).items()
+    ]
 
 
 def main() -> None:
     from ssrecon.distributed import process
-    from ssrecon.store import Store
     from ssrecon.study.comparison import run
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("runs/gamma_trust"))
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1])
+    parser.add_argument("--seeds", nargs="+", type=int, default=list(comparison.seeds))
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--workers", type=int, default=1, help="trainings, and then checkpoints, at a time, each in a process of its own")
     options = parser.parse_args()
     chosen = replace(comparison, seeds=tuple(options.seeds))
-    with process() as this:
-        run(chosen, options.out, this, resume=True, say=print)
-    store = Store(options.out / "store")
-    tested = [store.load(scan_id, reference=True) for scan_id in chosen.data.split.assign(store.headers).test]
+    with process(options.device) as this:
+        run(chosen, options.out, this, resume=True, say=print, workers=options.workers)
+    paths = sorted(options.out.glob("arms/*/seed-*/checkpoints/step-*.safetensors"))
+    threads = max(1, torch.get_num_threads() // options.workers)
+    jobs = [Kept(path, options.out / "store", options.device, threads) for path in paths]
+    rows: list[list[object]] = []
+    with each(rows_of, jobs, options.workers) as ended:
+        for _, result in ended:
+            if isinstance(result, BaseException):
+                raise result
+            rows += result
     with whole_file(options.out / "checkpoints.csv") as partial, partial.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["arm", "seed", "step", "scan", "score", "value"])
-        for path in sorted(options.out.glob("arms/*/seed-*/checkpoints/step-*.safetensors")):
-            arm, seed = path.parts[-4], path.parts[-3].removeprefix("seed-")
-            model = load_checkpoint(path)
-            for prepared in tested:
-                for name, value in scores(model, prepared).items():
-                    writer.writerow([arm, seed, int(path.stem.removeprefix("step-")), prepared.scan.ids[0], name, value])
+        order = {name: place for place, name in enumerate(EVERY)}
+        writer.writerows(sorted(rows, key=lambda row: (order[str(row[0])], *map(str, row[1:2]), row[2], row[3])))
     print(options.out / "checkpoints.csv")
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from ssrecon import Calibrator, Comparison, Recipe
 from ssrecon.archive.phantom import MPRAGE, PhantomArchive
 from ssrecon.archive.splits import BySubject, ScanSpecific
-from ssrecon.networks import LearnedCSM, ResNet, Unrolled, WithUncertainty
+from ssrecon.networks import LearnedCSM, NetworkSpec, ResNet, Unrolled, WithUncertainty
 from ssrecon.objectives import (
     DDSS,
     ENSURE,
@@ -73,6 +73,13 @@ OBJECTIVES = {
 }
 AROUND = {"heteroscedastic": WithUncertainty, "spicer": LearnedCSM, "learned_csm": LearnedCSM}
 """Networks around the study's one, for objectives that train more than an image."""
+
+
+def around(name: str, network: NetworkSpec) -> NetworkSpec:
+    """The study's network, or what an objective needs around it."""
+    return AROUND[name](network) if name in AROUND else network
+
+
 SEVERAL_MASKS = {"moi", "mo_ei", "robust_mo_ei"}
 NOISE_KNOWN = {"robust_ssdu", "noise2recon", "sure", "ensure", "robust_ei", "robust_mo_ei", "heteroscedastic"}
 LINES = {"ssdu_lines"}
@@ -161,9 +168,7 @@ def comparison_of(name: str, full: bool = False, seeds: tuple[int, ...] = ()) ->
         ),
     )
     names = tuple(condition.possible) if full else condition.objectives
-    arms = {
-        arm: replace(base, objective=condition.possible[arm], network=AROUND[arm](network) if arm in AROUND else network) for arm in names
-    }
+    arms = {arm: replace(base, objective=condition.possible[arm], network=around(arm, network)) for arm in names}
     return Comparison(title=f"Which objective: {condition.says}", arms=arms, seeds=seeds or ((0, 1, 2) if full else condition.seeds))
 
 
