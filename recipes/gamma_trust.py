@@ -14,6 +14,7 @@ import argparse
 import csv
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from which_objective import EVERY, OBJECTIVES, around
@@ -28,6 +29,7 @@ from ssrecon.networks import ResNet, Unrolled
 from ssrecon.partition import Gamma, Lines, gamma_score
 from ssrecon.recipe import Data, Recipe, Training
 from ssrecon.scan import CalibratedScan, Estimate, Prepared
+from ssrecon.store import Store
 from ssrecon.trained import LoadedNetwork, load_checkpoint
 from ssrecon.undersampling import RandomColumns
 
@@ -77,23 +79,23 @@ def split_half_correlation(model: LoadedNetwork, scan: CalibratedScan, draw: Dra
 
 @dataclass(frozen=True)
 class Kept:
-    """One checkpoint to be scored on all test scans."""
+    """One checkpoint to be scored on the test scans."""
 
     path: Path
     store: Path
+    scan_ids: tuple[str, ...]
     device: str
     threads: int
 
 
-def rows_of(kept: Kept) -> list[list[object]]:
+def rows_of(kept: Kept) -> list[list[Any]]:
     torch.set_num_threads(kept.threads)
     arm, seed = kept.path.parts[-4], kept.path.parts[-3].removeprefix("seed-")
     store, model = Store(kept.store), load_checkpoint(kept.path, kept.device)
-    tested = [store.load(scan_id, reference=True) for scan_id in comparison.data.split.assign(store.headers).test]
     return [
-        [arm, seed, int(kept.path.stem.removeprefix("step-")), prepared.scan.ids[0], name, value]
-        for prepared in tested
-        for name, value in scores(model, prepared, kept.device).items()
+        [arm, int(seed), int(kept.path.stem.removeprefix("step-")), scan_id, name, value]
+        for scan_id in kept.scan_ids
+        for name, value in scores(model, store.load(scan_id, reference=True), kept.device).items()
     ]
 
 
@@ -112,8 +114,10 @@ def main() -> None:
         run(chosen, options.out, this, resume=True, say=print, workers=options.workers)
     paths = sorted(options.out.glob("arms/*/seed-*/checkpoints/step-*.safetensors"))
     threads = max(1, torch.get_num_threads() // options.workers)
-    jobs = [Kept(path, options.out / "store", options.device, threads) for path in paths]
-    rows: list[list[object]] = []
+    store = options.out / "store"
+    tested = chosen.data.split.assign(Store(store).headers).test
+    jobs = [Kept(path, store, tested, options.device, threads) for path in paths]
+    rows: list[list[Any]] = []
     with each(rows_of, jobs, options.workers) as ended:
         for _, result in ended:
             if isinstance(result, BaseException):
@@ -122,8 +126,8 @@ def main() -> None:
     with whole_file(options.out / "checkpoints.csv") as partial, partial.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["arm", "seed", "step", "scan", "score", "value"])
-        order = {name: place for place, name in enumerate(EVERY)}
-        writer.writerows(sorted(rows, key=lambda row: (order[str(row[0])], *map(str, row[1:2]), row[2], row[3])))
+        place = list(chosen.arms).index
+        writer.writerows(sorted(rows, key=lambda row: (place(row[0]), *row[1:4])))
     print(options.out / "checkpoints.csv")
 
 

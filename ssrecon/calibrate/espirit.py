@@ -18,6 +18,7 @@ NODES = 7
 smaller image), and between them only refined."""
 REFINEMENTS = 2
 SQUARINGS = 7
+EIGH_TOGETHER = 1 << 15
 TINY = 1e-30
 
 
@@ -187,7 +188,9 @@ def _refine(G: Tensor, v: Tensor, crop: float) -> Complex[Tensor, "pixels coils 
     if v.shape[2] == 1:
         values = _norm(w)[:, :, 0]
         return w * ((values > crop) / values.clamp_min(TINY))[:, :, None]
-    values, rotation = torch.linalg.eigh(v.mH @ w)
+    # In parts: a GPU's library refuses more matrices at once than some number of its own (a whole slice of 320x320, cuSOLVER 13).
+    parts = [torch.linalg.eigh(part) for part in (v.mH @ w).split(EIGH_TOGETHER)]
+    values, rotation = (torch.cat(part) for part in zip(*parts, strict=True))
     return torch.where((values > crop)[:, None, :], v @ rotation, 0).flip(2)
 
 
@@ -227,7 +230,8 @@ def _principal_phase(
     csm: Complex[Tensor, "batch pixels coils maps"], data: Complex[Tensor, "batch frames coils *c"]
 ) -> Complex[Tensor, "batch pixels coils maps"]:
     samples = data.transpose(1, 2).flatten(2)
-    principal = torch.linalg.eigh(samples @ samples.mH)[1][:, :, -1]
+    # An eigenvector's own phase is arbitrary: always the CPU's, so that a network meets images of one phase wherever they were calibrated.
+    principal = torch.linalg.eigh((samples @ samples.mH).cpu())[1][:, :, -1].to(csm.device)
     combined = torch.einsum("bpcm,bc->bpm", csm, principal.conj())[:, :, None]
     magnitude = combined.abs()
     return csm * torch.where(magnitude > 0, combined.conj() / magnitude.clamp_min(TINY), 1)

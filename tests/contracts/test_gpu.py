@@ -7,7 +7,7 @@ import torch
 
 from ssrecon.archive.phantom import PhantomArchive
 from ssrecon.baselines import Baseline
-from ssrecon.calibrate import Calibrator
+from ssrecon.calibrate import Calibrator, espirit
 from ssrecon.distributed import Process
 from ssrecon.draw import Draw
 from ssrecon.objectives import Objective
@@ -21,7 +21,7 @@ from ssrecon.undersampling import Equispaced
 from tests.contracts import test_networks as networks
 from tests.contracts import test_objectives as objectives
 from tests.contracts.classes import subclasses
-from tests.scans import make_scan
+from tests.scans import full_kspace, make_scan
 from tests.train.small import RECIPE
 
 CASES = {"plain": {}, "odd": {"shape": (26, 29)}, "frames": {"frames": 2}, "maps": {"maps": 2}, "volume": {"shape": (6, 16, 14)}}
@@ -108,6 +108,15 @@ def test_calibration(tmp_path, maps):
         assert (support[0] == support[1]).double().mean() > 0.99
         both = (support[0] & support[1]).expand_as(here.scan.csm.real)
         torch.testing.assert_close(there.scan.csm[both], here.scan.csm[both], rtol=1e-2, atol=1e-3)
+
+
+def test_two_map_sets_of_a_whole_slice():
+    """Of 100,000 pixels: more than the GPU's libraries take at once."""
+    data = full_kspace((24, 24), 4, 1, 1, 0.01, 0)
+    here, there = (espirit(part, (320, 320), maps=2, crop=0.5) for part in (data, data.to(GPU)))
+    found = torch.linalg.vector_norm(here[:, 0], dim=1) > 0
+    assert found.any() and (found == (torch.linalg.vector_norm(there[:, 0].cpu(), dim=1) > 0)).double().mean() > 0.99
+    close(there[:, 0] * found[:, None].to(GPU), here[:, 0], 0.1)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
