@@ -1,16 +1,16 @@
 """How well the scores that need no truth rank a training's checkpoints: Spearman's rank correlation with the hidden errors.
 
-python figures/gamma_trust.py RUN_FOLDER [--out FILE.png|.svg|.pdf]
+python figures/gamma_trust.py RUN_FOLDER [--out FILE.png|.svg|.pdf] [--table FILE.md]
 
 Reads the checkpoints.csv of `recipes/gamma_trust.py`. Correlations are taken within each training, of means over test scans, and
-averaged over seeds; the text lists them.
+averaged over seeds; the table's last line is taken between objectives. On grey, and in bold, a score misleads.
 """
 
 import argparse
 import csv
 import sys
 from collections import defaultdict
-from itertools import cycle, product
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,13 +19,16 @@ import numpy as np
 from ssrecon.errors import BadInput, SsreconError
 from ssrecon.study.figures import mean_rank_correlation, plain_log, save
 from ssrecon.study.run_folder import readable
-from ssrecon.study.style import DASHES, MARKERS, SELF_SUPERVISED, SUPERVISED, new_figure, quiet_grid, styled
+from ssrecon.study.style import FAINT, INK, MARKERS, SELF_SUPERVISED, SUPERVISED, new_figure, quiet_grid, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SCORES = ("gamma of lines", "gamma of points", "1 - split-half FRC")
 ERRORS = ("hidden NMSE", "hidden 1 - SSIM")
+COLOURS = (SELF_SUPERVISED[0], SUPERVISED[0], SELF_SUPERVISED[1])
+MISLEADS = -0.2
+"""A rank correlation below this tells the opposite of the truth, more often than not."""
 Curves = dict[tuple[str, str], dict[str, np.ndarray]]
 
 
@@ -44,43 +47,79 @@ def read(folder: Path) -> Curves:
     }
 
 
-def correlations(curves: Curves) -> dict[tuple[str, str, str], float]:
-    """By arm, score and error: the mean over seeds."""
-    found: dict[tuple[str, str, str], dict[str, tuple[np.ndarray, np.ndarray]]] = defaultdict(dict)
+def correlations(curves: Curves) -> dict[tuple[str, str, str], dict[str, float]]:
+    """By arm, score and error: of each seed's training, over its checkpoints."""
+    found: dict[tuple[str, str, str], dict[str, float]] = defaultdict(dict)
     for ((arm, seed), values), score, error in product(curves.items(), SCORES, ERRORS):
-        found[arm, score, error][seed] = (values[score], values[error])
-    return {key: mean_rank_correlation(trainings) for key, trainings in found.items()}
+        found[arm, score, error][seed] = mean_rank_correlation({seed: (values[score], values[error])})
+    return found
+
+
+def between(curves: Curves) -> dict[tuple[str, str], float]:
+    """By score and error: over the last checkpoints of all objectives, one seed at a time, and averaged over seeds."""
+    seeds = sorted({seed for _, seed in curves})
+    return {
+        (score, error): mean_rank_correlation(
+            {
+                seed: tuple(np.array([values[name][-1] for (_, own), values in curves.items() if own == seed]) for name in (score, error))
+                for seed in seeds
+            }
+        )
+        for score, error in product(SCORES, ERRORS)
+    }
+
+
+def table(curves: Curves) -> str:
+    """Markdown: an objective a row, means over seeds; where they lie further than 0.3 apart, both."""
+    found, across = correlations(curves), between(curves)
+    columns = list(product(ERRORS, SCORES))
+    lines = ["| | " + " | ".join(f"{error.removeprefix('hidden ')}: {score}" for error, score in columns) + " |"]
+    lines.append("|---|" + "---|" * len(columns))
+    for arm in dict.fromkeys(arm for arm, _ in curves):
+        cells = [cell(list(found[arm, score, error].values())) for error, score in columns]
+        lines.append(f"| {readable(arm)} | " + " | ".join(cells) + " |")
+    lines.append("| *between objectives, at the end* | " + " | ".join(f"{across[score, error]:+.2f}" for error, score in columns) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def cell(values: list[float]) -> str:
+    mean = float(np.mean(values))
+    text = f"{mean:+.2f}" if np.ptp(values) <= 0.3 else f"{mean:+.2f} ({min(values):+.2f} to {max(values):+.2f})"
+    return f"**{text}**" if mean < MISLEADS else text
 
 
 def draw(curves: Curves) -> "Figure":
-    """A column a score, a row a hidden error: one line a training, which ends at its marker."""
+    """Above, the hidden NMSE over each score: a line a training, which ends at its dot. Below, an objective a row: a marker is the mean
+    of its seeds' rank correlations, a line reaches from the least to the largest."""
     arms = list(dict.fromkeys(arm for arm, _ in curves))
-    colours = dict(zip([arm for arm in arms if arm != "supervised"], cycle(SELF_SUPERVISED), strict=False)) | {"supervised": SUPERVISED[0]}
-    # Colours that come again have other dashes.
-    dashes = {arm: "solid" if i < len(SELF_SUPERVISED) or arm == "supervised" else DASHES[1] for i, arm in enumerate(colours)}
-    found = correlations(curves)
+    across = between(curves)
     with styled():
-        figure = new_figure(9.2, 6.8)
-        panels = figure.subplots(len(ERRORS), len(SCORES), sharey="row", sharex="col")
-        for (row, error), (column, score) in product(enumerate(ERRORS), enumerate(SCORES)):
-            axes = panels[row, column]
+        figure = new_figure(8.2, 0.27 * len(arms) + 4.2)
+        grid = figure.add_gridspec(2, 6, height_ratios=[2.6, 0.27 * len(arms) + 0.6])
+        above = [figure.add_subplot(grid[0, 2 * i : 2 * i + 2]) for i in range(len(SCORES))]
+        below = [figure.add_subplot(grid[1, 3 * i : 3 * i + 3]) for i in range(len(ERRORS))]
+        for axes, score in zip(above, SCORES, strict=True):
             for (arm, _), values in curves.items():
-                marker = MARKERS[arms.index(arm) % len(MARKERS)]
-                axes.plot(values[score], values[error], color=colours[arm], linestyle=dashes[arm], linewidth=0.9, alpha=0.7)
-                axes.plot(values[score][-1:], values[error][-1:], marker, color=colours[arm], markersize=4)
-            axes.set(xscale="log", yscale="log")
+                colour = SUPERVISED[0] if arm == "supervised" else SELF_SUPERVISED[0]
+                axes.plot(values[score], values[ERRORS[0]], color=colour, linewidth=0.6, alpha=0.5)
+                axes.plot(values[score][-1:], values[ERRORS[0]][-1:], "o", color=colour, markersize=3)
+            axes.set(xscale="log", yscale="log", xlabel=score, title=f"between objectives {across[score, ERRORS[0]]:+.2f}")
             plain_log(axes, "xy")
             quiet_grid(axes, "both")
-            for place, arm in enumerate(arms):
-                text = f"{'' if dashes[arm] == 'solid' else '- - '}{readable(arm)}  {found[arm, score, error]:+.2f}"
-                axes.text(0.03, 0.97 - 0.05 * place, text, transform=axes.transAxes, va="top", color=colours[arm], fontsize=6.5)
-            if row == len(ERRORS) - 1:
-                axes.set_xlabel(score)
-            if column == 0:
-                axes.set_ylabel(error)
-        for axes in panels[:, 0]:  # room above the curves for the list
-            low, high = axes.get_ylim()
-            axes.set_ylim(low, high * (high / low) ** 0.6)
+        above[0].set_ylabel(ERRORS[0])
+        found = correlations(curves)
+        for axes, error in zip(below, ERRORS, strict=True):
+            for place, score in enumerate(SCORES):
+                heights = np.arange(len(arms))[::-1] + 0.24 * (1 - place)
+                values = [list(found[arm, score, error].values()) for arm in arms]
+                axes.hlines(heights, np.min(values, axis=1), np.max(values, axis=1), color=COLOURS[place], linewidth=1)
+                axes.plot(np.mean(values, axis=1), heights, MARKERS[place], color=COLOURS[place], markersize=3.8, label=score)
+            axes.axvline(0, color=INK, linewidth=0.7)
+            axes.axvspan(-1.05, MISLEADS, color=FAINT, alpha=0.15, linewidth=0)
+            axes.set(xlim=(-1.05, 1.05), ylim=(-0.6, len(arms) - 0.4), xlabel=f"rank correlation with the {error}")
+            axes.set_yticks(range(len(arms)), [readable(arm) for arm in reversed(arms)] if axes is below[0] else [])
+            quiet_grid(axes, "x")
+        below[0].legend(loc="lower left")
     return figure
 
 
@@ -88,11 +127,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run_folder", type=Path)
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--table", type=Path)
     options = parser.parse_args()
     try:
         curves = read(options.run_folder)
-        for (arm, score, error), value in correlations(curves).items():
-            print(f"{arm:18} {score:20} {error:16} {value:+.2f}", file=sys.stderr)
+        if options.table is not None:
+            options.table.write_text(table(curves), encoding="utf-8")
+        for (arm, score, error), of in correlations(curves).items():
+            print(f"{arm:18} {score:20} {error:16} {np.mean(list(of.values())):+.2f}", file=sys.stderr)
         print(save(draw(curves), options.out or options.run_folder / "gamma_trust.png"))
     except SsreconError as error:
         print(error, file=sys.stderr)

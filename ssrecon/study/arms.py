@@ -74,19 +74,23 @@ def _unpacked(recipes: Sequence[Path], fields: bytes) -> ArmTraining:
 def _all_told() -> Iterator[None]:
     """Whatever ends this process's work ends its workers' too: each finishes its step and writes a checkpoint."""
 
-    def interrupt(*_: object) -> None:
+    def tell() -> None:
+        for child in active_children():
+            child.terminate()
+
+    def stop(*_: object) -> None:
+        tell()  # at once: where the exception arrives, the pool waits for its workers first
         raise KeyboardInterrupt("stopped; checkpoints were written, --resume continues")
 
     try:
-        previous = signal.signal(signal.SIGTERM, interrupt)
+        previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     except ValueError:  # not in the main thread: signals are the caller's affair
-        previous = None
+        previous = {}
     try:
         yield
     except BaseException:
-        for child in active_children():
-            child.terminate()
+        tell()
         raise
     finally:
-        if previous is not None:
-            signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
