@@ -6,6 +6,7 @@ from typing import Any
 
 from ssrecon.study.run_folder import RunFolder
 
+NONE = "—"
 IGNORED = ("title", "seed")
 """Of an arm's recipe: the seed is the comparison's, the title says nothing."""
 
@@ -50,12 +51,12 @@ def summary(run: RunFolder) -> str:
         acceleration = shared.get("data.pattern.acceleration")
         name = _words(pattern)
         drawn = f"{name}, R = {acceleration}, drawn retrospectively" if acceleration else f"{name}, drawn retrospectively"
-        parts.append(drawn if pattern != "—" else "sampled as acquired")
+        parts.append(drawn if pattern != NONE else "sampled as acquired")
     if network := shared.get("network"):
         unrolls, denoiser = shared.get("network.unrolls"), shared.get("network.denoiser")
         inside = f" of {denoiser}" if denoiser else ""
         parts.append(f"{_words(network)} network" + (f", {unrolls} unrolls{inside}" if unrolls else inside))
-    if epochs := shared.get("training.epochs"):
+    if (epochs := shared.get("training.epochs", NONE)) != NONE:
         parts.append(f"{epochs} epochs for every network")
     elif steps := shared.get("training.steps"):
         parts.append(f"{steps} updates for every network")
@@ -72,7 +73,7 @@ def _words(name: str) -> str:
 
 def _text(value: Any) -> str:
     if value is None:
-        return "—"
+        return NONE
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):

@@ -105,7 +105,7 @@ def _recipe(objective: str) -> dict[str, Any]:
             "distance": {"class": "ssrecon.objectives.distances.NormalizedL1L2"},
         }
         | ({} if objective == "Supervised" else {"partitioner": partitioner}),
-        "training": {"class": "ssrecon.recipe.Training", "steps": STEPS, "batch_size": 1, "learning_rate": 5e-4},
+        "training": {"class": "ssrecon.recipe.Training", "steps": STEPS, "epochs": None, "batch_size": 1, "learning_rate": 5e-4},
         "seed": 0,
         "title": "",
     }

@@ -16,7 +16,7 @@ from ssrecon.study.report import DRAWINGS, write_report
 from ssrecon.study.run_folder import RunFolder, readable
 from ssrecon.study.scores import Scores
 from ssrecon.study.statistics import Measure, summarise
-from tests.study.fake_run import NETWORKS, QUALITY, make_run, run_json
+from tests.study.fake_run import NETWORKS, QUALITY, STEPS, make_run, run_json
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
 
@@ -92,6 +92,7 @@ def test_every_section_is_there_and_numbered(finished):
     places = [text.index(title) for title in titles]
     assert places == sorted(places)
     assert re.findall(r"<span class='count'>(\d)</span>", html) == [str(i + 1) for i in range(len(titles))]
+    assert f"{STEPS} updates for every network" in text and "epochs for every" not in text
     assert "Simulated data" in text and "commit 2f1c0b7e9d" in text and "0123456789abcdef" in text
     for arm in QUALITY:
         assert readable(arm) in text
