@@ -24,6 +24,8 @@ from ssrecon.prepare import prepare_data
 from ssrecon.store import Store
 from ssrecon.train import Trainer
 
+LONGEST = 120.0
+"""Seconds that starting a process may take."""
 STUDY = Path(__file__).parents[1] / "recipes" / "which_objective.py"
 
 
@@ -43,7 +45,7 @@ def train(folder: Path, place: str, device: str, threads: int, full: bool, durat
     scans = [[store.load(scan_id) for scan_id in step.ids] for step in steps[:4]]
     for step, batch in zip(steps[:4], scans, strict=True):
         trainer.update(step, batch)
-    barrier.wait()
+    barrier.wait(LONGEST)
     done, started = 0, time.perf_counter()
     while time.perf_counter() - started < duration:
         trainer.update(steps[done % 4], scans[done % 4])
@@ -60,10 +62,13 @@ def together(folder: Path, workers: int, device: str, full: bool, duration: floa
     processes = [context.Process(target=train, args=each) for each in arguments]
     for process in processes:
         process.start()
-    rates = [counts.get() for _ in processes]
-    for process in processes:
-        process.join()
-    return sum(rates)
+    try:
+        # Where one dies, the others and this process give up as well.
+        return sum(counts.get(timeout=LONGEST + duration) for _ in processes)
+    finally:
+        for process in processes:
+            process.terminate()
+            process.join()
 
 
 def main() -> None:

@@ -3,7 +3,7 @@
 python figures/gamma_trust.py RUN_FOLDER [--out FILE.png|.svg|.pdf] [--table FILE.md]
 
 Reads the checkpoints.csv of `recipes/gamma_trust.py`. Correlations are taken within each training, of means over test scans, and
-averaged over seeds; the table's last line is taken between objectives. On grey, and in bold, a score misleads.
+averaged over seeds; the table's last line is taken between objectives. On grey, and in bold (any of its seeds), a score misleads.
 """
 
 import argparse
@@ -70,7 +70,7 @@ def between(curves: Curves) -> dict[tuple[str, str], float]:
 
 
 def table(curves: Curves) -> str:
-    """Markdown: an objective a row, means over seeds; where they lie further than 0.3 apart, both."""
+    """Markdown: an objective a row, means over seeds; where these lie further than 0.3 apart, the least and the largest. Bold: misleads."""
     found, across = correlations(curves), between(curves)
     columns = list(product(ERRORS, SCORES))
     lines = ["| | " + " | ".join(f"{error.removeprefix('hidden ')}: {score}" for error, score in columns) + " |"]
@@ -85,12 +85,12 @@ def table(curves: Curves) -> str:
 def cell(values: list[float]) -> str:
     mean = float(np.mean(values))
     text = f"{mean:+.2f}" if np.ptp(values) <= 0.3 else f"{mean:+.2f} ({min(values):+.2f} to {max(values):+.2f})"
-    return f"**{text}**" if mean < MISLEADS else text
+    return f"**{text}**" if min(values) < MISLEADS else text
 
 
 def draw(curves: Curves) -> "Figure":
-    """Above, the hidden NMSE over each score: a line a training, which ends at its dot. Below, an objective a row: a marker is the mean
-    of its seeds' rank correlations, a line reaches from the least to the largest."""
+    """Above, the hidden NMSE over each score: a line a training, which ends at its dot, black for supervised ones. Below, an objective a
+    row: a marker is the mean of its seeds' rank correlations, a line reaches from the least to the largest."""
     arms = list(dict.fromkeys(arm for arm, _ in curves))
     across = between(curves)
     with styled():
@@ -100,7 +100,7 @@ def draw(curves: Curves) -> "Figure":
         below = [figure.add_subplot(grid[1, 3 * i : 3 * i + 3]) for i in range(len(ERRORS))]
         for axes, score in zip(above, SCORES, strict=True):
             for (arm, _), values in curves.items():
-                colour = SUPERVISED[0] if arm == "supervised" else SELF_SUPERVISED[0]
+                colour = INK if arm == "supervised" else FAINT
                 axes.plot(values[score], values[ERRORS[0]], color=colour, linewidth=0.6, alpha=0.5)
                 axes.plot(values[score][-1:], values[ERRORS[0]][-1:], "o", color=colour, markersize=3)
             axes.set(xscale="log", yscale="log", xlabel=score, title=f"between objectives {across[score, ERRORS[0]]:+.2f}")

@@ -3,7 +3,8 @@
     python recipes/gamma_trust.py --out runs/gamma_trust --workers 2     # trains, keeps checkpoints, scores each: checkpoints.csv
     python figures/gamma_trust.py runs/gamma_trust                       # the rank correlations, and the figure
 
-Every objective of `which_objective.py`, two seeds.
+Twice, with two seeds: the arms of `which_objective.py` on random columns, which are the objectives that need neither one scan alone nor
+repetitions.
 
 For every kept checkpoint of every arm and test scan: the held-out residual on Gamma of lines and on Gamma of points, one minus the
 split-half Fourier ring correlation of two reconstructions from disjoint halves of what was acquired, and the hidden NMSE and SSIM. The

@@ -183,13 +183,13 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("runs/which_objective"))
-    parser.add_argument("--conditions", nargs="+", choices=list(CONDITIONS), default=[name for name in CONDITIONS if name not in LONG])
+    parser.add_argument("--conditions", nargs="+", choices=list(CONDITIONS), help="default: all, but for the long one without --full")
     parser.add_argument("--seeds", nargs="+", type=int, default=[], help="in place of the conditions' own")
     parser.add_argument("--full", action="store_true", help="the full grid, for a GPU")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--workers", type=int, default=1, help="trainings at a time, each in a process of its own")
     options = parser.parse_args()
-    for name in options.conditions:
+    for name in options.conditions or [name for name in CONDITIONS if options.full or name not in LONG]:
         with process(options.device) as this:
             chosen = comparison_of(name, options.full, tuple(options.seeds))
             report = run(chosen, options.out / name, this, resume=True, say=print, workers=options.workers)

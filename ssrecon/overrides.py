@@ -50,20 +50,25 @@ def load_recipe(path: Path | str) -> Experiment:
     return built[0]
 
 
+def loaded_recipes() -> list[Path]:
+    """The files of the recipes that this process has loaded, in their order, for another process to load as well."""
+    return [Path(str(module.__file__)) for module in list(sys.modules.values()) if _is_recipe(module)]
+
+
+def _is_recipe(module: ModuleType) -> bool:
+    return LOADED in vars(module)  # hasattr would be true of modules that answer to everything
+
+
 def _is_of(module: ModuleType, path: Path) -> bool:
     """Whether another recipe has imported this file already."""
-    return module.__file__ is not None and Path(module.__file__).resolve() == path.resolve()
-
-
-def loaded_recipes() -> list[Path]:
-    """The files of the recipes that this process has loaded, for another process to load as well."""
-    return [Path(str(module.__file__)) for module in list(sys.modules.values()) if hasattr(module, LOADED)]
+    file = getattr(module, "__file__", None)
+    return file is not None and Path(file).resolve() == path.resolve()
 
 
 def _run(path: Path) -> ModuleType:
     name = path.stem
     namesake = sys.modules.get(name)
-    if namesake is not None and not hasattr(namesake, LOADED) and not _is_of(namesake, path):
+    if namesake is not None and not _is_recipe(namesake) and not _is_of(namesake, path):
         raise BadRecipe(path, found=f"the name of the module {name!r}", expected="another name for the file")
     spec = spec_from_file_location(name, path)
     if spec is None or spec.loader is None:

@@ -31,23 +31,27 @@ class Preflight:
     flops_per_update: float
     remarks: tuple[str, ...] = ()
     """Of the objective, on what it was fitted to."""
+    together: int = 1
+    """Trainings that share the device."""
 
     @property
     def fits(self) -> bool:
-        return self.memory_bytes < 0.9 * self.available_bytes
+        return self.together * self.memory_bytes < 0.9 * self.available_bytes
 
     def lines(self) -> list[str]:
         """For a person."""
         train, validation, test = self.scans
         shapes = ", ".join(f"{shape} ({count})" for shape, count in self.shapes.items())
+        beside = f", times {self.together} trainings at a time" if self.together > 1 else ""
+        alone = ", with the device to itself" if self.together > 1 else ""
         text = [
             f"scans       {train} to train on, {validation} to validate, {test} to test",
             f"shapes      {shapes}",
             f"parameters  {self.parameters:,}",
-            f"memory      {self.memory_bytes / 1e9:.2f} GB expected, {self.available_bytes / 1e9:.1f} GB free",
+            f"memory      {self.memory_bytes / 1e9:.2f} GB expected{beside}, {self.available_bytes / 1e9:.1f} GB free",
             f"time        {self.seconds_per_update:.3g} s an update, {self.seconds_per_update * self.updates_per_epoch:.3g} s an epoch of "
             f"{self.updates_per_epoch} updates, about {self.seconds_per_update * self.steps / 60:.3g} min for {self.steps} updates, "
-            "validation apart",
+            f"validation apart{alone}",
             f"work        {self.flops_per_update / 1e9:.3g} GFLOP an update",
         ]
         text += [f"objective   {remark}" for remark in self.remarks]
@@ -59,8 +63,8 @@ class Preflight:
         return text
 
 
-def preflight(trainer: Trainer) -> Preflight:
-    """Run two updates on copies of the weights and measure them, on the largest scans first."""
+def preflight(trainer: Trainer, together: int = 1) -> Preflight:
+    """Run two updates on copies of the weights and measure them, on the largest scans first; `together` trainings will share the device."""
     schedule = trainer.schedule
     weights = {name: value.clone() for name, value in trainer.network.state_dict().items()}
     step = max(schedule.steps(0, len(schedule.epoch(0))), key=lambda s: len(s.ids) * _size(trainer, s.ids[0]))
@@ -90,6 +94,7 @@ def preflight(trainer: Trainer) -> Preflight:
         available_bytes=_available(trainer.process.device),
         flops_per_update=float(flops.get_total_flops()),
         remarks=trainer.objective.remarks,
+        together=together,
     )
 
 

@@ -2,13 +2,15 @@
 
 import sys
 from collections.abc import Iterable
+from multiprocessing import parent_process
 from typing import Any
 
 
 def track(iterable: Iterable[Any] | None, description: str, **options: Any) -> Any:
     """A tqdm bar over `iterable` on stderr; with None, a bar to be moved by hand with ``update``. Nothing is shown where stderr is no
-    terminal.
+    terminal, nor by a worker, whose bars would be drawn over one another.
     """
     from tqdm import tqdm
 
-    return tqdm(iterable, desc=description, disable=not sys.stderr.isatty(), file=sys.stderr, dynamic_ncols=True, leave=False, **options)
+    silent = parent_process() is not None or not sys.stderr.isatty()
+    return tqdm(iterable, desc=description, disable=silent, file=sys.stderr, dynamic_ncols=True, leave=False, **options)

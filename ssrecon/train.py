@@ -155,10 +155,11 @@ class Trainer:
                 elif self.process.first and time.monotonic() - saved > CHECKPOINT_SECONDS:
                     self._save("last")
                     saved = time.monotonic()
-        if stopped or self.process.any(bool(stop))[0]:
-            if self.process.first:
-                self._save("last")
-            raise KeyboardInterrupt(f"stopped at step {self.state.step}; a checkpoint was written, --resume continues")
+            # Still within: a second signal is no reason to leave a checkpoint half-written.
+            if stopped or self.process.any(bool(stop))[0]:
+                if self.process.first:
+                    self._save("last")
+                raise KeyboardInterrupt(f"stopped at step {self.state.step}; a checkpoint was written, --resume continues")
         return self._result(time.monotonic() - started)
 
     def update(self, step: Step, scans: Sequence[Prepared]) -> float:

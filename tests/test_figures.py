@@ -161,21 +161,31 @@ def test_the_first_scripts_are_there():
 
 
 def test_gamma_trust_takes_correlations_within_each_training(tmp_path, capsys):
-    """A score that orders the checkpoints of every training rightly has 1, however the trainings lie to each other."""
+    """A score that orders the checkpoints of every training rightly has 1, however the trainings lie to each other. Between objectives the
+    last checkpoints alone are asked: here the one that is better in truth has the worse score in one seed of two."""
     path = next(path for path in SCRIPTS if path.stem == "gamma_trust")
     rows = ["arm,seed,step,scan,score,value"]
-    for seed, offset in (("0", 0.0), ("1", 50.0)):
+    for arm, seed, offset, level in (
+        ("ssdu", 0, 0.0, 0.0),
+        ("ssdu", 1, 50.0, 0.0),
+        ("supervised", 0, 9.0, -0.01),
+        ("supervised", 1, 9.0, -0.01),
+    ):
         for step in range(1, 6):
             for scan in ("a", "b"):
-                error = 1 / step + (0.001 if scan == "b" else 0)
-                values = {"gamma of lines": error + offset, "gamma of points": step, "1 - split-half FRC": error, "hidden NMSE": error}
+                error = 1 / step + level + (0.001 if scan == "b" else 0)
+                halves = error if seed == 0 else -error
+                values = {"gamma of lines": error + offset, "gamma of points": step, "1 - split-half FRC": halves, "hidden NMSE": error}
                 values["hidden 1 - SSIM"] = error
-                rows += [f"ssdu,{seed},{step},{scan},{name},{value}" for name, value in values.items()]
+                rows += [f"{arm},{seed},{step},{scan},{name},{value}" for name, value in values.items()]
     (tmp_path / "checkpoints.csv").write_text("\n".join(rows))
-    assert script(path, str(tmp_path)) == 0
+    assert script(path, str(tmp_path), "--table", str(tmp_path / "t.md")) == 0
     said = capsys.readouterr()
     assert "ssdu               gamma of lines       hidden NMSE      +1.00" in said.err
     assert "ssdu               gamma of points      hidden NMSE      -1.00" in said.err
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in (tmp_path / "t.md").read_text().splitlines()]
+    assert cells[2] == ["SSDU", "+1.00", "**-1.00**", "**+0.00 (-1.00 to +1.00)**", "+1.00", "**-1.00**", "**+0.00 (-1.00 to +1.00)**"]
+    assert [row[0] for row in cells[2:]] == ["SSDU", "Supervised", "*between objectives, at the end*"] and cells[4][1] == "+0.00"
     assert (tmp_path / "gamma_trust.png").stat().st_size > 10_000
     assert script(path, str(tmp_path / "nowhere")) == 2 and "no checkpoints.csv" in capsys.readouterr().err
 

@@ -21,7 +21,7 @@ from ssrecon.draw import Draw
 from ssrecon.errors import BadInput, BadRecipe, OutputInUse
 from ssrecon.networks import WithUncertainty
 from ssrecon.objectives import SSDU, MultiMaskSSDU, Objective
-from ssrecon.overrides import load_recipe, override
+from ssrecon.overrides import load_recipe, loaded_recipes, override
 from ssrecon.partition import Lines, Uniform
 from ssrecon.prepare import prepare
 from ssrecon.recipe import Comparison, Recipe, Training
@@ -146,11 +146,19 @@ def test_an_objective_may_be_defined_in_the_recipe_itself(tmp_path):
         load_checkpoint(checkpoint, trust=["my_trial"])
 
 
-def test_a_recipe_does_not_take_the_name_of_a_module(tmp_path):
-    path = tmp_path / "json.py"
+@pytest.mark.parametrize("name", ["json", "time"])
+def test_a_recipe_does_not_take_the_name_of_a_module(tmp_path, name):
+    path = tmp_path / f"{name}.py"
     path.write_text(OWN)
-    with pytest.raises(BadRecipe, match="json.py: found the name of the module 'json'; expected another name"):
+    with pytest.raises(BadRecipe, match=f"{name}.py: found the name of the module '{name}'; expected another name"):
         load_recipe(path)
+
+
+def test_recipes_that_are_loaded_are_known_in_their_order():
+    for path in (QUICKSTART, RECIPES[0]):
+        load_recipe(path)
+    found = [path.resolve() for path in loaded_recipes()]
+    assert {QUICKSTART.resolve(), RECIPES[0].resolve()} <= set(found) and all(path.parent.name != "torch" for path in found)
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ smaller image), and between them only refined."""
 REFINEMENTS = 2
 SQUARINGS = 7
 EIGH_TOGETHER = 1 << 15
+"""Small matrices that are decomposed in one call."""
 TINY = 1e-30
 
 

@@ -1,11 +1,17 @@
-"""The trainings of a comparison's arms, in turn or side by side in processes of their own."""
+"""The trainings of a comparison's arms: in turn, or side by side in processes of their own."""
 
+import os
 import pickle
 import signal
-from collections.abc import Iterator, Sequence
+import threading
+import traceback
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from multiprocessing import active_children
+from dataclasses import dataclass, field
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +19,14 @@ import torch
 
 from ssrecon.archive.splits import Assignment
 from ssrecon.distributed import Process
-from ssrecon.engines import each
+from ssrecon.errors import SsreconError
 from ssrecon.overrides import load_recipe, loaded_recipes
 from ssrecon.recipe import Recipe
 from ssrecon.store import Store
 from ssrecon.train import Trained, Trainer
+
+PATIENCE = 600.0
+"""Seconds that a worker has for the step in hand and its checkpoint, once it has been told to stop."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +39,14 @@ class ArmTraining:
     assignment: Assignment
     folder: Path
     process: Process
-    threads: int | None = None
-    """Of the CPU; None leaves them as they are."""
+
+    @property
+    def name(self) -> str:
+        """For a person."""
+        return f"{self.arm}, seed {self.recipe.seed}"
 
     def trainer(self) -> Trainer:
+        """Made where it trains: neither networks nor optimizers travel between processes."""
         return Trainer(self.recipe, Store(self.store), self.assignment, self.folder, self.process)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -41,45 +54,119 @@ class ArmTraining:
         return _unpacked, (loaded_recipes(), pickle.dumps(vars(self)))
 
 
-def train_arms(trainings: Sequence[ArmTraining], workers: int = 1) -> Iterator[tuple[ArmTraining, Trained]]:
+def train_arms(trainings: Sequence[ArmTraining], workers: int = 1) -> Generator[tuple[ArmTraining, Trained | BaseException], None, None]:
     """Each training with its end, in the order in which they end; what has begun is continued. `workers` are processes of this machine, a
-    training each, which share the device.
+    training each, which share the device and this process's threads.
 
-    Raises what a training raises, and KeyboardInterrupt for Ctrl-C and SIGTERM; the others have written a checkpoint by then.
+    A training that fails ends with its error, and so does one that was interrupted (KeyboardInterrupt) or whose process was lost
+    (SsreconError). However this generator is left (closed, or by Ctrl-C or SIGTERM), every training in hand has finished its step and
+    written a checkpoint by then; should this process be killed, the others do the same and end.
     """
-    if workers <= 1 or len(trainings) <= 1:
+    workers = min(workers, len(trainings))
+    if workers <= 1:
         for training in trainings:
-            yield training, train(training)
+            try:
+                yield training, training.trainer().run(resume=True)
+            except (Exception, KeyboardInterrupt) as error:
+                yield training, error
         return
-    with each(train, trainings, workers) as ended, _all_told():
-        for training, result in ended:
-            if isinstance(result, BaseException):
-                raise result
-            yield training, result
+    waiting, slots = deque(trainings), [_Slot.start(max(1, torch.get_num_threads() // workers)) for _ in range(workers)]
+    with _stopped(slots):
+        while waiting or any(slot.training for slot in slots):
+            for slot in slots:
+                if slot.training is None and waiting:
+                    slot.give(waiting.popleft())
+            busy = {slot.results: slot for slot in slots if slot.training}
+            for results in wait(list(busy)):
+                yield busy[results].take()  # type: ignore[index]
 
 
-def train(training: ArmTraining) -> Trained:
-    if training.threads is not None:
-        torch.set_num_threads(training.threads)
-    return training.trainer().run(resume=True)
+@dataclass
+class _Slot:
+    """A worker with pipes of its own: no lock is shared, so that the end of one is nothing to the others."""
+
+    process: BaseProcess
+    trainings: Connection
+    results: Connection
+    training: ArmTraining | None = field(default=None)
+
+    @staticmethod
+    def start(threads: int) -> "_Slot":
+        # Spawned, not forked: a forked child of a process whose torch has started threads can wait for ever.
+        context = get_context("spawn")
+        (theirs, trainings), (results, ours) = context.Pipe(duplex=False), context.Pipe(duplex=False)
+        process = context.Process(target=_work, args=(theirs, ours, threads))
+        process.start()
+        for end in (theirs, ours):  # Of the child alone from here on: what it holds last, its death closes.
+            end.close()
+        return _Slot(process, trainings, results)
+
+    def give(self, training: ArmTraining) -> None:
+        self.training = training
+        try:
+            self.trainings.send(training)
+        except BrokenPipeError:
+            pass  # It is dead, which is what `take` will find.
+
+    def take(self) -> tuple[ArmTraining, Trained | BaseException]:
+        training, self.training = self.training, None
+        assert training is not None
+        try:
+            return training, self.results.recv()
+        except EOFError:
+            self.process.join()
+            code = self.process.exitcode or 0
+            why = f"signal {-code}" + (", which is what a machine out of memory sends" if code == -signal.SIGKILL else "")
+            text = f"its process was lost ({why if code < 0 else f'exit code {code}'}); the last checkpoint is good, --resume continues"
+            return training, SsreconError(text)
 
 
-def _unpacked(recipes: Sequence[Path], fields: bytes) -> ArmTraining:
-    for path in set(recipes) - set(loaded_recipes()):
-        load_recipe(path)
-    return ArmTraining(**pickle.loads(fields))
+def _work(trainings: Connection, results: Connection, threads: int) -> None:
+    """What a worker does: one training after another, until there is none or one has failed."""
+    # Ctrl-C reaches the whole group; it is the first process that says what is to be done. A training listens for itself.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    torch.set_num_threads(threads)
+    while True:
+        try:
+            training = trainings.recv()
+        except (EOFError, OSError):
+            return
+        except Exception as error:  # the user's own recipe file is loaded here
+            results.send(error)
+            continue
+        result: Trained | BaseException
+        try:
+            result = training.trainer().run(resume=True)
+        except (Exception, KeyboardInterrupt) as error:
+            if not isinstance(error, (SsreconError, KeyboardInterrupt)):
+                error.add_note(traceback.format_exc())  # of this process; the error alone travels
+            result = error
+        try:
+            results.send(result)
+        except BrokenPipeError:  # nobody is there any more
+            return
+        if isinstance(result, KeyboardInterrupt):
+            return
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 @contextmanager
-def _all_told() -> Iterator[None]:
+def _stopped(slots: Sequence[_Slot]) -> Iterator[None]:
     """Whatever ends this process's work ends its workers' too: each finishes its step and writes a checkpoint."""
 
-    def tell() -> None:
-        for child in active_children():
-            child.terminate()
+    def tell(*_: object) -> None:
+        for slot in slots:
+            slot.process.terminate()
 
     def stop(*_: object) -> None:
-        tell()  # at once: where the exception arrives, the pool waits for its workers first
+        tell()
         raise KeyboardInterrupt("stopped; checkpoints were written, --resume continues")
 
     try:
@@ -92,5 +179,20 @@ def _all_told() -> Iterator[None]:
         tell()
         raise
     finally:
+        for number in previous:  # A second Ctrl-C is no reason to leave before the checkpoints are there.
+            signal.signal(number, tell)
+        for slot in slots:
+            slot.trainings.close()
+        for slot in slots:
+            slot.process.join(PATIENCE)
+            slot.results.close()
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def _unpacked(recipes: Sequence[Path], fields: bytes) -> ArmTraining:
+    known = set(loaded_recipes())
+    for path in recipes:
+        if path not in known:
+            load_recipe(path)
+    return ArmTraining(**pickle.loads(fields))

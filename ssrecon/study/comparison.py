@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -47,8 +47,12 @@ class Run:
     def training(self, arm: str, seed: int, assignment: Assignment) -> ArmTraining:
         recipe = replace(self.comparison.arms[arm], seed=seed)
         folder = self.folder / "arms" / arm / f"seed-{seed}"
-        threads = max(1, torch.get_num_threads() // self.workers) if self.workers > 1 else None
-        return ArmTraining(arm, recipe, self.folder / "store", assignment, folder, self.process, threads)
+        return ArmTraining(arm, recipe, self.folder / "store", assignment, folder, self.process)
+
+    @property
+    def together(self) -> int:
+        """How many trainings share the device at a time."""
+        return min(self.workers, len(self.comparison.arms) * len(self.comparison.seeds))
 
 
 def run(
@@ -64,13 +68,22 @@ def run(
     Raises OutputInUse where the folder holds another recipe's run, or an unfinished one of this recipe without `resume`. A finished arm is
     never trained again: with `resume` a comparison may have gained arms and seeds since, and those alone are trained. On several processes
     (torchrun) all train, the first does the rest. `workers` are processes of another kind: so many arms and seeds are trained at a time,
-    each by one of them, on the same device; they share the CPU's threads.
+    each by one of them, on the same device; they share the CPU's threads, whose number changes the rounding of sums. They are spawned: a
+    script that calls this with several has ``if __name__ == "__main__":`` about the call.
+
+    Raises BadRecipe for several workers under torchrun, and where an arm has a class of the script itself, which no other process could
+    give its name.
     """
     comparison = experiment if isinstance(experiment, Comparison) else _alone(experiment)
     this = Run(Path(folder), comparison, process or Process(), say, workers)
     at_least(this, workers=1)
     if workers > 1 and this.process.world > 1:
         raise BadRecipe("workers", found=f"{workers} under torchrun", expected="1: the processes of torchrun train one arm together")
+    if this.together > 1 and "__main__" in _modules(comparison):
+        found = "a class that the script itself defines"
+        raise BadRecipe(
+            "workers", found, expected="it in a module that is imported, or the script as a recipe: ssrecon run FILE --workers N"
+        )
     if this.process.first:
         with _claimed(this, resume):
             prepare_data(comparison.data, this.folder / "store", say)
@@ -171,6 +184,7 @@ def _about(this: Run, store: Store) -> dict[str, Any]:
         "data": {"kind": store.kind, "description": store.description, "fingerprint": store.fingerprint()},
         "margins": describe(comparison.margins),
         "headline_selection": comparison.headline,
+        "workers": this.together,
         **provenance(this.process.device, comparison.seeds, store.fingerprint()),
     }
 
@@ -179,18 +193,25 @@ def _train_arms(this: Run, assignment: Assignment) -> tuple[dict[str, dict[int, 
     flights: dict[str, Preflight] = {}
     # All arms before any is trained: what will not do for the last is not to be learned after the first has trained for hours.
     for name in this.comparison.arms:
-        flights[name] = preflight(this.training(name, this.comparison.seeds[0], assignment).trainer())
+        flights[name] = preflight(this.training(name, this.comparison.seeds[0], assignment).trainer(), this.together)
         if this.process.first:
             this.say(f"\n{name}\n  " + "\n  ".join(flights[name].lines()))
     trainings = [this.training(name, seed, assignment) for name in this.comparison.arms for seed in this.comparison.seeds]
-    if this.workers > 1:  # The longest first, so that no worker ends long after the others.
+    if this.together > 1:  # The longest first, so that no worker ends long after the others.
         trainings.sort(key=lambda training: -flights[training.arm].seconds_per_update * flights[training.arm].steps)
+        if this.process.device.type == "cuda":
+            torch.cuda.empty_cache()  # what the pre-flights have left belongs to the workers
     ended: dict[tuple[str, int], Trained] = {}
-    for training, result in train_arms(trainings, this.workers):
-        ended[training.arm, training.recipe.seed] = result
-        if this.process.first:
-            best = f"best Gamma score {result.best_gamma:.4g} at step {result.best_gamma_step}"
-            this.say(f"\n{training.arm}, seed {training.recipe.seed}: {result.updates} updates, {best}")
+    with closing(train_arms(trainings, this.workers)) as results:
+        for training, result in results:
+            if isinstance(result, BaseException):
+                if this.process.first:
+                    this.say(f"\n{training.name}: {result or type(result).__name__}")
+                raise result
+            ended[training.arm, training.recipe.seed] = result
+            if this.process.first:
+                best = f"best Gamma score {result.best_gamma:.4g} at step {result.best_gamma_step}"
+                this.say(f"\n{training.name}: {result.updates} updates, {best}")
     trained = {name: {seed: ended[name, seed] for seed in this.comparison.seeds} for name in this.comparison.arms}
     return trained, flights
 

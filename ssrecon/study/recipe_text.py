@@ -45,7 +45,7 @@ def shared_and_different(run: RunFolder) -> tuple[dict[str, str], dict[str, dict
 
 def summary(run: RunFolder) -> str:
     """Network, sampling and updates in a line; empty for a run that says none of these."""
-    shared, _ = shared_and_different(run)
+    shared, different = shared_and_different(run)
     parts = []
     if pattern := shared.get("data.pattern"):
         acceleration = shared.get("data.pattern.acceleration")
@@ -56,9 +56,10 @@ def summary(run: RunFolder) -> str:
         unrolls, denoiser = shared.get("network.unrolls"), shared.get("network.denoiser")
         inside = f" of {denoiser}" if denoiser else ""
         parts.append(f"{_words(network)} network" + (f", {unrolls} unrolls{inside}" if unrolls else inside))
-    if (epochs := shared.get("training.epochs", NONE)) != NONE:
+    epochs, steps = shared.get("training.epochs"), shared.get("training.steps")
+    if epochs not in (None, NONE):
         parts.append(f"{epochs} epochs for every network")
-    elif steps := shared.get("training.steps"):
+    elif steps and "training.epochs" not in different:
         parts.append(f"{steps} updates for every network")
     if rate := shared.get("training.learning_rate"):
         parts.append(f"Adam at {rate}")

@@ -186,6 +186,8 @@ class _Page:
     def _cost(self) -> str:
         updates = {seed.get("updates") for arm in self.run.networks for seed in arm.seeds.values()} - {None}
         caption = "Means over seeds; times were measured on the device named above."
+        if isinstance(workers := self.run.about.get("workers"), int) and workers > 1:
+            caption += f" {workers} trainings at a time shared it, so that they depend on which these were."
         if updates and len(self.run.networks) > 1:
             equal = len(updates) == 1
             caption += " All networks had the same number of updates." if equal else " The networks differ in their number of updates."
@@ -199,7 +201,7 @@ class _Page:
         body = self._table(words.RECIPES_DIFFER, tables.columns_table("field", columns, rows))
         body += _folded("The recipe: what all arms share", tables.pairs_table(shared.items()))
         about, data = self.run.about, self.run.section("data")
-        keys = ("device", "cpu", "threads", "platform", "seeds", "git_commit", "data_fingerprint", "hash")
+        keys = ("device", "cpu", "threads", "workers", "platform", "seeds", "git_commit", "data_fingerprint", "hash")
         facts = [("data", data.get("description")), *((key.replace("_", " "), about.get(key)) for key in keys)]
         facts += [(f"version of {name}", version) for name, version in self.run.section("versions").items()]
         known = tables.pairs_table((key, value) for key, value in facts if value not in (None, "", []))

@@ -2,11 +2,14 @@
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +19,7 @@ from ssrecon.archive.phantom import PhantomArchive
 from ssrecon.archive.splits import BySubject
 from ssrecon.checkpoint import read_checkpoint
 from ssrecon.distributed import Process
-from ssrecon.errors import BadRecipe, TrainingDiverged
+from ssrecon.errors import BadRecipe
 from ssrecon.networks import ResNet, Unrolled
 from ssrecon.objectives import SSDU, Supervised
 from ssrecon.overrides import load_recipe
@@ -40,13 +43,12 @@ COMPARISON = Comparison(
 OWN = """
 from dataclasses import dataclass, replace
 
-from ssrecon import Comparison
 from ssrecon.objectives import SSDU
 from tests.study.test_arms import COMPARISON
 
 @dataclass(frozen=True)
 class Mine(SSDU):
-    limit: int = 1000
+    limit: int = 1_000_000
 
     def loss(self, network, scan, reference, draw):
         loss = super().loss(network, scan, reference, draw)
@@ -56,15 +58,76 @@ arm = COMPARISON.arms["ssdu"]
 arms = {"mine": replace(arm, objective=Mine()), "ssdu": arm}
 comparison = replace(COMPARISON, arms=arms, seeds=(0,))
 """
+LONG = 1_000_000
+"""Updates that no test waits for."""
 
 
 @pytest.fixture
-def own(tmp_path, monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))))
+def own(tmp_path):
     path = tmp_path / "own_arms.py"
     path.write_text(OWN)
     yield path
     sys.modules.pop("own_arms", None)
+
+
+class Started:
+    """`ssrecon run` on a recipe with two workers, a process group of its own, and what it says."""
+
+    def __init__(self, own, out, *overrides):
+        self.out, self.said = out, out.parent / "said.txt"
+        command = [sys.executable, "-m", "ssrecon.cli", "run", str(own), "--out", str(out), "--workers", "2", "--device", "cpu"]
+        path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+        with open(self.said, "w") as file:
+            self.process = subprocess.Popen(
+                [*command, *overrides],
+                cwd=out.parent,
+                env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "2"},
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def until(self, true):
+        end = time.monotonic() + 240
+        while not true():
+            assert time.monotonic() < end and self.process.poll() is None, self.said.read_text()
+            time.sleep(0.05)
+
+    def rows(self, arm):
+        path = self.out / f"arms/{arm}/seed-0/history.csv"
+        return len(path.read_text().splitlines()) if path.exists() else 0
+
+    def steps(self):
+        """That each arm's last checkpoint has reached."""
+        paths = sorted(self.out.glob("arms/*/seed-0/checkpoints/last.safetensors"))
+        return {path.parts[-4]: read_checkpoint(path).said("state")["step"] for path in paths}
+
+    def workers(self):
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        return [int(pid) for pid in children if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text()]
+
+    def is_gone(self):
+        """Nothing of the group is left: no worker trains on."""
+        try:
+            os.killpg(self.process.pid, 0)
+        except ProcessLookupError:
+            return True
+        return False
+
+
+def eventually(true, seconds=60):
+    end = time.monotonic() + seconds
+    while not true() and time.monotonic() < end:
+        time.sleep(0.05)
+    return true()
 
 
 def weights(folder):
@@ -90,35 +153,80 @@ def test_classes_of_the_recipe_file_are_known_to_its_workers(own, tmp_path):
     assert set(json.loads((tmp_path / "out/run.json").read_text())["arms"]) == {"mine", "ssdu"}
 
 
-def test_an_error_in_one_arm_ends_the_run_and_leaves_checkpoints(own, tmp_path):
-    comparison = load_recipe(own)
-    mine = replace(comparison.arms["mine"], objective=replace(comparison.arms["mine"].objective, limit=1))
-    arms = {name: replace(arm, training=replace(arm.training, steps=100_000)) for name, arm in {**comparison.arms, "mine": mine}.items()}
-    with pytest.raises(TrainingDiverged, match="the term 'loss' is not finite; the last checkpoint is good"):
-        run(replace(comparison, arms=arms), tmp_path / "out", workers=2)
-    for arm in arms:
-        step = read_checkpoint(tmp_path / f"out/arms/{arm}/seed-0/checkpoints/last.safetensors").said("state")["step"]
-        assert 0 <= step < 100_000
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_to_the_first_process_alone_stops_all(own, tmp_path, number):
+def test_what_is_finished_stays_and_what_is_missing_is_trained(tmp_path):
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "ssrecon.cli", "run", str(own), "--out", str(out), "--workers", "2", "--device", "cpu"]
-    with open(tmp_path / "errors.txt", "w") as errors:
-        process = subprocess.Popen([*command, "--steps", "100000"], cwd=tmp_path, stderr=errors, stdout=subprocess.DEVNULL)
-    histories = [out / f"arms/{arm}/seed-0/history.csv" for arm in ("mine", "ssdu")]
-    until = time.monotonic() + 240
-    while not all(path.exists() and len(path.read_text().splitlines()) > 2 for path in histories):
-        assert process.poll() is None and time.monotonic() < until, (tmp_path / "errors.txt").read_text()
-        time.sleep(0.05)
-    process.send_signal(number)
-    assert process.wait(timeout=120) == 130
-    assert "stopped; checkpoints were written, --resume continues" in (tmp_path / "errors.txt").read_text()
-    reached = [read_checkpoint(path.parent / "checkpoints/last.safetensors").said("state")["step"] for path in histories]
-    assert all(0 < step < 100_000 for step in reached)
-    time.sleep(0.5)
-    assert [read_checkpoint(path.parent / "checkpoints/last.safetensors").said("state")["step"] for path in histories] == reached
+    run(COMPARISON, out, workers=2)
+    whole = weights(out)
+    kept = out / "arms/ssdu/seed-0/checkpoints/last.safetensors"
+    before = kept.stat().st_mtime_ns
+    shutil.rmtree(out / "arms/supervised/seed-1")
+    shutil.rmtree(out / "arms/ssdu/seed-1")
+    run(COMPARISON, out, workers=3, resume=True)
+    assert kept.stat().st_mtime_ns == before
+    for path, tensors in weights(out).items():
+        for name, value in tensors.items():
+            torch.testing.assert_close(whole[path][name], value, rtol=1e-3, atol=1e-5)
+
+
+def test_an_error_in_one_arm_stops_the_others_at_a_checkpoint(own, tmp_path):
+    """The worker whose training failed is idle when all are told to stop."""
+    with Started(own, tmp_path / "out", "--steps", str(LONG), "--arms.mine.objective.limit", "100") as started:
+        assert started.process.wait(timeout=240) == 6
+        said = started.said.read_text()
+        assert "mine, seed 0: step 200, scan" in said and "the term 'loss' is not finite; the last checkpoint is good" in said
+        assert eventually(started.is_gone)
+        assert 0 < started.steps()["ssdu"] < LONG and started.steps()["mine"] == 200
+
+
+@pytest.mark.parametrize(
+    ("number", "group", "idle"),
+    [(signal.SIGTERM, False, False), (signal.SIGTERM, False, True), (signal.SIGINT, True, True), (signal.SIGINT, False, False)],
+)
+def test_a_signal_stops_all_at_a_checkpoint(own, tmp_path, number, group, idle):
+    """To the first process alone, as of a scheduler, or to the group, as of Ctrl-C on a terminal; with a worker that has nothing to do."""
+    short = ["--arms.mine.training.steps", "2"] if idle else []
+    with Started(own, tmp_path / "out", "--steps", str(LONG), *short) as started:
+        started.until(lambda: started.rows("ssdu") > 3 and started.rows("mine") > 1)
+        if idle:
+            started.until(lambda: "mine, seed 0: 2 updates" in started.said.read_text())
+        (os.killpg if group else os.kill)(started.process.pid, number)
+        assert started.process.wait(timeout=120) == 130
+        said = started.said.read_text()
+        assert "stopped; checkpoints were written, --resume continues" in said and "Traceback" not in said
+        assert eventually(started.is_gone)
+        assert 0 < started.steps()["ssdu"] < LONG and started.steps()["ssdu"] > 2 * (started.rows("ssdu") - 3)
+
+
+def test_killed_with_the_first_process_nothing_trains_on(own, tmp_path):
+    with Started(own, tmp_path / "out", "--steps", str(LONG)) as started:
+        started.until(lambda: started.rows("ssdu") > 3 and started.rows("mine") > 3)
+        os.kill(started.process.pid, signal.SIGKILL)
+        started.process.wait()
+        assert eventually(started.is_gone)
+        assert all(0 < step < LONG for step in started.steps().values())
+
+
+def test_a_worker_that_is_lost_is_named_and_the_others_stop(own, tmp_path):
+    with Started(own, tmp_path / "out", "--steps", str(LONG)) as started:
+        started.until(lambda: started.rows("ssdu") > 3 and started.rows("mine") > 3)
+        os.kill(started.workers()[0], signal.SIGKILL)
+        assert started.process.wait(timeout=120) == 1
+        assert re.search(r"(mine|ssdu), seed 0: its process was lost \(signal 9, which is what", started.said.read_text())
+        assert eventually(started.is_gone)
+
+
+def test_classes_of_the_script_itself_are_refused(tmp_path):
+    """Another process would know them by another name, and so would their checkpoints."""
+
+    @dataclass(frozen=True)
+    class Mine(SSDU):
+        pass
+
+    Mine.__module__, Mine.__qualname__ = "__main__", "Mine"
+    arms = {name: replace(arm, objective=Mine()) for name, arm in COMPARISON.arms.items()}
+    with pytest.raises(BadRecipe, match="workers: found a class that the script itself defines; expected it in a module"):
+        run(replace(COMPARISON, arms=arms), tmp_path / "out", workers=2)
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
