@@ -122,7 +122,7 @@ class _Slot:
 
 
 def _work(trainings: Connection, results: Connection, threads: int) -> None:
-    """What a worker does: one training after another, until there is none or one has failed."""
+    """What a worker does: one training after another, until there are no more or it was told to stop."""
     # Ctrl-C reaches the whole group; it is the first process that says what is to be done. A training listens for itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
