@@ -118,11 +118,14 @@ class Condition:
 EVERY = tuple(name for name in OBJECTIVES if name not in {"zero_shot", "robust_mo_ei"})
 COLUMNS = RandomColumns(acceleration=4, calibration_lines=12)
 LATTICE = Equispaced(acceleration=4, calibration_lines=12, offset=0, overall=False)
+OFFSETS = replace(LATTICE, offset=None)
+"""One offset a volume: what MOI and MO-EI need of a lattice."""
 POISSON = PoissonDisc(acceleration=8, calibration=16, retrospective_2d=True)
 NOISY = ("supervised", "ssdu", "multi_mask_ssdu", "k_weighted", *sorted(NOISE_KNOWN))
 CONDITIONS = {
     "columns": Condition("random columns R=4", COLUMNS, EVERY, seeds=(0, 1)),
     "lattice": Condition("equispaced R=4, one offset", LATTICE, tuple(name for name in EVERY if name not in SEVERAL_MASKS), seeds=(0, 1)),
+    "offsets": Condition("equispaced R=4, offsets drawn", OFFSETS, ("supervised", "multi_mask_ssdu", "moi", "mo_ei"), seeds=(0, 1)),
     "noisy": Condition("random columns R=4, high noise", COLUMNS, NOISY, noise=0.2),
     "noiseless": Condition("random columns R=4, no noise", COLUMNS, (*CHOSEN, "mo_ei"), noise=0.0),
     "poisson": Condition("2-D Poisson disc R=8", POISSON, (*CHOSEN, "ssdu", "robust_ssdu")),

@@ -49,6 +49,14 @@ def test_arms_differ_in_nothing_but_the_objective():
     assert replace(arms["supervised"], objective=arms["ssdu"].objective) == arms["ssdu"]
 
 
+@pytest.mark.parametrize("name", sorted({*objectives.__all__} - {"Objective", "Loss"}))
+def test_every_objective_is_one_word_on_the_command_line(name):
+    """In the recipe for an archive of one's own, in which nothing else changes."""
+    own = load_recipe(next(path for path in RECIPES if path.stem == "own_archive"))
+    (before,), (after,) = own.arms.values(), override(own, ["--objective", name]).arms.values()
+    assert type(after.objective) is getattr(objectives, name) and replace(after, objective=before.objective) == before
+
+
 def test_overrides_reach_every_arm_that_has_the_field():
     changed = override(
         load_recipe(QUICKSTART),

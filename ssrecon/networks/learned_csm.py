@@ -33,8 +33,9 @@ class LearnedCSM(NetworkSpec):
     the gauge their scale and phase would drift.
 
     SPICER (doi:10.1002/mrm.30121) and E2E-VarNet (doi:10.1007/978-3-030-59713-9_7) find the maps by a U-Net from the calibration lines
-    alone; NLINV-Net (arXiv:2402.06550) solves for image and maps in one unrolled Gauss-Newton method, with a Sobolev norm for W. Here
-    calibration has found good maps already, and only what is wrong with them is learned. Train it by `SPICER` or any other objective.
+    alone; NLINV-Net (doi:10.48550/arXiv.2402.06550) solves for image and maps in one unrolled Gauss-Newton method, with a Sobolev norm for
+    W. Here calibration has found good maps already, and only what is wrong with them is learned. Train it by `SPICER` or any other
+    objective.
     """
 
     inner: NetworkSpec = Unrolled()

@@ -29,8 +29,8 @@ class EquivariantImaging(Objective):
     knees) is not quite true of. Two evaluations of the network an update, and one more for each further transform. Raises BadRecipe for a
     negative weight.
 
-    Chen, Tachella & Davies. Equivariant imaging: learning beyond the range space. ICCV 2021. arXiv:2103.14756 (which takes integer
-    degrees, a batch of transforms, and a squared distance)
+    Chen, Tachella & Davies. Equivariant imaging: learning beyond the range space. ICCV 2021. doi:10.48550/arXiv.2103.14756 (which takes
+    integer degrees, a batch of transforms, and a squared distance)
     """
 
     transform: Transform = Rotations()

@@ -31,8 +31,9 @@ class Heteroscedastic(Objective):
     for locations like those held out, in k-space: it gives no coverage in the image; and near DC, where the csm was calibrated from
     samples that may be held out, it is a little too small.
 
-    Kendall & Gal. What uncertainties do we need in Bayesian deep learning for computer vision? NeurIPS 2017. arXiv:1703.04977. Seitzer et
-    al. On the pitfalls of heteroscedastic uncertainty estimation with probabilistic neural networks. ICLR 2022. arXiv:2203.09168
+    Kendall & Gal. What uncertainties do we need in Bayesian deep learning for computer vision? NeurIPS 2017. doi:10.48550/arXiv.1703.04977.
+    Seitzer et al. On the pitfalls of heteroscedastic uncertainty estimation with probabilistic neural networks. ICLR 2022.
+    doi:10.48550/arXiv.2203.09168
     """
 
     partitioner: Partitioner = Uniform(loss_fraction=0.4)

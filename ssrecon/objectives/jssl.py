@@ -28,7 +28,8 @@ class JSSL(Objective):
     fully sampled (brains, knees) with one that cannot (hearts, prostates); one folder with both is that, undersampled by
     ``Data(pattern=..., only_full=True)``, which makes references of what was fully sampled and leaves the rest as it is.
 
-    Yiasemis et al. JSSL: joint supervised and self-supervised learning for MRI reconstruction. arXiv:2311.15856 (2023; MIDL 2025)
+    Yiasemis et al. JSSL: joint supervised and self-supervised learning for MRI reconstruction. doi:10.48550/arXiv.2311.15856 (2023; MIDL
+    2025)
     """
 
     partitioner: Partitioner = Gaussian(loss_fraction=0.4)

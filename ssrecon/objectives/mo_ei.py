@@ -26,7 +26,8 @@ class MultiOperatorEI(SamplingAware):
     With ``robust=True``, `SURE` takes the place of data consistency and the virtual measurement gets the scan's noise, as in `RobustEI`.
     What both methods say of their conditions holds: transforms that do not commute with the sampling, masks that differ.
 
-    Wang, McDonagh & Davies. Benchmarking self-supervised methods for accelerated MRI reconstruction (SSIBench). arXiv:2502.14009 (2025)
+    Wang, McDonagh & Davies. Benchmarking self-supervised methods for accelerated MRI reconstruction (SSIBench).
+    doi:10.48550/arXiv.2502.14009 (2025)
     """
 
     transform: Transform = Diffeomorphisms()

@@ -22,7 +22,8 @@ class MultiOperatorImaging(SamplingAware):
     with the gradient through :math:`x_1` on both sides. The masks are those the archive was acquired with (`Sampling`): where they are all
     the same there is no other operator, and nothing could be learned from virtual ones that the data does not know; `fitted` refuses that.
 
-    Tachella, Chen & Davies. Unsupervised learning from incomplete measurements for inverse problems. NeurIPS 2022. arXiv:2201.12151
+    Tachella, Chen & Davies. Unsupervised learning from incomplete measurements for inverse problems. NeurIPS 2022.
+    doi:10.48550/arXiv.2201.12151
     """
 
     distance: Distance = MeanSquare()

@@ -27,8 +27,8 @@ class Noise2Noise(Objective):
     noise, and is not to be compared with that of methods that use each frame alone. ``average=False`` leaves the frames apart, which
     compares like with like.
 
-    Lehtinen et al. Noise2Noise: learning image restoration without clean data. ICML 2018. arXiv:1803.04189. Repetitions: Lyu et al. M4Raw.
-    Sci Data 10:264 (2023). doi:10.1038/s41597-023-02181-4
+    Lehtinen et al. Noise2Noise: learning image restoration without clean data. ICML 2018. doi:10.48550/arXiv.1803.04189. Repetitions: Lyu
+    et al. M4Raw. Sci Data 10:264 (2023). doi:10.1038/s41597-023-02181-4
     """
 
     distance: Distance = MeanSquare()

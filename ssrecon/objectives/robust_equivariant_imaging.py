@@ -23,7 +23,7 @@ class RobustEI(Objective):
     `EquivariantImaging`'s, and what is said there holds here.
 
     Chen, Tachella & Davies. Robust equivariant imaging: a fully unsupervised framework for learning to image from noisy and partial
-    measurements. CVPR 2022. arXiv:2111.12855
+    measurements. CVPR 2022. doi:10.48550/arXiv.2111.12855
     """
 
     transform: Transform = Rotations()

@@ -34,7 +34,7 @@ class Gamma:
     touches the calibration region is inside it. The paper's own choice, points with only the centre kept, is
     ``Gamma(fraction=0.2, lines=False, spare_calibration=False)``.
 
-    Yaman, Hosseini & Akçakaya. Zero-shot self-supervised learning for MRI reconstruction. ICLR 2022. arXiv:2102.07737
+    Yaman, Hosseini & Akçakaya. Zero-shot self-supervised learning for MRI reconstruction. ICLR 2022. doi:10.48550/arXiv.2102.07737
     """
 
     fraction: float = 0.2

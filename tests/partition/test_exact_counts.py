@@ -78,6 +78,10 @@ def test_the_restated_loop_is_the_published_one():
     centre = chosen[:, 172:196].sum() / mask[:, 172:196].sum()
     outer = (chosen.sum() - chosen[:, 172:196].sum()) / (mask.sum() - mask[:, 172:196].sum())
     assert (round(centre, 3), round(outer, 3)) == (0.553, 0.357)
+    small = np.zeros((64, 64), dtype=bool)
+    small[:, ::4] = small[:, 28:36] = True
+    chosen, draws = rejection_loop(small, 565, 4.0, np.random.RandomState(0).normal)
+    assert (int(small.sum()), draws, int(np.flatnonzero(chosen).sum())) == (1408, 2250, 1146589)
 
 
 def test_gaussian_selects_the_published_share_of_the_centre():
