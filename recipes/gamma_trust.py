@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from which_objective import EVERY, OBJECTIVES, around
+from which_objective import COLUMNS, EVERY, NETWORK, OBJECTIVES, around
 
 from ssrecon import Comparison, Draw
 from ssrecon.archive.phantom import MPRAGE, PhantomArchive
@@ -26,21 +26,19 @@ from ssrecon.archive.splits import BySubject
 from ssrecon.engines import each
 from ssrecon.files import whole_file
 from ssrecon.metrics import fourier_ring_correlation, nmse, ssim
-from ssrecon.networks import ResNet, Unrolled
 from ssrecon.partition import Gamma, Lines, gamma_score
 from ssrecon.recipe import Data, Recipe, Training
 from ssrecon.scan import CalibratedScan, Estimate, Prepared
 from ssrecon.store import Store
 from ssrecon.trained import LoadedNetwork, load_checkpoint
-from ssrecon.undersampling import RandomColumns
 
 base = Recipe(
     data=Data(
         source=PhantomArchive(subjects=30, slices=2, matrix=(96, 96), coils=8, contrasts=(MPRAGE(),), noise=0.05),
-        pattern=RandomColumns(acceleration=4, calibration_lines=12),
+        pattern=COLUMNS,
         split=BySubject(validation=1, test=5),
     ),
-    network=Unrolled(ResNet(blocks=3, channels=24, residual=True, init_std=0.1), unrolls=4, cg_iterations=5, mixed_precision=True),
+    network=NETWORK,
     training=Training(steps=400, learning_rate=4e-3, final_learning_rate=1e-5, clip_norm=1.0, validate_every=200, keep_every=40),
 )
 comparison = Comparison(

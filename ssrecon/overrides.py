@@ -55,8 +55,9 @@ def loaded_recipes() -> list[Path]:
     return [Path(str(module.__file__)) for module in list(sys.modules.values()) if _is_recipe(module)]
 
 
-def _is_recipe(module: ModuleType) -> bool:
-    return LOADED in vars(module)  # hasattr would be true of modules that answer to everything
+def _is_recipe(module: object) -> bool:
+    # hasattr would be true of modules that answer to everything, and sys.modules may hold what is no module.
+    return LOADED in getattr(module, "__dict__", ())
 
 
 def _is_of(module: ModuleType, path: Path) -> bool:

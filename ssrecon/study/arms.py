@@ -7,7 +7,7 @@ import threading
 import traceback
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
@@ -103,10 +103,8 @@ class _Slot:
 
     def give(self, training: ArmTraining) -> None:
         self.training = training
-        try:
+        with suppress(BrokenPipeError):  # of a process that is dead, which is what `take` will find
             self.trainings.send(training)
-        except BrokenPipeError:
-            pass  # It is dead, which is what `take` will find.
 
     def take(self) -> tuple[ArmTraining, Trained | BaseException]:
         training, self.training = self.training, None
