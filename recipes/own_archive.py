@@ -11,7 +11,9 @@ from ssrecon import Comparison, Recipe, networks, objectives, partition
 from ssrecon.archive.splits import BySubject
 from ssrecon.recipe import Data, Training
 
-unrolled = networks.Unrolled(networks.ResNet(blocks=5, channels=64, residual=True), unrolls=8, cg_iterations=8, mixed_precision=True)
+unrolled = networks.Unrolled(
+    networks.ResNet(blocks=5, channels=64, residual=True), unrolls=8, cg_iterations=8, warm_start=True, mixed_precision=True
+)
 
 recipe = Recipe(
     data=Data(source="STORE", split=BySubject(validation=1, test=1)),

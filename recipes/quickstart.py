@@ -21,7 +21,7 @@ ssdu = Recipe(
         pattern=RandomColumns(acceleration=4, calibration_lines=12),
         split=BySubject(validation=1, test=6),
     ),
-    network=Unrolled(ResNet(blocks=4, channels=32, residual=True), unrolls=5, cg_iterations=6, mixed_precision=True),
+    network=Unrolled(ResNet(blocks=4, channels=32, residual=True), unrolls=5, cg_iterations=6, warm_start=True, mixed_precision=True),
     objective=MultiMaskSSDU(partitioner=Uniform(loss_fraction=0.4), masks=None),
     training=Training(steps=700, learning_rate=4e-3, final_learning_rate=1e-5, clip_norm=1.0, validate_every=100),
 )

@@ -27,7 +27,7 @@ from ssrecon.undersampling import PoissonDisc, RandomColumns
 
 zero_shot = Recipe(
     data=Data(source="brain_a_poisson.h5", split=ScanSpecific()),
-    network=Unrolled(ResNet(blocks=4, channels=32, residual=True), unrolls=5, cg_iterations=6, mixed_precision=True),
+    network=Unrolled(ResNet(blocks=4, channels=32, residual=True), unrolls=5, cg_iterations=6, warm_start=True, mixed_precision=True),
     objective=MultiMaskSSDU(partitioner=Uniform(loss_fraction=0.4), masks=25),
     training=Training(steps=400, learning_rate=4e-3, final_learning_rate=1e-5, clip_norm=1.0, validate_every=25, patience=8),
 )

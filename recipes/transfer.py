@@ -21,7 +21,7 @@ from ssrecon.recipe import Data, Training
 
 recipe = Recipe(
     data=Data(source="SCAN.h5", split=ScanSpecific()),
-    network=Unrolled(ResNet(blocks=5, channels=64, residual=True), unrolls=8, cg_iterations=8, mixed_precision=True),
+    network=Unrolled(ResNet(blocks=5, channels=64, residual=True), unrolls=8, cg_iterations=8, warm_start=True, mixed_precision=True),
     objective=MultiMaskSSDU(partitioner=Uniform(loss_fraction=0.4), masks=25),
     training=Training(steps=200, learning_rate=5e-4, final_learning_rate=1e-5, clip_norm=1.0, validate_every=10, patience=6),
     title="Transfer to one scan",

@@ -53,28 +53,31 @@ def conjugate_gradient(
 
 class _ImplicitSolve(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, rhs: Tensor, shift: Tensor, operator: Operator, iterations: int) -> Tensor:
+    def forward(ctx: Any, rhs: Tensor, shift: Tensor, operator: Operator, iterations: int, initial: Tensor | None) -> Tensor:
         with torch.no_grad():
-            x = conjugate_gradient(operator, rhs, shift, iterations)
+            x = conjugate_gradient(operator, rhs, shift, iterations, initial)
         ctx.save_for_backward(x, shift)
         ctx.operator, ctx.iterations = operator, iterations
         return x
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor | None, None, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor | None, None, None, None]:
         x, shift = ctx.saved_tensors
         with torch.no_grad():
             q = conjugate_gradient(ctx.operator, grads[0], shift, ctx.iterations)
         grad_shift = -(torch.view_as_real(q) * torch.view_as_real(x)).sum().reshape(shift.shape) if ctx.needs_input_grad[1] else None
-        return q, grad_shift, None, None
+        return q, grad_shift, None, None, None
 
 
-def implicit_conjugate_gradient(operator: Operator, rhs: Tensor, shift: Tensor, iterations: int = 10) -> Tensor:
+def implicit_conjugate_gradient(
+    operator: Operator, rhs: Tensor, shift: Tensor, iterations: int = 10, initial: Tensor | None = None
+) -> Tensor:
     r"""The same solution with the backward pass of the converged solve, :math:`\partial b = (A + \mu I)^{-1} g` and
     :math:`\partial\mu = -\mathrm{Re}\langle\partial b, x\rangle`: stores one image, exact only where the iteration has converged.
 
-    Not differentiated: what `operator` closes over. `shift` is a tensor with one element.
+    Not differentiated: what `operator` closes over, and `initial`, which a converged solve does not depend on. `shift` is a tensor with
+    one element.
 
     Aggarwal et al. MoDL. IEEE Trans Med Imaging 38:394-405 (2019). doi:10.1109/TMI.2018.2865356
     """
-    return _ImplicitSolve.apply(rhs, shift, operator, iterations)
+    return _ImplicitSolve.apply(rhs, shift, operator, iterations, initial)

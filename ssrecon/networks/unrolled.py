@@ -24,6 +24,9 @@ class Unrolled(NetworkSpec):
     with `cg_iterations` steps of conjugate gradients and a learned scalar :math:`\mu` of unconstrained sign, as published. With
     ``ResNet()`` the SSDU network (1,145,089 parameters; 592,129 tied), with ``CNN()`` the MoDL network (113,413).
 
+    The published networks start each solve at zero. With `warm_start` it starts at the denoised image :math:`z`: one gram more an unroll,
+    and what few iterations cannot reach stays as the denoiser left it, not at zero.
+
     Yaman et al. doi:10.1002/mrm.28378; Aggarwal et al. doi:10.1109/TMI.2018.2865356
     """
 
@@ -32,6 +35,8 @@ class Unrolled(NetworkSpec):
     cg_iterations: int = 10
     mu: float = 0.05
     """Initial value."""
+    warm_start: bool = False
+    """Start conjugate gradients at the denoised image instead of at zero, where the published networks start."""
     maps: int = 1
     """Map sets of the csm it is made for: they become channels of the denoiser."""
     shared: bool = True
@@ -75,9 +80,9 @@ class UnrolledNetwork(nn.Module):
         def unroll(x: Tensor, index: int) -> Tensor:
             z = self._denoise(x, self.denoisers[index % len(self.denoisers)])
             rhs = zero_filled + self.mu * z
-            if self.spec.implicit_backward:
-                return implicit_conjugate_gradient(operator.gram, rhs, self.mu, self.spec.cg_iterations)
-            return conjugate_gradient(operator.gram, rhs, shift=self.mu, iterations=self.spec.cg_iterations)
+            initial = z if self.spec.warm_start else None
+            solve = implicit_conjugate_gradient if self.spec.implicit_backward else conjugate_gradient
+            return solve(operator.gram, rhs, self.mu, self.spec.cg_iterations, initial)
 
         x = zero_filled
         for index in range(self.spec.unrolls):

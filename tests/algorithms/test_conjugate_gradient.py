@@ -102,6 +102,25 @@ def test_a_start_is_used():
     torch.testing.assert_close(conjugate_gradient(operator, rhs, 0.5, 1, initial=solution), solution)
 
 
+def test_gradients_where_a_start_is_given():
+    """To the start as well: from x0 is x0 plus the solution, from zero, of what x0 leaves of b."""
+    mask, csm, rhs = problem()
+    operator, weight = sense(mask, csm).gram, random_like(tuple(rhs.shape), 7)
+
+    def gradients(solve):
+        b, start = rhs.clone().requires_grad_(), random_like(tuple(rhs.shape), 3).requires_grad_()
+        mu = torch.tensor(0.05, dtype=torch.float64, requires_grad=True)
+        (weight.conj() * solve(b, start, mu)).real.sum().backward()
+        return b.grad, start.grad, mu.grad
+
+    def from_zero(b, start, mu):
+        return start + conjugate_gradient(operator, b - operator(start) - mu * start, mu, 5)
+
+    ours = gradients(lambda b, start, mu: conjugate_gradient(operator, b, mu, 5, start))
+    for value, expected in zip(ours, gradients(from_zero), strict=True):
+        torch.testing.assert_close(value, expected)
+
+
 @pytest.mark.parametrize("mu", [0.05, 0.5])
 def test_implicit_backward_is_the_converged_one(mu):
     mask, csm, rhs = problem()

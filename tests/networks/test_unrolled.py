@@ -100,15 +100,36 @@ def test_wrong_number_of_map_sets_is_refused():
         SMALL.build(0)(make_scan(maps=2))
 
 
-def test_operator_calls_of_a_step(monkeypatch):
-    """Exactly unrolls x CG iterations grams forward and as many backward."""
+def test_a_warm_start_leaves_what_was_not_acquired_to_the_denoiser():
+    """One unroll whose denoiser is the identity, where nothing is acquired but DC: started at z the rest of x stays, started at zero and
+    after one iteration it is still short of it."""
+    scan = make_scan()
+    ideal = scan.on(torch.zeros_like(scan.mask))  # b = mu z: the solution is z itself
+    image = random_like((1, 1, 1, 32, 32), 0)
+    for warm_start, expected in ((True, image), (False, torch.zeros_like(image))):
+        network = replace(SMALL, unrolls=1, cg_iterations=1, mu=0.0, warm_start=warm_start).build(0)
+        network._denoise = lambda x, denoiser: image
+        torch.testing.assert_close(network(ideal).image, expected)
+
+
+def test_started_anywhere_the_solve_converges_to_the_same_image():
+    scan = make_scan()
+    cold, warm = (replace(SMALL, cg_iterations=60, warm_start=warm_start).build(0)(scan).image for warm_start in (False, True))
+    torch.testing.assert_close(cold, warm, rtol=1e-4, atol=1e-5)
+    implicit = replace(SMALL, cg_iterations=60, warm_start=True, implicit_backward=True).build(0)(scan).image
+    torch.testing.assert_close(implicit, warm)
+
+
+@pytest.mark.parametrize(("warm_start", "grams"), [(False, 3), (True, 4)])
+def test_operator_calls_of_a_step(monkeypatch, warm_start, grams):
+    """Exactly unrolls x CG iterations grams forward and as many backward; a warm start is one more each."""
     import sys
 
     module = sys.modules["ssrecon.operators.encoding"]
     calls = []
     original = module._gram
     monkeypatch.setattr(module, "_gram", lambda *a: calls.append(1) or original(*a))
-    image = SMALL.build(0)(make_scan()).image
-    assert len(calls) == 2 * 3
+    image = replace(SMALL, warm_start=warm_start).build(0)(make_scan()).image
+    assert len(calls) == 2 * grams
     image.abs().sum().backward()
-    assert len(calls) == 2 * 2 * 3
+    assert len(calls) == 2 * 2 * grams
