@@ -23,15 +23,14 @@ from espirit import read_cfl, write_cfl
 from scipy.signal.windows import hann, tukey
 
 from ssrecon.archive import open_archive
-from ssrecon.archive.fastmri import write_fastmri
-from ssrecon.archive.phantom import PhantomArchive
+from ssrecon.archive.fastmri.fastmri import write_fastmri
 from ssrecon.archive.plain import write_plain
-from ssrecon.draw import Draw
+from ssrecon.core import Draw, Scan
 from ssrecon.inspect.audit import audit
 from ssrecon.inspect.summary import table
 from ssrecon.operators import Fourier
-from ssrecon.scan import Scan
-from ssrecon.undersampling import Equispaced, Pattern, PoissonDisc, RandomColumns, VariableDensity, undersample
+from ssrecon.sampling import Equispaced, Pattern, PoissonDisc, RandomColumns, VariableDensity, undersample
+from ssrecon.simulation import PhantomArchive
 
 MATRIX, COILS, CALIBRATION = (96, 96), 8, 16
 PATTERNS: tuple[Pattern | None, ...] = (

@@ -20,9 +20,9 @@ import numpy as np
 import torch
 from common import device_name, seconds, synchronize, write_result
 
-from ssrecon.archive.phantom import PhantomArchive
 from ssrecon.calibrate import espirit, mix_coils, noise_covariance, whitening
 from ssrecon.calibrate.region import crop
+from ssrecon.simulation import PhantomArchive
 
 MATRIX, COILS, WIDTH = (320, 320), 16, 24
 KERNEL, THRESHOLD, CROP = 6, 0.02, 0.95

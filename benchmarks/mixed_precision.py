@@ -16,9 +16,9 @@ import torch
 from common import write_result
 
 from ssrecon import Comparison
-from ssrecon.distributed import Process
-from ssrecon.overrides import load_recipe
-from ssrecon.study.comparison import run
+from ssrecon.core import Process
+from ssrecon.recipe import load_recipe
+from ssrecon.study import run
 from ssrecon.study.run_folder import RunFolder
 
 QUICKSTART = Path(__file__).parents[1] / "recipes" / "quickstart.py"

@@ -25,14 +25,12 @@ from espirit import COILS, CROP, KERNEL, MATRIX, THRESHOLD, WIDTH, agreement, re
 from training_step import SPEC, step_of
 
 from ssrecon.archive import open_archive
-from ssrecon.archive.phantom import PhantomArchive
 from ssrecon.calibrate import Calibrator, espirit
 from ssrecon.calibrate.region import crop
-from ssrecon.distributed import Process
-from ssrecon.loader import Step, load
-from ssrecon.prepare import prepare
-from ssrecon.simulate import simulate
-from ssrecon.store import Store
+from ssrecon.core import Process
+from ssrecon.simulation import PhantomArchive, simulate
+from ssrecon.store import Store, prepare
+from ssrecon.store.loader import Step, load
 
 
 def main() -> None:

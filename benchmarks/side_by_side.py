@@ -17,12 +17,12 @@ from typing import Any
 import torch
 from common import write_result
 
-from ssrecon.archive.splits import BySubject
-from ssrecon.distributed import Process
-from ssrecon.overrides import load_recipe
-from ssrecon.prepare import prepare_data
+from ssrecon.archive import BySubject
+from ssrecon.core import Process
+from ssrecon.recipe import load_recipe
 from ssrecon.store import Store
-from ssrecon.train import Trainer
+from ssrecon.store.prepare import prepare_data
+from ssrecon.training import Trainer
 
 LONGEST = 120.0
 """Seconds that starting a process may take."""

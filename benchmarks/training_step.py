@@ -14,10 +14,9 @@ from common import peak_memory, seconds, write_result
 from gram import plain_gram
 from torch import nn
 
-from ssrecon.draw import Draw
+from ssrecon.core import CalibratedScan, Draw, Header
 from ssrecon.networks import CNN, Unrolled
 from ssrecon.objectives import SSDU
-from ssrecon.scan import CalibratedScan, Header
 
 COILS, SIZE, UNROLLS, ITERATIONS, LAYERS, CHANNELS = 16, 320, 5, 5, 5, 32
 SPEC = Unrolled(CNN(layers=LAYERS, channels=CHANNELS, batch_norm=False), unrolls=UNROLLS, cg_iterations=ITERATIONS)

@@ -14,14 +14,13 @@ from pathlib import Path
 import torch
 
 from ssrecon import Comparison, Draw
-from ssrecon.description import rebuild
-from ssrecon.errors import BadInput, SsreconError
+from ssrecon.core import BadInput, Prepared, SsreconError
+from ssrecon.core.description import rebuild
 from ssrecon.objectives import Objective
 from ssrecon.objectives.base import Network
-from ssrecon.scan import Prepared
+from ssrecon.reconstruction import load_checkpoint
 from ssrecon.store import Store
 from ssrecon.study.run_folder import RunFolder, readable
-from ssrecon.trained import load_checkpoint
 
 EPOCHS = (1, 2)
 """Of the draws: partitions, transforms and noise."""

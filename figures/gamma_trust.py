@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ssrecon.errors import BadInput, SsreconError
+from ssrecon.core import BadInput, SsreconError
 from ssrecon.study.figures import mean_rank_correlation, plain_log, save
 from ssrecon.study.run_folder import readable
 from ssrecon.study.style import FAINT, INK, MARKERS, SELF_SUPERVISED, SUPERVISED, new_figure, quiet_grid, styled

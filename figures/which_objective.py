@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ssrecon.errors import BadInput, SsreconError
+from ssrecon.core import BadInput, SsreconError
 from ssrecon.study.figures import save
 from ssrecon.study.run_folder import RunFolder, readable
 from ssrecon.study.statistics import Interval, Measure, Summary, paired_difference, summarise

@@ -21,16 +21,16 @@ import torch
 from which_objective import COLUMNS, EVERY, NETWORK, OBJECTIVES, around
 
 from ssrecon import Comparison, Draw
-from ssrecon.archive.phantom import MPRAGE, PhantomArchive
-from ssrecon.archive.splits import BySubject
-from ssrecon.engines import each
-from ssrecon.files import whole_file
+from ssrecon.archive import BySubject
+from ssrecon.core import CalibratedScan, Estimate, Prepared
+from ssrecon.core.engines import each
+from ssrecon.core.files import whole_file
 from ssrecon.metrics import fourier_ring_correlation, nmse, ssim
 from ssrecon.partition import Gamma, Lines, gamma_score
-from ssrecon.recipe import Data, Recipe, Training
-from ssrecon.scan import CalibratedScan, Estimate, Prepared
-from ssrecon.store import Store
-from ssrecon.trained import LoadedNetwork, load_checkpoint
+from ssrecon.recipe import Recipe, Training
+from ssrecon.reconstruction import LoadedNetwork, load_checkpoint
+from ssrecon.simulation import MPRAGE, PhantomArchive
+from ssrecon.store import Data, Store
 
 base = Recipe(
     data=Data(
@@ -99,8 +99,8 @@ def rows_of(kept: Kept) -> list[list[Any]]:
 
 
 def main() -> None:
-    from ssrecon.distributed import process
-    from ssrecon.study.comparison import run
+    from ssrecon.core import process
+    from ssrecon.study import run
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("runs/gamma_trust"))

@@ -8,8 +8,9 @@ Needs at least three subjects: one validates (by Gamma), one is reported, the re
 """
 
 from ssrecon import Comparison, Recipe, networks, objectives, partition
-from ssrecon.archive.splits import BySubject
-from ssrecon.recipe import Data, Training
+from ssrecon.archive import BySubject
+from ssrecon.recipe import Training
+from ssrecon.store import Data
 
 unrolled = networks.Unrolled(
     networks.ResNet(blocks=5, channels=64, residual=True), unrolls=8, cg_iterations=8, warm_start=True, mixed_precision=True

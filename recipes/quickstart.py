@@ -7,13 +7,14 @@ ssrecon run recipes/quickstart.py --out runs/quickstart
 from dataclasses import replace
 
 from ssrecon import Comparison, Recipe
-from ssrecon.archive.phantom import MPRAGE, PhantomArchive
-from ssrecon.archive.splits import BySubject
+from ssrecon.archive import BySubject
 from ssrecon.networks import ResNet, Unrolled
 from ssrecon.objectives import MultiMaskSSDU, Supervised
 from ssrecon.partition import Uniform
-from ssrecon.recipe import Data, Training
-from ssrecon.undersampling import RandomColumns
+from ssrecon.recipe import Training
+from ssrecon.sampling import RandomColumns
+from ssrecon.simulation import MPRAGE, PhantomArchive
+from ssrecon.store import Data
 
 ssdu = Recipe(
     data=Data(

@@ -18,12 +18,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from ssrecon import Comparison, Recipe
-from ssrecon.archive.splits import ScanSpecific
+from ssrecon.archive import ScanSpecific
 from ssrecon.networks import ResNet, Unrolled
 from ssrecon.objectives import MultiMaskSSDU
 from ssrecon.partition import Uniform
-from ssrecon.recipe import Data, Training
-from ssrecon.undersampling import PoissonDisc, RandomColumns
+from ssrecon.recipe import Training
+from ssrecon.sampling import PoissonDisc, RandomColumns
+from ssrecon.store import Data
 
 zero_shot = Recipe(
     data=Data(source="brain_a_poisson.h5", split=ScanSpecific()),
@@ -44,8 +45,8 @@ STUDY = {
 
 def study(folder: Path, out: Path, steps: int, names: list[str], mask_seed: int) -> None:
     """Run every case and print one table."""
-    from ssrecon.distributed import process
-    from ssrecon.study.comparison import run
+    from ssrecon.core import process
+    from ssrecon.study import run
 
     for name in names:
         file, pattern = STUDY[name]

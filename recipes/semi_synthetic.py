@@ -8,13 +8,14 @@ Needs a file of complex, coil-combined images: HDF5 with ``image`` (n, y, x). 10
 from dataclasses import replace
 
 from ssrecon import Comparison, Recipe
-from ssrecon.archive.complex_images import ComplexImages
-from ssrecon.archive.splits import BySubject
+from ssrecon.archive import BySubject
 from ssrecon.networks import ResNet, Unrolled
 from ssrecon.objectives import MultiMaskSSDU, Supervised
 from ssrecon.partition import Uniform
-from ssrecon.recipe import Data, Training
-from ssrecon.undersampling import RandomColumns
+from ssrecon.recipe import Training
+from ssrecon.sampling import RandomColumns
+from ssrecon.simulation import ComplexImages
+from ssrecon.store import Data
 
 ssdu = Recipe(
     data=Data(

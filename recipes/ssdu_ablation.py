@@ -9,13 +9,14 @@ equal updates. `figures/ssdu_ablation.py` draws it.
 from dataclasses import replace
 
 from ssrecon import Comparison, Recipe
-from ssrecon.archive.phantom import MPRAGE, PhantomArchive
-from ssrecon.archive.splits import BySubject
+from ssrecon.archive import BySubject
 from ssrecon.networks import ResNet, Unrolled
 from ssrecon.objectives import SSDU, MultiMaskSSDU, Supervised
 from ssrecon.partition import Gaussian, Uniform
-from ssrecon.recipe import Data, Training
-from ssrecon.undersampling import Equispaced
+from ssrecon.recipe import Training
+from ssrecon.sampling import Equispaced
+from ssrecon.simulation import MPRAGE, PhantomArchive
+from ssrecon.store import Data
 
 base = Recipe(
     data=Data(

@@ -17,12 +17,13 @@ Yaman et al. Magn Reson Med 84:3172-3191 (2020). doi:10.1002/mrm.28378
 from dataclasses import replace
 
 from ssrecon import Comparison, Recipe
-from ssrecon.archive.splits import BySubject
+from ssrecon.archive import BySubject
 from ssrecon.networks import ResNet, Unrolled
 from ssrecon.objectives import SSDU, Supervised
 from ssrecon.partition import Gaussian
-from ssrecon.recipe import Data, Training
-from ssrecon.undersampling import Equispaced
+from ssrecon.recipe import Training
+from ssrecon.sampling import Equispaced
+from ssrecon.store import Data
 
 ssdu = Recipe(
     data=Data(

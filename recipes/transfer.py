@@ -13,11 +13,12 @@ Yaman et al. Zero-shot self-supervised learning for MRI reconstruction. ICLR 202
 """
 
 from ssrecon import Recipe
-from ssrecon.archive.splits import ScanSpecific
+from ssrecon.archive import ScanSpecific
 from ssrecon.networks import ResNet, Unrolled
 from ssrecon.objectives import MultiMaskSSDU
 from ssrecon.partition import Uniform
-from ssrecon.recipe import Data, Training
+from ssrecon.recipe import Training
+from ssrecon.store import Data
 
 recipe = Recipe(
     data=Data(source="SCAN.h5", split=ScanSpecific()),

@@ -19,8 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ssrecon import Calibrator, Comparison, Recipe
-from ssrecon.archive.phantom import MPRAGE, PhantomArchive
-from ssrecon.archive.splits import BySubject, ScanSpecific
+from ssrecon.archive import BySubject, ScanSpecific
 from ssrecon.networks import LearnedCSM, NetworkSpec, ResNet, Unrolled, WithUncertainty
 from ssrecon.objectives import (
     DDSS,
@@ -44,8 +43,10 @@ from ssrecon.objectives import (
 )
 from ssrecon.objectives.distances import NormalizedL1L2
 from ssrecon.partition import Gaussian, Lines, Uniform
-from ssrecon.recipe import Data, Training
-from ssrecon.undersampling import Equispaced, Pattern, PoissonDisc, RandomColumns
+from ssrecon.recipe import Training
+from ssrecon.sampling import Equispaced, Pattern, PoissonDisc, RandomColumns
+from ssrecon.simulation import MPRAGE, PhantomArchive
+from ssrecon.store import Data
 
 OBJECTIVES = {
     "supervised": Supervised(),
@@ -182,8 +183,8 @@ comparison = comparison_of("columns")
 
 
 def main() -> None:
-    from ssrecon.distributed import process
-    from ssrecon.study.comparison import run
+    from ssrecon.core import process
+    from ssrecon.study import run
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("runs/which_objective"))

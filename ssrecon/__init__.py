@@ -15,31 +15,28 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ssrecon.archive import open_archive
     from ssrecon.calibrate import Calibrator
-    from ssrecon.distributed import process
-    from ssrecon.draw import Draw
-    from ssrecon.errors import SsreconError
-    from ssrecon.recipe import Comparison, Data, Recipe, Training
-    from ssrecon.scan import CalibratedScan, Estimate, Scan
-    from ssrecon.store import Store
-    from ssrecon.study.comparison import run
-    from ssrecon.trained import load_checkpoint
+    from ssrecon.core import CalibratedScan, Draw, Estimate, Scan, SsreconError, process
+    from ssrecon.recipe import Comparison, Recipe, Training
+    from ssrecon.reconstruction import load_checkpoint
+    from ssrecon.store import Data, Store
+    from ssrecon.study import run
 
 _PLACES = {
-    "CalibratedScan": "scan",
+    "CalibratedScan": "core",
     "Calibrator": "calibrate",
     "Comparison": "recipe",
-    "Data": "recipe",
-    "Draw": "draw",
-    "Estimate": "scan",
+    "Data": "store",
+    "Draw": "core",
+    "Estimate": "core",
     "Recipe": "recipe",
-    "Scan": "scan",
-    "SsreconError": "errors",
+    "Scan": "core",
+    "SsreconError": "core",
     "Store": "store",
     "Training": "recipe",
-    "load_checkpoint": "trained",
+    "load_checkpoint": "reconstruction",
     "open_archive": "archive",
-    "process": "distributed",
-    "run": "study.comparison",
+    "process": "core",
+    "run": "study",
 }
 __version__ = "0.1.0"
 __all__ = [

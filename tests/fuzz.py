@@ -5,7 +5,6 @@ outcome like another. Ends with status 1 where one was wrong. The 50 first mutat
 """
 
 import argparse
-import importlib
 import json
 import os
 import resource
@@ -23,18 +22,18 @@ import torch
 from ssrecon.archive import Archive
 from tests.archive.judged import OUTCOMES, WRONG, Whole, judge
 from tests.archive.mutations import mutate
-from tests.contracts.classes import subclasses
+from tests.contracts.classes import archives, mirrored
 
 SECONDS, BYTES = 60, 1 << 30
 """What one mutation may take, beyond what the process has when it begins."""
 
 
 def formats() -> dict[str, type[Archive]]:
-    return {kind.__module__.rpartition(".")[2]: kind for kind in subclasses("ssrecon.archive", Archive) if kind.layout}
+    return {kind.__module__.rpartition(".")[2]: kind for kind in archives() if kind.layout}
 
 
 def example(name: str, folder: Path) -> Path:
-    return importlib.import_module(f"tests.archive.test_{name}").example(folder)
+    return mirrored(formats()[name].__module__).example(folder)
 
 
 def damaged(path: Path, seed: int, folder: Path) -> tuple[Path, str, int]:

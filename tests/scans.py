@@ -4,8 +4,9 @@ import math
 
 import torch
 
+from ssrecon.core.encoding import GridPoints, WholeLines
+from ssrecon.core.scan import CalibratedScan, Header
 from ssrecon.operators import sense
-from ssrecon.scan import CalibratedScan, Header
 
 
 def smooth_csm(coils: int, shape: tuple[int, ...], maps: int = 1, dtype: torch.dtype = torch.complex64) -> torch.Tensor:
@@ -66,10 +67,10 @@ def make_scan(
     mask = column_mask(shape, frames=frames) if mask is None else mask
     full = full_kspace(shape, coils, frames, maps, noise_std, seed)
     calibration = torch.zeros(1, 1, 1, *shape, dtype=torch.bool)
-    centre, band = shape[-2] // 2, 4
+    centre, band, volume_id = shape[-2] // 2, 4, scan_id.split("/")[0]
     calibration[..., centre - band : centre + band, shape[-1] // 2 - band : shape[-1] // 2 + band] = True
     return CalibratedScan(
-        headers=(Header(scan_id, scan_id.split("/")[0], subject=scan_id.split("/")[0], readout=readout),),
+        headers=(Header(scan_id, volume_id, subject=volume_id, encoding=WholeLines() if readout else GridPoints()),),
         kspace=torch.where(mask, full, 0),
         mask=mask,
         padding=torch.zeros_like(mask),

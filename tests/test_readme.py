@@ -22,16 +22,22 @@ def test_links_and_files_exist():
 
 
 def test_the_tree_names_real_places():
-    (tree,) = re.findall(r"```\nssrecon/\n(.*?)```", README, re.S)
+    """Every room, and every file that is named beside it, is there; and every room is named."""
+    (tree,) = re.findall(r"```\nssrecon/ (.*?)```", README, re.S)
+    rooms = set()
     for line in tree.splitlines():
-        if line.startswith("  "):
-            names = re.match(r"  ((?:[\w.]+/?(?:  )?)+)", line).group(1).split()
-            for name in (n for n in names if n.endswith((".py", "/"))):
-                assert (ROOT / "ssrecon" / name).exists(), name
+        if not (named := re.match(r"( *)([\w.]+)/ ", line)):
+            continue
+        room = ROOT / "ssrecon" / named[2] if named[1] else ROOT / named[2]
+        assert room.is_dir(), line
+        rooms |= {room.name} if named[1] else set()
+        for file in re.findall(r"\b\w+\.py\b|\b\w+/(?= \()", line[named.end() :]):
+            assert list(room.rglob(file.rstrip("/"))), line
+    assert rooms == {path.parent.name for path in ROOT.glob("ssrecon/*/__init__.py")}
 
 
 def test_commands_in_the_readme_are_known():
-    from ssrecon.cli import _parser
+    from ssrecon.cli.main import _parser
 
     known = _parser().format_help()
     for command in re.findall(r"^ssrecon (\w+)", README, re.M):

@@ -10,13 +10,13 @@ import torch
 
 from ssrecon import objectives
 from ssrecon.archive.splits import BySubject
-from ssrecon.draw import Draw
-from ssrecon.errors import BadInput
+from ssrecon.core.draw import Draw
+from ssrecon.core.errors import BadInput
 from ssrecon.objectives import Objective
-from ssrecon.overrides import load_recipe
-from ssrecon.store import Store
+from ssrecon.recipe.overrides import load_recipe
+from ssrecon.reconstruction.loaded_network import load_checkpoint
+from ssrecon.store.store import Store
 from ssrecon.study.comparison import run
-from ssrecon.trained import load_checkpoint
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.py"))
 

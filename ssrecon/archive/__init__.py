@@ -1,5 +1,21 @@
-"""Files to `Scan`, one format a file; `open_archive` finds the format from the content."""
+"""Files to `Scan`: one format a file, or a folder where it takes several.
+
+In comes a path, out comes an `Archive` whose headers are listed cheaply and whose scans are read one at a time. `open_archive` finds the
+format from the content. Read ``base.py`` first, then a short format such as ``cmrxrecon.py``; ``cartesian/`` is what MRD and twix share,
+``splits.py`` divides an archive by subject.
+"""
 
 from ssrecon.archive.base import Archive, open_archive
+from ssrecon.archive.splits import ByList, BySubject, Fractions, HeldOutGroup, KFold, ScanSpecific, Split
 
-__all__ = ["Archive", "open_archive"]
+__all__ = [
+    "Archive",
+    "ByList",
+    "BySubject",
+    "Fractions",
+    "HeldOutGroup",
+    "KFold",
+    "ScanSpecific",
+    "Split",
+    "open_archive",
+]

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ssrecon.archive.base import UNREADABLE
 from ssrecon.archive.pieces import samples_nothing
-from ssrecon.errors import BadInput
+from ssrecon.core.errors import BadInput
 
 
 @contextmanager

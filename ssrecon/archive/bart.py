@@ -12,10 +12,11 @@ from torch import Tensor
 
 from ssrecon.archive.arrays import acquired_only, finite, not_zero
 from ssrecon.archive.base import Archive, unknown_scan
-from ssrecon.archive.geometry import is_partial_fourier
+from ssrecon.archive.cartesian.geometry import is_partial_fourier
 from ssrecon.archive.pieces import in_pieces, steps, uneven
-from ssrecon.errors import BadInput
-from ssrecon.scan import Header, Scan
+from ssrecon.core.encoding import HybridSlice, WholeLines
+from ssrecon.core.errors import BadInput
+from ssrecon.core.scan import Header, Scan
 
 READ, PHASE_1, PHASE_2, COIL, MAPS, ECHO, TIME, TIME_2, SLICE, AVERAGE = 0, 1, 2, 3, 4, 5, 10, 11, 13, 14
 DIMENSIONS = 16
@@ -127,7 +128,7 @@ class Bart(Archive):
                 slice=index,
                 encoded_matrix=k,
                 recon_matrix=k,
-                readout=shape[READ] > 1,
+                encoding=WholeLines() if shape[READ] > 1 else HybridSlice(index, shape[SLICE]),
                 partial_fourier=partial,
                 notes=notes,
             )

@@ -12,15 +12,15 @@ from typing import Any, ClassVar
 
 import h5py
 
-from ssrecon.archive.identifying import deidentified, identity_of, without_names
 from ssrecon.archive.pieces import masks, uneven
 from ssrecon.archive.vendor_refusals import refusal
-from ssrecon.archive.verdict import verdict
-from ssrecon.errors import BadInput
-from ssrecon.identity import harmless, safe_name
-from ssrecon.progress import track
-from ssrecon.provenance import content_fingerprint
-from ssrecon.scan import Header, Scan
+from ssrecon.calibrate.verdict import verdict
+from ssrecon.core.errors import BadInput
+from ssrecon.core.progress import track
+from ssrecon.core.provenance import content_fingerprint
+from ssrecon.core.scan import Header, Scan
+from ssrecon.privacy.identifying import deidentified, identity_of, without_names
+from ssrecon.privacy.pseudonyms import harmless, safe_name
 
 UNREADABLE = (OSError, RuntimeError, KeyError, ValueError, TypeError)
 """What h5py raises on files that are not HDF5, or are damaged."""
@@ -30,6 +30,9 @@ DESCRIBED_IN_FULL = 64
 
 NOT_DATA = {".txt", ".md", ".json", ".csv", ".yaml", ".yml", ".png", ".jpg", ".jpeg", ".pdf", ".html", ".log", ".xml", ".py", ".lst"}
 """Files that lie beside data; in a folder they are passed over without a word."""
+
+ROOMS = ("ssrecon.archive", "ssrecon.simulation")
+"""Where formats are found: files that are read, and files that scans are simulated from."""
 
 
 class Archive(ABC):
@@ -101,7 +104,7 @@ class Archive(ABC):
 
     def files(self, volume_id: str) -> tuple[Path, ...]:
         """The files that a volume is read from; none where it is made and not read."""
-        places = {self.path, *self.companions} if self.from_files else set()
+        places = {Path(self.path), *self.companions} if self.from_files else set()
         inside = {file for place in places if place.is_dir() for file in place.rglob("*")}
         return tuple(sorted(file for file in places | inside if file.is_file()))
 
@@ -283,9 +286,9 @@ def open_archive(path: Path | str, require_deidentified: bool = False) -> Archiv
 @cache
 def formats() -> tuple[type[Archive], ...]:
     """Every archive format of this package, found by walking it."""
-    package = import_module("ssrecon.archive")
-    for module in walk_packages(package.__path__, "ssrecon.archive."):
-        import_module(module.name)
+    for room in ROOMS:
+        for module in walk_packages(import_module(room).__path__, f"{room}."):
+            import_module(module.name)
     found: list[type[Archive]] = []
     stack: list[type[Archive]] = [Archive]  # type: ignore[type-abstract]
     while stack:
@@ -293,7 +296,7 @@ def formats() -> tuple[type[Archive], ...]:
             if child not in found:
                 found.append(child)
                 stack.append(child)
-    known = [kind for kind in found if not isabstract(kind) and kind is not Folder and kind.__module__.startswith("ssrecon.archive.")]
+    known = [kind for kind in found if not isabstract(kind) and kind is not Folder and kind.__module__.startswith(ROOMS)]
     return tuple(sorted(known, key=lambda kind: kind.__name__))
 
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from ssrecon.archive.arrays import acquired_only, opened, stored, top_names
 from ssrecon.archive.base import Archive, holds, unknown_scan
-from ssrecon.errors import BadInput
-from ssrecon.scan import Header, Scan
+from ssrecon.core.errors import BadInput
+from ssrecon.core.scan import Header, Scan
 
 FULL = ("kspace_full", "kspace_single_full", "kspace")
 UNDERSAMPLED = re.compile(r"^(kus|kspace_(single_)?sub(?P<factor>\d\d))$")

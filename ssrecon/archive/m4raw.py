@@ -11,10 +11,10 @@ import torch
 
 from ssrecon.archive.arrays import attribute, opened, top_names
 from ssrecon.archive.base import Archive, holds, unknown_scan
-from ssrecon.archive.fastmri import FastMRI, is_m4raw
-from ssrecon.errors import BadInput
-from ssrecon.identity import pseudonym
-from ssrecon.scan import Header, Scan
+from ssrecon.archive.fastmri.fastmri import FastMRI, is_m4raw
+from ssrecon.core.errors import BadInput
+from ssrecon.core.scan import Header, Scan
+from ssrecon.privacy.pseudonyms import pseudonym
 
 NAME = re.compile(r"^(?P<study>.+)_(?P<contrast>[A-Za-z]+[12]?)(?P<repetition>\d\d)$")
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ssrecon.errors import BadInput
-from ssrecon.scan import Scan
+from ssrecon.core.errors import BadInput
+from ssrecon.core.scan import Scan
 
 LARGEST = 2**26
 """Bytes of a piece that is thicker than a partition because the file's chunks are."""

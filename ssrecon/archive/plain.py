@@ -15,9 +15,10 @@ from torch import Tensor
 from ssrecon.archive.arrays import acquired_only, attribute, finite, opened, stored
 from ssrecon.archive.base import Archive, holds, unknown_scan
 from ssrecon.archive.pieces import in_pieces, steps, uneven
-from ssrecon.errors import BadInput
-from ssrecon.files import whole_file
-from ssrecon.scan import Calibration, Header, Scan
+from ssrecon.core.encoding import HybridSlice, WholeLines
+from ssrecon.core.errors import BadInput
+from ssrecon.core.files import whole_file
+from ssrecon.core.scan import Calibration, Header, Scan
 
 LAYOUT, VERSION = "ssrecon", 1
 ENCODED = (("z", "y", "x"), ("y", "x"), ("z", "y"))
@@ -81,7 +82,7 @@ class Plain(Archive):
                 recon_matrix=tuple(int(n) for n in numbers["recon_matrix"]) or matrix,
                 encoded_fov=numbers["encoded_fov"],
                 recon_fov=numbers["recon_fov"],
-                readout=self._encoded[-1] == "x",
+                encoding=WholeLines() if self._encoded[-1] == "x" else HybridSlice(index, kspace.length("slice")),
                 partial_fourier=partial_fourier,
                 volume_max=largest[0] if largest else None,
                 notes=notes,
@@ -267,7 +268,7 @@ def write_plain(path: Path | str, scans: Sequence[Scan]) -> Path:
     if len({scan.kspace.shape for scan in scans}) != 1:
         raise BadInput(path, found=f"{len(scans)} scans of different shapes, or none", expected="the scans of one volume, of one shape")
     header, dims = scans[0].header, scans[0].kspace.ndim - 3
-    encoded = ("z", "y", "x")[-dims:] if header.readout else ("z", "y")
+    encoded = ("z", "y") if isinstance(header.encoding, HybridSlice) else ("z", "y", "x")[-dims:]
     arrays: dict[str, tuple[Tensor, tuple[str, ...]]] = {
         "kspace": (torch.cat([scan.kspace for scan in scans]), ("slice", "frame", "coil", *encoded)),
         "mask": (torch.cat([scan.mask[:, :, 0] for scan in scans]), ("slice", "frame", *encoded)),

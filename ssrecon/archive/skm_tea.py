@@ -11,8 +11,9 @@ from jaxtyping import Bool, Complex
 
 from ssrecon.archive.arrays import acquired_only, finite, opened, stored, top_names
 from ssrecon.archive.base import Archive, holds, unknown_scan
-from ssrecon.errors import BadInput
-from ssrecon.scan import Header, Scan
+from ssrecon.core.encoding import HybridSlice
+from ssrecon.core.errors import BadInput
+from ssrecon.core.scan import Header, Scan
 
 OFFSETS = (-3, -1, 1, 3)
 """The lines about a line from which it is predicted; with acceleration 2 those at odd distance were acquired where it was not."""
@@ -74,7 +75,7 @@ class SKMTEA(Archive):
                 vendor="GE",
                 encoded_matrix=(z, y),
                 recon_matrix=(z, y),
-                readout=False,
+                encoding=HybridSlice(index, slices),
                 notes=notes,
             )
             for index in range(slices)

@@ -2,13 +2,14 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from ssrecon.draw import Draw
-from ssrecon.errors import BadInput, BadRecipe, at_least
-from ssrecon.identity import safe_name, safe_subject
-from ssrecon.scan import Header
+from ssrecon.core.description import READ_FILE
+from ssrecon.core.draw import Draw
+from ssrecon.core.errors import BadInput, BadRecipe, at_least
+from ssrecon.core.scan import Header
+from ssrecon.privacy.pseudonyms import safe_name, safe_subject
 
 STRATA = ("protocol", "contrast", "field_strength", "acceleration")
 """Fields of the header in which the sides of a split should be alike."""
@@ -214,9 +215,9 @@ class ByList(SubjectSplit):
     the lists put one subject on two sides.
     """
 
-    train: str = "train.lst"
-    validation: str = "validation.lst"
-    test: str = "test.lst"
+    train: str = field(default="train.lst", metadata=READ_FILE)
+    validation: str = field(default="validation.lst", metadata=READ_FILE)
+    test: str = field(default="test.lst", metadata=READ_FILE)
 
     def divide(self, subjects: Sequence[Subject]) -> Sides:
         owners = {subject.name: subject.name for subject in subjects}

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import h5py
 
-from ssrecon.errors import BadInput
+from ssrecon.core.errors import BadInput
 
 HEAD = 1 << 16
 """Bytes looked at."""

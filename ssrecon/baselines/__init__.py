@@ -1,4 +1,7 @@
-"""Classical reconstructions, which have nothing to train, and the tuning that makes them worth comparing with."""
+"""Classical reconstructions, which have nothing to train, and the tuning that makes them worth comparing with.
+
+In comes a `CalibratedScan`, out comes an `Estimate`. Read ``base.py`` and ``cg_sense.py`` first; ``tuning.py`` chooses their parameters.
+"""
 
 from ssrecon.baselines.base import Baseline
 from ssrecon.baselines.cg_sense import CGSense

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 
-from ssrecon.scan import CalibratedScan, Estimate
+from ssrecon.core.scan import CalibratedScan, Estimate
 
 
 class Baseline(ABC):

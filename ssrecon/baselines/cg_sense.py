@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from ssrecon.algorithms import conjugate_gradient
 from ssrecon.baselines.base import Baseline
-from ssrecon.errors import at_least
+from ssrecon.core.errors import at_least
+from ssrecon.core.scan import CalibratedScan, Estimate
 from ssrecon.operators import encoding
-from ssrecon.scan import CalibratedScan, Estimate
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from torch import Tensor
 from ssrecon.algorithms.power_iteration import power_iteration
 from ssrecon.algorithms.proximal_gradient import proximal_gradient, soft_threshold
 from ssrecon.baselines.base import Baseline
-from ssrecon.draw import Draw
-from ssrecon.errors import at_least
+from ssrecon.core.draw import Draw
+from ssrecon.core.errors import at_least
+from ssrecon.core.scan import CalibratedScan, Estimate
 from ssrecon.operators import LinearOperator, encoding
 from ssrecon.operators.wavelet import Wavelet, deepest_level
-from ssrecon.scan import CalibratedScan, Estimate
 
 MARGIN = 1.05
 """Power iteration approaches the largest eigenvalue from below; the step is shorter by this much."""

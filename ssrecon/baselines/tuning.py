@@ -10,13 +10,13 @@ from typing import Any, Generic, TypeVar
 import torch
 
 from ssrecon.baselines.base import Baseline
-from ssrecon.draw import Draw
-from ssrecon.errors import BadInput
-from ssrecon.metrics import nmse
+from ssrecon.core.draw import Draw
+from ssrecon.core.errors import BadInput
+from ssrecon.core.progress import track
+from ssrecon.core.scan import Estimate, Prepared
+from ssrecon.metrics.metrics import nmse
 from ssrecon.operators import coil_combined
 from ssrecon.partition import Gamma, gamma_score
-from ssrecon.progress import track
-from ssrecon.scan import Estimate, Prepared
 
 B = TypeVar("B", bound=Baseline)
 Score = Callable[[Baseline, Prepared], float]

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from ssrecon.baselines.base import Baseline
+from ssrecon.core.scan import CalibratedScan, Estimate
 from ssrecon.operators import coil_combined
-from ssrecon.scan import CalibratedScan, Estimate
 
 
 @dataclass(frozen=True)

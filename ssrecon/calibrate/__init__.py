@@ -1,4 +1,8 @@
-"""From a scan as its file holds it to what networks see: whitening, noise level, coil compression, sensitivities, scale."""
+"""From a scan as its file holds it to what networks see: whitening, noise level, coil compression, sensitivities, scale.
+
+In come the `Scan` objects of a volume, out come `Prepared` ones, with what was done to them on record. ``verdict.py`` decides whether a
+scan may train. Read ``calibrator.py`` first.
+"""
 
 from ssrecon.calibrate.calibrator import Calibrator, VolumeCalibration
 from ssrecon.calibrate.compress import compression_matrix

@@ -14,10 +14,10 @@ from ssrecon.calibrate.noise_level import estimated_covariance
 from ssrecon.calibrate.region import Sides, centred_region, crop, frames_region, region_mask, require
 from ssrecon.calibrate.scale import low_resolution_image, volume_scale
 from ssrecon.calibrate.whiten import mix_coils, noise_covariance, whitening
-from ssrecon.errors import BadInput, BadRecipe, at_least
+from ssrecon.core.errors import BadInput, BadRecipe, at_least
+from ssrecon.core.scan import CalibratedScan, Prepared, Scan
 from ssrecon.operators.fourier import Fourier
 from ssrecon.operators.sensitivity import Sensitivity
-from ssrecon.scan import CalibratedScan, Prepared, Scan
 
 Item = TypeVar("Item")
 

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Complex
 from torch import Tensor
 
-from ssrecon.errors import NoCalibration
+from ssrecon.core.errors import NoCalibration
 
 Sides = tuple[int, ...]
 

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Complex
 from torch import Tensor
 
-from ssrecon.errors import BadInput
+from ssrecon.core.errors import BadInput
 
 DEAD = 1e-8
 """A coil whose noise variance is below this part of the median coil's is not connected."""

@@ -1,1 +1,12 @@
-"""Looking at scans before anything is trained on them: how they were sampled, what was done to them, whether they may train."""
+"""Audit: what is in an archive, may it train, why not, and what would help.
+
+In comes an archive, out comes an `Audit`, a page, a JSON and a table. Read ``audit.py`` first, then ``look.py`` for what is looked at in
+one scan.
+"""
+
+from ssrecon.inspect.audit import Audit, audit
+
+__all__ = [
+    "Audit",
+    "audit",
+]

@@ -11,16 +11,16 @@ from typing import Any
 import torch
 
 from ssrecon.archive import Archive
-from ssrecon.engines import each, shard_of
-from ssrecon.errors import BadInput, OutputInUse, SsreconError
-from ssrecon.files import whole_file
-from ssrecon.identity import safe_name, safe_reason
+from ssrecon.core.engines import each, shard_of
+from ssrecon.core.errors import BadInput, OutputInUse, SsreconError
+from ssrecon.core.files import whole_file
+from ssrecon.core.progress import track
+from ssrecon.core.provenance import data_fingerprint
 from ssrecon.inspect.cohort import Cohort, cohorts
 from ssrecon.inspect.duplicates import duplicates
 from ssrecon.inspect.finding import Finding
 from ssrecon.inspect.look import Looked, look, unreadable
-from ssrecon.progress import track
-from ssrecon.provenance import data_fingerprint
+from ssrecon.privacy.pseudonyms import safe_name, safe_reason
 
 PARTS, VERSION = "parts", 1
 

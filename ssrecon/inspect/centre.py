@@ -2,9 +2,9 @@
 
 import torch
 
+from ssrecon.core.scan import Scan
 from ssrecon.inspect.finding import Finding
 from ssrecon.inspect.profiles import acquired, line_power
-from ssrecon.scan import Scan
 
 TOLERANCE = 2.0
 """Samples: gradient delays, phase across the object and an even echo shift the peak by one or two."""

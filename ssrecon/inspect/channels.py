@@ -6,9 +6,9 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
+from ssrecon.core.scan import Scan
 from ssrecon.inspect.finding import Finding
 from ssrecon.inspect.profiles import acquired, radius
-from ssrecon.scan import Scan
 
 DEAD = 1e-3
 """Noise power of a channel over the upper quartile of the channels."""

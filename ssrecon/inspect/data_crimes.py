@@ -13,9 +13,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from ssrecon.core.scan import Scan
 from ssrecon.inspect.finding import Finding
 from ssrecon.inspect.profiles import acquired, line_power, noise_modes
-from ssrecon.scan import Scan
 
 DROP = 1e-2
 """Power beyond an edge over power before it, below which the outside was never measured: receivers' noise is on both sides of any edge."""
@@ -161,7 +161,7 @@ def parallel_imaging_filled(scan: Scan) -> Finding | None:
     Griswold et al. GRAPPA. Magn Reson Med 47:1202-1210 (2002). doi:10.1002/mrm.10171
     """
     kspace, mask = acquired(scan)
-    if mask.ndim != 2 or not scan.header.readout or len(kspace) < 2:
+    if mask.ndim != 2 or not scan.header.encoding.has_readout or len(kspace) < 2:
         return None
     if not bool(mask.any(dim=-1).all()):
         lines = mask.any(dim=-1).nonzero().flatten()

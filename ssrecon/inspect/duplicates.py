@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ssrecon.scan import Scan
+from ssrecon.core.scan import Scan
 
 NUMBERS = 64
 SAME = 1e-3

@@ -9,18 +9,18 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from ssrecon.archive.verdict import SMALLEST_CALIBRATION, empty_locations
 from ssrecon.calibrate import Calibrator, noise_covariance
 from ssrecon.calibrate.noise_level import estimated_covariance
 from ssrecon.calibrate.region import centred_region, crop
-from ssrecon.errors import BadInput, SsreconError
+from ssrecon.calibrate.verdict import SMALLEST_CALIBRATION, empty_locations
+from ssrecon.core.errors import BadInput, SsreconError
+from ssrecon.core.scan import Header, Scan
 from ssrecon.inspect.centre import off_centre
 from ssrecon.inspect.channels import CHANNELS
 from ssrecon.inspect.data_crimes import DATA_CRIMES
 from ssrecon.inspect.duplicates import signature
 from ssrecon.inspect.finding import Finding
 from ssrecon.inspect.sampling import Sampling, phase_encoded, sampling
-from ssrecon.scan import Header, Scan
 
 VERDICTS = {"note": "train", "warn": "train with a warning", "refuse": "refuse"}
 """By the gravest finding."""
@@ -76,13 +76,13 @@ def look(scan: Scan) -> Looked:
         *_detected(scan),
         *_geometry(scan, found, source),
     ]
-    lines = phase_encoded((scan.mask & ~scan.padding)[0, :, 0].any(dim=0), header.readout)
+    lines = phase_encoded((scan.mask & ~scan.padding)[0, :, 0].any(dim=0), header.encoding.has_readout)
     return Looked(
         **_said(header),
         matrix=tuple(scan.kspace.shape[3:]),
         coils=scan.kspace.shape[2],
         frames=scan.kspace.shape[1],
-        readout=header.readout,
+        readout=header.encoding.has_readout,
         sampling=asdict(found),
         oversampling=tuple(round(e / r, 4) for e, r in zip(header.encoded_fov, header.recon_fov, strict=False) if r > 0),
         noise_std=noise,
@@ -150,7 +150,7 @@ def _noise(scan: Scan) -> tuple[float | None, str, float | None]:
 
 def _geometry(scan: Scan, found: Sampling, noise: str) -> Iterator[Finding]:
     """What the sampling allows and what it does not."""
-    sides = found.calibration[:-1] if scan.header.readout else found.calibration
+    sides = found.calibration[:-1] if scan.header.encoding.has_readout else found.calibration
     narrowest, coils = min(sides, default=0), scan.kspace.shape[2]
     smallest = Calibrator().smallest
     if scan.csm is None and narrowest < smallest:

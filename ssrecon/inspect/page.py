@@ -10,7 +10,7 @@ from string import Template
 
 import numpy as np
 
-from ssrecon.files import whole_file
+from ssrecon.core.files import whole_file
 from ssrecon.inspect.audit import Audit
 from ssrecon.inspect.cohort import Cohort
 from ssrecon.inspect.look import VERDICTS, Looked

@@ -7,7 +7,7 @@ from jaxtyping import Bool
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from ssrecon.archive.verdict import calibration_extent
+from ssrecon.calibrate.verdict import calibration_extent
 
 LONGEST_STEP = 8
 AGREES = 0.98

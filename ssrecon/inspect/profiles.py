@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Bool, Complex, Float
 from torch import Tensor
 
-from ssrecon.scan import Scan
+from ssrecon.core.scan import Scan
 
 
 def acquired(scan: Scan) -> tuple[Complex[Tensor, "coils *k"], Bool[Tensor, "*k"]]:

@@ -7,10 +7,10 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from ssrecon.archive.geometry import is_partial_fourier
-from ssrecon.archive.verdict import calibration_extent, encoded_support
+from ssrecon.archive.cartesian.geometry import is_partial_fourier
+from ssrecon.calibrate.verdict import calibration_extent, encoded_support
+from ssrecon.core.scan import Scan
 from ssrecon.inspect.points import classify_points
-from ssrecon.scan import Scan
 
 SPREAD = 1.6
 """Lines are of variable density where the inner half of those outside the calibration block is so many times denser than the outer half."""
@@ -50,10 +50,10 @@ def sampling(scan: Scan) -> Sampling:
     frames = scan.mask[0, :, 0] & ~scan.padding[0, :, 0]
     union = frames.any(dim=0)
     apart = scan.calibration
-    encoded = _encoded(union, scan.header.readout)
+    encoded = _encoded(union, scan.header.encoding.has_readout)
     box = _bounds(union)
     fractions, sides = zip(*(_side(a, b, union, axis) for axis, (a, b) in enumerate(box)), strict=True)
-    lines = phase_encoded(frames[0] if bool(frames[0].any()) else union, scan.header.readout)
+    lines = phase_encoded(frames[0] if bool(frames[0].any()) else union, scan.header.encoding.has_readout)
     elliptical = lines.ndim == 2 and is_elliptical(lines)
     support = encoded_support(union)
     if elliptical:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ssrecon.files import whole_file
+from ssrecon.core.files import whole_file
 from ssrecon.inspect.audit import Audit
 from ssrecon.inspect.look import VERDICTS, Looked
 

@@ -1,4 +1,8 @@
-"""Networks, one a file: frozen descriptions that build a `module(scan) -> Estimate`."""
+"""Networks, one a file: frozen descriptions that build a ``module(scan) -> Estimate``.
+
+In comes a `CalibratedScan`, out comes an `Estimate`. The regulariser of an unrolled network is a `DenoiserSpec` (``denoisers.py``). Read
+``base.py`` first, then ``unrolled.py``.
+"""
 
 from ssrecon.networks.base import DenoiserSpec, NetworkSpec
 from ssrecon.networks.denoisers import CNN, ResNet

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
-from ssrecon.errors import at_least
+from ssrecon.core.errors import at_least
 from ssrecon.networks.base import DenoiserSpec
 
 

@@ -7,12 +7,12 @@ import torch
 from jaxtyping import Bool, Complex, Float
 from torch import Tensor, nn
 
-from ssrecon.errors import BadRecipe
+from ssrecon.core.errors import BadRecipe
+from ssrecon.core.scan import CalibratedScan, Estimate
 from ssrecon.networks.base import DenoiserSpec, NetworkSpec
 from ssrecon.networks.denoisers import ResNet
 from ssrecon.networks.unrolled import Unrolled
 from ssrecon.operators.fourier import Fourier
-from ssrecon.scan import CalibratedScan, Estimate
 
 TINY = 1e-12
 

@@ -1,6 +1,6 @@
 """The physics-guided unrolled network of SSDU and MoDL."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Complex
@@ -8,11 +8,12 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ssrecon.algorithms import conjugate_gradient, implicit_conjugate_gradient
-from ssrecon.errors import BadInput, at_least
+from ssrecon.core.description import NO_RESULT
+from ssrecon.core.errors import BadInput, at_least
+from ssrecon.core.scan import CalibratedScan, Estimate
 from ssrecon.networks.base import DenoiserSpec, NetworkSpec
 from ssrecon.networks.denoisers import ResNet, as_channels, as_image
 from ssrecon.operators import encoding
-from ssrecon.scan import CalibratedScan, Estimate
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Unrolled(NetworkSpec):
     """Run the denoiser in bfloat16; the k-space arithmetic stays in single precision."""
     implicit_backward: bool = False
     """Differentiate the converged solve instead of the truncated iteration: less memory, exact only where it converged."""
-    recompute: bool = False
+    recompute: bool = field(default=False, metadata=NO_RESULT)
     """Recompute each unroll in the backward pass: memory of one unroll for a third more time."""
     padding_is_known: bool = False
     """Let data consistency hold zero-padded samples at zero, as SSDU's published code does."""

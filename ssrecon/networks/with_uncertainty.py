@@ -8,11 +8,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
-from ssrecon.errors import BadRecipe, at_least
+from ssrecon.core.errors import BadRecipe, at_least
+from ssrecon.core.scan import CalibratedScan, Estimate
 from ssrecon.networks.base import NetworkSpec
 from ssrecon.networks.unrolled import Unrolled
 from ssrecon.operators import sense
-from ssrecon.scan import CalibratedScan, Estimate
 
 FEATURES = 5
 TINY = 1e-6

@@ -1,7 +1,13 @@
-"""Training methods, one a file, one paper a file: each a frozen object with its loss and its reconstruction rule."""
+"""Training methods, one a file, one paper a file: each a frozen object with its loss and its rule of reconstruction.
+
+In come a network (any ``module(scan) -> Estimate``), a batch and a draw; out comes a `Loss`. ``distances.py`` holds what is inside a loss,
+``transforms.py`` what equivariance moves by, ``measurement.py`` the steps that several methods share. Read ``base.py`` first, then
+``ssdu.py``.
+"""
 
 from ssrecon.objectives.base import Loss, Objective
 from ssrecon.objectives.ddss import DDSS
+from ssrecon.objectives.distances import Distance, MeanSquare, NormalizedL1, NormalizedL1L2, NormalizedSquare
 from ssrecon.objectives.ensure import ENSURE
 from ssrecon.objectives.equivariant_imaging import EquivariantImaging
 from ssrecon.objectives.heteroscedastic import Heteroscedastic
@@ -19,26 +25,38 @@ from ssrecon.objectives.spicer import SPICER
 from ssrecon.objectives.ssdu import SSDU
 from ssrecon.objectives.supervised import Supervised
 from ssrecon.objectives.sure import SURE
+from ssrecon.objectives.transforms import Diffeomorphisms, Flips, QuarterTurns, Rotations, Shifts, Transform
 
 __all__ = [
     "DDSS",
+    "Diffeomorphisms",
+    "Distance",
     "ENSURE",
-    "JSSL",
-    "SPICER",
-    "SSDU",
-    "SURE",
     "EquivariantImaging",
+    "Flips",
     "Heteroscedastic",
+    "JSSL",
     "KWeighted",
     "Loss",
+    "MeanSquare",
     "MultiMaskSSDU",
     "MultiOperatorEI",
     "MultiOperatorImaging",
     "Noise2Noise",
     "Noise2Recon",
+    "NormalizedL1",
+    "NormalizedL1L2",
+    "NormalizedSquare",
     "Objective",
     "ParallelBranches",
+    "QuarterTurns",
     "RobustEI",
     "RobustSSDU",
+    "Rotations",
+    "SPICER",
+    "SSDU",
+    "SURE",
+    "Shifts",
     "Supervised",
+    "Transform",
 ]

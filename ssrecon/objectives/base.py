@@ -8,8 +8,8 @@ from typing import ClassVar, Self
 from jaxtyping import Float
 from torch import Tensor
 
-from ssrecon.draw import Draw
-from ssrecon.scan import CalibratedScan, Estimate
+from ssrecon.core.draw import Draw
+from ssrecon.core.scan import CalibratedScan, Estimate
 
 Network = Callable[[CalibratedScan], Estimate]
 

@@ -6,14 +6,14 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
-from ssrecon.draw import Draw
-from ssrecon.errors import at_least
+from ssrecon.core.draw import Draw
+from ssrecon.core.errors import at_least
+from ssrecon.core.scan import CalibratedScan
 from ssrecon.objectives.base import Loss, Network, Objective
 from ssrecon.objectives.distances import Distance, NormalizedL1L2
 from ssrecon.objectives.measurement import l1_norm, predicted, relative, support
 from ssrecon.objectives.parallel_branches import branches
 from ssrecon.partition import Partitioner, Uniform
-from ssrecon.scan import CalibratedScan
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,11 @@ from typing import ClassVar
 
 import torch
 
-from ssrecon.draw import Draw
+from ssrecon.core.draw import Draw
+from ssrecon.core.scan import CalibratedScan
 from ssrecon.objectives.base import Loss, Network
 from ssrecon.objectives.sampling_aware import SamplingAware, check_cap
 from ssrecon.objectives.sure import check_step, risk
-from ssrecon.scan import CalibratedScan
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,13 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from ssrecon.draw import Draw
-from ssrecon.errors import BadRecipe, at_least
+from ssrecon.core.draw import Draw
+from ssrecon.core.errors import BadRecipe, at_least
+from ssrecon.core.scan import CalibratedScan, Estimate
 from ssrecon.objectives.base import Loss, Network, Objective
 from ssrecon.objectives.distances import Distance, MeanSquare
 from ssrecon.objectives.measurement import along, mean_square, measured, noise_level, predicted, support, white_noise, with_noise
 from ssrecon.objectives.transforms import Rotations, Transform
-from ssrecon.scan import CalibratedScan, Estimate
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ssrecon.draw import Draw
-from ssrecon.errors import BadRecipe
+from ssrecon.core.draw import Draw
+from ssrecon.core.errors import BadRecipe
+from ssrecon.core.scan import CalibratedScan
 from ssrecon.objectives.base import Loss, Network, Objective
 from ssrecon.objectives.measurement import along, noise_level, predicted
 from ssrecon.partition import Partitioner, Uniform
-from ssrecon.scan import CalibratedScan
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,13 @@ from typing import ClassVar, Self
 
 import torch
 
-from ssrecon.draw import Draw
-from ssrecon.errors import BadRecipe
+from ssrecon.core.draw import Draw
+from ssrecon.core.errors import BadRecipe
+from ssrecon.core.scan import CalibratedScan
 from ssrecon.objectives.base import Loss, Network, Objective
 from ssrecon.objectives.distances import Distance, NormalizedL1L2
 from ssrecon.objectives.measurement import along, predicted
 from ssrecon.partition import Gaussian, Partitioner
-from ssrecon.scan import CalibratedScan
 
 
 @dataclass(frozen=True)

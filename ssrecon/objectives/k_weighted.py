@@ -6,13 +6,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ssrecon.draw import Draw
+from ssrecon.core.draw import Draw
+from ssrecon.core.scan import CalibratedScan
 from ssrecon.objectives.base import Loss, Network
 from ssrecon.objectives.distances import Distance, MeanSquare
 from ssrecon.objectives.sampling_aware import SamplingAware, check_cap
 from ssrecon.objectives.ssdu import held_out_loss
 from ssrecon.partition import Bernoulli, Partition
-from ssrecon.scan import CalibratedScan
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from jaxtyping import Bool, Complex, Float, Shaped
 from torch import Tensor
 
 from ssrecon.calibrate.noise_level import SHORTEST
-from ssrecon.draw import Draw
-from ssrecon.errors import BadInput
+from ssrecon.core.draw import Draw
+from ssrecon.core.errors import BadInput
+from ssrecon.core.scan import CalibratedScan, Estimate
 from ssrecon.operators import LinearOperator, encoding
-from ssrecon.scan import CalibratedScan, Estimate
 
 NOISE_FROM = f"a noise scan, or a calibration region of {SHORTEST} lines to estimate it from"
 """What a scan without a noise level would need."""

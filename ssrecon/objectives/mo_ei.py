@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ssrecon.draw import Draw
-from ssrecon.errors import at_least
+from ssrecon.core.draw import Draw
+from ssrecon.core.errors import at_least
+from ssrecon.core.scan import CalibratedScan
 from ssrecon.objectives.base import Loss, Network
 from ssrecon.objectives.distances import Distance, MeanSquare
 from ssrecon.objectives.equivariant_imaging import check_transform, equivariance_of
@@ -13,8 +14,7 @@ from ssrecon.objectives.multi_operator_imaging import require_several_masks
 from ssrecon.objectives.sampling_aware import SamplingAware
 from ssrecon.objectives.sure import check_step, risk
 from ssrecon.objectives.transforms import Diffeomorphisms, Transform
-from ssrecon.scan import CalibratedScan
-from ssrecon.undersampling import Sampling
+from ssrecon.sampling import Sampling
 
 
 @dataclass(frozen=True)

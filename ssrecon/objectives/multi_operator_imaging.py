@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ssrecon.draw import Draw
-from ssrecon.errors import BadRecipe, at_least
+from ssrecon.core.draw import Draw
+from ssrecon.core.errors import BadRecipe, at_least
+from ssrecon.core.scan import CalibratedScan
 from ssrecon.objectives.base import Loss, Network, Objective
 from ssrecon.objectives.distances import Distance, MeanSquare
 from ssrecon.objectives.measurement import mean_square, measured, predicted, support
 from ssrecon.objectives.sampling_aware import SamplingAware
-from ssrecon.scan import CalibratedScan
-from ssrecon.undersampling import Sampling
+from ssrecon.sampling import Sampling
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,12 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from ssrecon.draw import Draw
-from ssrecon.errors import BadInput
+from ssrecon.core.draw import Draw
+from ssrecon.core.errors import BadInput
+from ssrecon.core.scan import CalibratedScan, Estimate
 from ssrecon.objectives.base import Loss, Network, Objective
 from ssrecon.objectives.distances import Distance, MeanSquare
 from ssrecon.objectives.measurement import predicted
-from ssrecon.scan import CalibratedScan, Estimate
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ssrecon.draw import Draw
-from ssrecon.errors import BadRecipe, at_least
+from ssrecon.core.draw import Draw
+from ssrecon.core.errors import BadRecipe, at_least
+from ssrecon.core.scan import CalibratedScan
 from ssrecon.objectives.base import Loss, Network, Objective
 from ssrecon.objectives.distances import Distance, NormalizedL1L2
 from ssrecon.objectives.measurement import l1_norm, noise_level, noisier, relative, support
 from ssrecon.objectives.ssdu import held_out_loss
 from ssrecon.partition import Partitioner, Uniform
-from ssrecon.scan import CalibratedScan
 
 
 @dataclass(frozen=True)

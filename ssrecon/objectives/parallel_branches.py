@@ -4,13 +4,13 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from ssrecon.draw import Draw
-from ssrecon.errors import at_least
+from ssrecon.core.draw import Draw
+from ssrecon.core.errors import at_least
+from ssrecon.core.scan import CalibratedScan
 from ssrecon.objectives.base import Loss, Network, Objective
 from ssrecon.objectives.distances import Distance, MeanSquare
 from ssrecon.objectives.measurement import predicted
 from ssrecon.partition import Partition, Partitioner, Uniform
-from ssrecon.scan import CalibratedScan
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ssrecon.draw import Draw
-from ssrecon.errors import at_least
+from ssrecon.core.draw import Draw
+from ssrecon.core.errors import at_least
+from ssrecon.core.scan import CalibratedScan
 from ssrecon.objectives.base import Loss, Network, Objective
 from ssrecon.objectives.equivariant_imaging import check_transform, equivariance_of
 from ssrecon.objectives.sure import check_step, risk
 from ssrecon.objectives.transforms import Rotations, Transform
-from ssrecon.scan import CalibratedScan
 
 
 @dataclass(frozen=True)

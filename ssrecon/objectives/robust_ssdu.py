@@ -4,15 +4,15 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from ssrecon.draw import Draw
-from ssrecon.errors import BadRecipe
+from ssrecon.core.draw import Draw
+from ssrecon.core.errors import BadRecipe
+from ssrecon.core.scan import CalibratedScan, Estimate
 from ssrecon.objectives.base import Loss, Network
 from ssrecon.objectives.distances import Distance, MeanSquare
 from ssrecon.objectives.k_weighted import k_weight
 from ssrecon.objectives.measurement import encoding_of, noise_level, noisier, predicted
 from ssrecon.objectives.sampling_aware import SamplingAware, check_cap
 from ssrecon.partition import Bernoulli
-from ssrecon.scan import CalibratedScan, Estimate
 
 
 @dataclass(frozen=True)

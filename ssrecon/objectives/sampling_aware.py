@@ -9,11 +9,11 @@ from typing import Self
 from jaxtyping import Float
 from torch import Tensor
 
-from ssrecon.draw import Draw
-from ssrecon.errors import BadInput, BadRecipe
+from ssrecon.core.draw import Draw
+from ssrecon.core.errors import BadInput, BadRecipe
+from ssrecon.core.scan import CalibratedScan
 from ssrecon.objectives.base import Loss, Network, Objective
-from ssrecon.scan import CalibratedScan
-from ssrecon.undersampling import Sampling
+from ssrecon.sampling import Sampling
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
-from ssrecon.draw import Draw
+from ssrecon.core.draw import Draw
+from ssrecon.core.scan import CalibratedScan
 from ssrecon.objectives.base import Loss, Network, Objective
 from ssrecon.objectives.distances import Distance, NormalizedL1L2
 from ssrecon.objectives.measurement import predicted
 from ssrecon.partition import Gaussian, Partition, Partitioner
-from ssrecon.scan import CalibratedScan
 
 
 @dataclass(frozen=True)

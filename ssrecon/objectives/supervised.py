@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ssrecon.draw import Draw
-from ssrecon.errors import BadInput
+from ssrecon.core.draw import Draw
+from ssrecon.core.errors import BadInput
+from ssrecon.core.scan import CalibratedScan
 from ssrecon.objectives.base import Loss, Network, Objective
 from ssrecon.objectives.distances import Distance, NormalizedL1L2
 from ssrecon.objectives.measurement import predicted
-from ssrecon.scan import CalibratedScan
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
-from ssrecon.draw import Draw
-from ssrecon.errors import BadRecipe
+from ssrecon.core.draw import Draw
+from ssrecon.core.errors import BadRecipe
+from ssrecon.core.scan import CalibratedScan, Estimate
 from ssrecon.objectives.base import Loss, Network, Objective
 from ssrecon.objectives.measurement import along, noise_level, predicted, white_noise, with_noise
-from ssrecon.scan import CalibratedScan, Estimate
 
 
 @dataclass(frozen=True)

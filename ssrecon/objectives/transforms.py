@@ -16,8 +16,8 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
-from ssrecon.draw import Draw
-from ssrecon.errors import BadInput, BadRecipe
+from ssrecon.core.draw import Draw
+from ssrecon.core.errors import BadInput, BadRecipe
 
 Images = Complex[Tensor, "frames maps *x"]
 SQUARINGS = 6

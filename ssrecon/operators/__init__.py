@@ -1,4 +1,8 @@
-"""Linear operators: Fourier transform, coil sensitivities, sampling, and the encoding operator made of them."""
+"""Linear operators: Fourier transform, coil sensitivities, sampling, and the encoding operator made of them.
+
+In come masks and sensitivities, out come `LinearOperator` objects with ``A(x)``, ``A.adjoint(y)`` and ``A.gram(x)``. Read ``linear.py``
+first, then ``encoding.py``.
+"""
 
 from ssrecon.operators.encoding import coil_combined, encoding, sense
 from ssrecon.operators.fourier import Fourier

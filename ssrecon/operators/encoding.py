@@ -9,11 +9,11 @@ import torch
 from jaxtyping import Bool, Complex
 from torch import Tensor
 
+from ssrecon.core.scan import CalibratedScan
 from ssrecon.operators.fourier import Fourier, alternating
 from ssrecon.operators.linear import LinearOperator
 from ssrecon.operators.mask import Mask
 from ssrecon.operators.sensitivity import Sensitivity
-from ssrecon.scan import CalibratedScan
 
 CACHE_BYTES = 1 << 20
 """On a CPU the gram works through the coils in blocks of about this size, so that one block's transforms stay in the core's own cache."""

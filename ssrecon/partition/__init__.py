@@ -1,4 +1,8 @@
-r"""How what was acquired is divided: :math:`\Omega = \Theta \cup \Lambda` for training, :math:`\Gamma` for validation. One law a file."""
+r"""How what was acquired is divided: :math:`\Omega = \Theta \cup \Lambda` for training, :math:`\Gamma` for validation.
+
+In come a `CalibratedScan` and a draw, out comes a `Partition` (or, of `Gamma`, the mask that is held out). One law a file; counts are
+exact. Read ``base.py`` first, then ``uniform.py``; ``selection.py`` is what all of them share.
+"""
 
 from ssrecon.partition.base import Partition, Partitioner
 from ssrecon.partition.bernoulli import Bernoulli

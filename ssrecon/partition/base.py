@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from ssrecon.draw import Draw
-from ssrecon.scan import CalibratedScan
+from ssrecon.core.draw import Draw
+from ssrecon.core.scan import CalibratedScan
 
 
 @dataclass(frozen=True)

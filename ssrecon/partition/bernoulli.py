@@ -7,9 +7,9 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Bool, Float
 
-from ssrecon.draw import Draw
-from ssrecon.errors import BadRecipe
-from ssrecon.lines import any_along, line_by_line
+from ssrecon.core.draw import Draw
+from ssrecon.core.errors import BadRecipe
+from ssrecon.core.scan import CalibratedScan, Header
 from ssrecon.partition.base import Partition, Partitioner
 from ssrecon.partition.selection import (
     BoolArray,
@@ -22,7 +22,7 @@ from ssrecon.partition.selection import (
     radius,
     require_lines,
 )
-from ssrecon.scan import CalibratedScan, Header
+from ssrecon.sampling.lines import any_along, line_by_line
 
 ATTEMPTS = 100
 
@@ -70,7 +70,7 @@ class Bernoulli(Partitioner):
 
     def _one(self, header: Header, omega: Bool[np.ndarray, "frames *k"], draw: Draw) -> tuple[BoolArray, FloatArray]:
         """What is chosen of one scan, and how likely that was, on the whole grid."""
-        lines = header.readout and line_by_line(omega) if self.lines is None else self.lines
+        lines = header.encoding.has_readout and line_by_line(omega) if self.lines is None else self.lines
         elements = any_along(omega, -1) if lines else omega
         inclusion = _inclusion(elements.shape[1:], self.loss_fraction, self.order, self.protected[:1] if lines else self.protected)
         generator = draw.generator("partition", header.scan_id)

@@ -8,10 +8,10 @@ import numpy as np
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from ssrecon.draw import Draw
-from ssrecon.errors import BadInput
-from ssrecon.lines import any_along, line_by_line
-from ssrecon.metrics import heldout_residual
+from ssrecon.core.draw import Draw
+from ssrecon.core.errors import BadInput
+from ssrecon.core.scan import CalibratedScan, Estimate
+from ssrecon.metrics.metrics import heldout_residual
 from ssrecon.operators import encoding
 from ssrecon.partition.selection import (
     acquired,
@@ -22,7 +22,7 @@ from ssrecon.partition.selection import (
     require_lines,
     to_mask,
 )
-from ssrecon.scan import CalibratedScan, Estimate
+from ssrecon.sampling.lines import any_along, line_by_line
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Gamma:
         (header,) = scan.headers
         if self.lines:
             require_lines(scan, omega[None], "held-out lines")
-        by_lines = header.readout and line_by_line(omega) if self.lines is None else self.lines
+        by_lines = header.encoding.has_readout and line_by_line(omega) if self.lines is None else self.lines
         if by_lines:
             elements = any_along(omega, -1) & ~any_along(calibration, -1)
             free = elements & ~centre_box(omega.shape[1:-1], self.protected[:1])

@@ -6,11 +6,11 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Float
 
-from ssrecon.draw import Draw
-from ssrecon.errors import BadRecipe
+from ssrecon.core.draw import Draw
+from ssrecon.core.errors import BadRecipe
+from ssrecon.core.scan import CalibratedScan
 from ssrecon.partition.base import Partition, Partitioner
 from ssrecon.partition.selection import check_fraction, check_protected, split_exactly
-from ssrecon.scan import CalibratedScan
 
 
 @dataclass(frozen=True)

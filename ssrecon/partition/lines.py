@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from ssrecon.draw import Draw
+from ssrecon.core.draw import Draw
+from ssrecon.core.scan import CalibratedScan
 from ssrecon.partition.base import Partition, Partitioner
 from ssrecon.partition.selection import check_fraction, check_protected, split_exactly
-from ssrecon.scan import CalibratedScan
 
 
 @dataclass(frozen=True)

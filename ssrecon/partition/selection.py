@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 
-from ssrecon.draw import Draw
-from ssrecon.errors import BadInput, BadRecipe
-from ssrecon.lines import any_along, line_by_line
+from ssrecon.core.draw import Draw
+from ssrecon.core.errors import BadInput, BadRecipe
+from ssrecon.core.scan import CalibratedScan
 from ssrecon.partition.base import Partition
-from ssrecon.scan import CalibratedScan
+from ssrecon.sampling.lines import any_along, line_by_line
 
 BoolArray = Bool[np.ndarray, "..."]
 FloatArray = Float[np.ndarray, "..."]
@@ -59,7 +59,7 @@ def radius(shape: Sequence[int]) -> FloatArray:
 def require_lines(scan: CalibratedScan, omega: Bool[np.ndarray, "batch frames *k"], who: str) -> None:
     """Raises BadInput, naming the scan, where whole lines along a readout cannot be told apart."""
     for header, one in zip(scan.headers, omega, strict=True):
-        if not header.readout:
+        if not header.encoding.has_readout:
             raise BadInput(header.scan_id, found=f"a scan without a readout axis for {who}", expected="a readout, or a selection of points")
         if not line_by_line(one):
             raise BadInput(

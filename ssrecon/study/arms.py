@@ -18,12 +18,12 @@ from typing import Any
 import torch
 
 from ssrecon.archive.splits import Assignment
-from ssrecon.distributed import Process
-from ssrecon.errors import SsreconError
-from ssrecon.overrides import load_recipe, loaded_recipes
-from ssrecon.recipe import Recipe
-from ssrecon.store import Store
-from ssrecon.train import Trained, Trainer
+from ssrecon.core.distributed import Process
+from ssrecon.core.errors import SsreconError
+from ssrecon.recipe.overrides import load_recipe, loaded_recipes
+from ssrecon.recipe.recipe import Recipe
+from ssrecon.store.store import Store
+from ssrecon.training.trainer import Trained, Trainer
 
 PATIENCE = 600.0
 """Seconds that a worker has for the step in hand and its checkpoint, once it has been told to stop."""

@@ -13,21 +13,21 @@ import torch
 from ssrecon.archive.splits import Assignment, spread
 from ssrecon.baselines import Baseline
 from ssrecon.baselines.tuning import HeldOutResidual, reference_nmse, tune
-from ssrecon.description import describe
-from ssrecon.distributed import Process
-from ssrecon.draw import Draw
-from ssrecon.errors import BadRecipe, OutputInUse, at_least
-from ssrecon.evaluate import Arm, evaluate
-from ssrecon.files import discard_partial_files, whole_file
-from ssrecon.preflight import Preflight, preflight
-from ssrecon.prepare import prepare_data
-from ssrecon.provenance import provenance
-from ssrecon.recipe import Comparison, Recipe
-from ssrecon.store import Store
+from ssrecon.core.description import HASH_VERSION, alike, describe
+from ssrecon.core.distributed import Process
+from ssrecon.core.draw import Draw
+from ssrecon.core.errors import BadRecipe, OutputInUse, at_least
+from ssrecon.core.files import discard_partial_files, whole_file
+from ssrecon.core.provenance import provenance
+from ssrecon.evaluation.evaluate import Arm, evaluate
+from ssrecon.recipe.recipe import Comparison, Recipe
+from ssrecon.reconstruction.loaded_network import load_checkpoint
+from ssrecon.store.prepare import prepare_data
+from ssrecon.store.store import Store
 from ssrecon.study.arms import ArmTraining, train_arms
 from ssrecon.study.report import write_report
-from ssrecon.train import Trained
-from ssrecon.trained import load_checkpoint
+from ssrecon.training.preflight import Preflight, preflight
+from ssrecon.training.trainer import Trained
 
 Say = Callable[[str], None]
 TUNING_SCANS = 4
@@ -133,6 +133,8 @@ def _claim(this: Run, resume: bool) -> bool:
     if record.exists() and trained:
         known = _record(record)
         same = known.get("hash") == this.comparison.hash
+        if not same and "hash_version" not in known:
+            same = alike(known.get("recipe"), this.comparison.description)
         if not same and not _has_grown(known.get("recipe"), this.comparison.description):
             raise OutputInUse(
                 this.folder,
@@ -156,7 +158,7 @@ def _claim(this: Run, resume: bool) -> bool:
 
 
 def _intended(comparison: Comparison) -> dict[str, Any]:
-    return {"title": comparison.title, "hash": comparison.hash, "recipe": comparison.description}
+    return {"title": comparison.title, "hash": comparison.hash, "hash_version": HASH_VERSION, "recipe": comparison.description}
 
 
 def _has_grown(known: Any, now: Mapping[str, Any]) -> bool:
@@ -164,8 +166,9 @@ def _has_grown(known: Any, now: Mapping[str, Any]) -> bool:
     now = json.loads(json.dumps(now))
     if not isinstance(known, dict) or known.keys() != now.keys() or "arms" not in known:
         return False
-    same = all(known[name] == value for name, value in now.items() if name not in ("title", "arms", "seeds"))
-    return same and known["arms"].items() <= now["arms"].items() and set(known["seeds"]) <= set(now["seeds"])
+    same = all(alike(known[name], value) for name, value in now.items() if name not in ("title", "arms", "seeds"))
+    kept = all(name in now["arms"] and alike(arm, now["arms"][name]) for name, arm in known["arms"].items())
+    return same and kept and set(known["seeds"]) <= set(now["seeds"])
 
 
 def _record(path: Path) -> dict[str, Any]:
@@ -180,6 +183,7 @@ def _about(this: Run, store: Store) -> dict[str, Any]:
     return {
         "title": comparison.title,
         "hash": comparison.hash,
+        "hash_version": HASH_VERSION,
         "recipe": comparison.description,
         "data": {"kind": store.kind, "description": store.description, "fingerprint": store.fingerprint()},
         "margins": describe(comparison.margins),

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ssrecon.errors import BadInput
-from ssrecon.files import whole_file
+from ssrecon.core.errors import BadInput
+from ssrecon.core.files import whole_file
 from ssrecon.study.run_folder import Arm, RunFolder
 from ssrecon.study.style import FAINT, Look, legend, looks, new_figure, quiet_grid, styled, to_pdf, to_png, to_svg
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ssrecon.errors import BadInput, SsreconError
+from ssrecon.core.errors import BadInput, SsreconError
 from ssrecon.study.figures import save
 from ssrecon.study.run_folder import RunFolder
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING
 
-from ssrecon.files import whole_file
+from ssrecon.core.files import whole_file
 from ssrecon.study import recipe_text, tables, words
 from ssrecon.study.effects import subject_scores, tuning_grids
 from ssrecon.study.figures import gamma_against_hidden, residual_bands, training_curves

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from ssrecon.errors import BadInput
-from ssrecon.evaluate import COLUMNS as METRIC_COLUMNS
-from ssrecon.history import COLUMNS as HISTORY_COLUMNS
+from ssrecon.core.errors import BadInput
+from ssrecon.evaluation.evaluate import COLUMNS as METRIC_COLUMNS
+from ssrecon.training.history import COLUMNS as HISTORY_COLUMNS
 
 
 @dataclass(frozen=True)

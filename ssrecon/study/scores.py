@@ -8,7 +8,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
-from ssrecon.errors import BadInput
+from ssrecon.core.errors import BadInput
 from ssrecon.study.run_folder import Arm, RunFolder
 from ssrecon.study.statistics import Measure, NonInferiority, PairedDifference, Summary, by_subject, compare, non_inferiority, summarise
 

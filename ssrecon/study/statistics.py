@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from ssrecon.draw import Draw
-from ssrecon.errors import BadInput
-from ssrecon.metrics import HIGHER_IS_BETTER
+from ssrecon.core.draw import Draw
+from ssrecon.core.errors import BadInput
+from ssrecon.metrics.metrics import HIGHER_IS_BETTER
 
 MINIMUM_SUBJECTS = 6
 """With fewer, the smallest two-sided p-value of the signed-rank test, 2 / 2^n, is above .05."""

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 
 from ssrecon.archive import open_archive
-from ssrecon.archive.complex_images import simulate_coils
-from ssrecon.archive.verdict import verdict
-from ssrecon.errors import BadInput
+from ssrecon.calibrate.verdict import verdict
+from ssrecon.core.errors import BadInput
+from ssrecon.core.scan import Scan
 from ssrecon.operators import Fourier
-from ssrecon.scan import Scan
+from ssrecon.simulation.complex_images import simulate_coils
 
 REFUSED = "refused"
 SOME_REFUSED = "some scans refused"

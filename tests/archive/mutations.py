@@ -8,7 +8,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from ssrecon.archive.siemens_file import is_twix, measurements
+from ssrecon.archive.siemens.twix_file import is_twix, measurements
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
 ABSURD = (0, 1, 2, 3, -1, -7, 255, 65535, 2**31 - 1, 2**31, 2**40, 2**63, 10**30, 1e-30, 1e300, 0.5, float("nan"), float("inf"))

@@ -10,11 +10,12 @@ import torch
 
 from ssrecon.archive import open_archive
 from ssrecon.archive.bart import Bart
-from ssrecon.archive.fastmri import write_fastmri
-from ssrecon.archive.verdict import verdict
-from ssrecon.errors import BadInput
+from ssrecon.archive.fastmri.fastmri import write_fastmri
+from ssrecon.calibrate.verdict import verdict
+from ssrecon.core.encoding import HybridSlice, WholeLines
+from ssrecon.core.errors import BadInput
 from ssrecon.operators import Fourier
-from tests.archive.mrd import complex_noise
+from tests.archive.mrd.lines import complex_noise
 
 bart_is_there = pytest.mark.skipif(shutil.which("bart") is None, reason="BART is not installed")
 
@@ -53,10 +54,10 @@ def test_marked_sample_keeps_its_place(tmp_path):
 def test_volume_and_hybrid_slice(tmp_path):
     array = kspace(z=6)
     volume = Bart(write_pair(tmp_path, "k", array)).read("k/slice-000")
-    assert volume.header.encoded_matrix == (6, 16, 20) and volume.header.readout
+    assert volume.header.encoded_matrix == (6, 16, 20) and volume.header.encoding == WholeLines()
     assert volume.kspace[0, 0, 2, 4, 5, 9] == complex(array[9, 5, 4, 2])
     archive = Bart(write_pair(tmp_path, "h", array[:1]))
-    assert archive.headers[0].encoded_matrix == (6, 16) and not archive.headers[0].readout
+    assert archive.headers[0].encoded_matrix == (6, 16) and isinstance(archive.headers[0].encoding, HybridSlice)
     assert "taken for a slice of a 3-D scan" in archive.headers[0].notes["readout"]
 
 

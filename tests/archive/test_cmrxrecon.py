@@ -7,9 +7,9 @@ import torch
 
 from ssrecon.archive import open_archive
 from ssrecon.archive.cmrxrecon import CMRxRecon
-from ssrecon.archive.verdict import verdict
-from ssrecon.errors import BadInput
-from tests.archive.mrd import complex_noise
+from ssrecon.calibrate.verdict import verdict
+from ssrecon.core.errors import BadInput
+from tests.archive.mrd.lines import complex_noise
 
 T, Z, COILS, Y, X = 3, 2, 4, 32, 24
 COMPOUND = np.dtype([("real", "<f4"), ("imag", "<f4")])

@@ -1,25 +1,16 @@
 """Faults that damaged files brought to light, each with the file that shows it."""
 
-import importlib
-
 import h5py
 import numpy as np
 import pytest
 import torch
 
 from ssrecon.archive import open_archive
-from ssrecon.errors import BadInput
-from tests.archive import (
-    test_bart,
-    test_cmrxrecon,
-    test_complex_images,
-    test_fastmri,
-    test_fastmri_prostate,
-    test_ismrmrd,
-    test_m4raw,
-    test_plain,
-    test_skm_tea,
-)
+from ssrecon.core.errors import BadInput
+from tests.archive import test_bart, test_cmrxrecon, test_m4raw, test_plain, test_skm_tea
+from tests.archive.fastmri import test_fastmri, test_prostate
+from tests.archive.mrd import test_ismrmrd
+from tests.simulation import test_complex_images
 
 
 def assert_refused(path, found):
@@ -36,7 +27,7 @@ def replaced(path, name, **made):
     return path
 
 
-@pytest.mark.parametrize("module", [test_fastmri, test_fastmri_prostate, test_plain, test_skm_tea])
+@pytest.mark.parametrize("module", [test_fastmri, test_prostate, test_plain, test_skm_tea])
 def test_samples_that_were_never_written_are_no_zeros(tmp_path, module):
     path = module.example(tmp_path)
     with h5py.File(path) as file:
@@ -139,7 +130,7 @@ def test_a_name_that_is_no_text(tmp_path):
 
 def test_columns_of_the_prostate_that_are_partly_zero(tmp_path):
     """Acquired columns are told from zeros: a few numbers that damage put into the zeros do not make a column acquired."""
-    path = test_fastmri_prostate.example(tmp_path)
+    path = test_prostate.example(tmp_path)
     with h5py.File(path, "r+") as file:
         kspace = file["kspace"][()]
         empty = int(np.flatnonzero(~(kspace[0, kspace.shape[1] // 2] != 0).any(axis=(0, 1)))[0])
@@ -175,9 +166,9 @@ def test_images_too_large_to_be_simulated(tmp_path):
     assert_refused(path, "not finite")
 
 
-@pytest.mark.parametrize("name", ["ismrmrd", "fastmri", "fastmri_prostate", "m4raw"])
-def test_a_user_block_in_front_is_no_damage(tmp_path, name):
-    path = importlib.import_module(f"tests.archive.test_{name}").example(tmp_path)
+@pytest.mark.parametrize("module", [test_ismrmrd, test_fastmri, test_prostate, test_m4raw])
+def test_a_user_block_in_front_is_no_damage(tmp_path, module):
+    path = module.example(tmp_path)
     before = list(open_archive(path))
     moved = tmp_path / "moved"
     with h5py.File(path) as old, h5py.File(moved, "w", userblock_size=1024) as new:

@@ -8,7 +8,7 @@ import pytest
 
 from ssrecon.archive import open_archive
 from ssrecon.archive.hdf5_heap import check_heap, read_member
-from tests.archive import mrd
+from tests.archive.mrd import lines as mrd
 
 LINES, COILS, SAMPLES = 200, 4, 512
 

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from ssrecon.archive import open_archive
-from ssrecon.archive.fastmri import FastMRI, write_fastmri
+from ssrecon.archive.fastmri.fastmri import FastMRI, write_fastmri
 from ssrecon.archive.m4raw import M4Raw
-from ssrecon.errors import BadInput
-from ssrecon.identity import pseudonym
-from tests.archive.mrd import complex_noise, header_xml
+from ssrecon.core.errors import BadInput
+from ssrecon.privacy.pseudonyms import pseudonym
+from tests.archive.mrd.lines import complex_noise, header_xml
 
 SLICES, COILS, PHASE, READOUT = 3, 4, 24, 20
 SIBLINGS = "<repetitionInformation><repetitionLabel>1</repetitionLabel></repetitionInformation>"

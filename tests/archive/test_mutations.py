@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ssrecon.archive.fastmri import FastMRI
+from ssrecon.archive.fastmri.fastmri import FastMRI
 from tests.archive.judged import EQUAL, REFUSED, TOLD, WRONG, Whole, judge
 from tests.fuzz import apart, damaged, example, formats, fuzz
 

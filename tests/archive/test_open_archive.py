@@ -7,15 +7,18 @@ import torch
 
 from ssrecon.archive import open_archive
 from ssrecon.archive.base import Folder
-from ssrecon.archive.fastmri import FastMRI, write_fastmri
-from ssrecon.archive.ismrmrd import ISMRMRD
-from ssrecon.archive.verdict import NOISE_REGION, calibration_extent, verdict
+from ssrecon.archive.fastmri.fastmri import FastMRI, write_fastmri
+from ssrecon.archive.mrd.ismrmrd import ISMRMRD
 from ssrecon.calibrate.noise_level import SHORTEST
-from ssrecon.errors import BadInput
-from ssrecon.identity import pseudonym
-from ssrecon.scan import Calibration, Header, Scan
-from tests.archive import test_fastmri, test_ismrmrd, twix
-from tests.archive.mrd import complex_noise
+from ssrecon.calibrate.verdict import NOISE_REGION, calibration_extent, verdict
+from ssrecon.core.encoding import GridPoints, WholeLines
+from ssrecon.core.errors import BadInput
+from ssrecon.core.scan import Calibration, Header, Scan
+from ssrecon.privacy.pseudonyms import pseudonym
+from tests.archive.fastmri import test_fastmri
+from tests.archive.mrd import test_ismrmrd
+from tests.archive.mrd.lines import complex_noise
+from tests.archive.siemens import twix
 
 
 def test_format_is_found_by_content_not_by_name(tmp_path):
@@ -80,7 +83,7 @@ def make(mask: torch.Tensor, readout: bool = True, **parts) -> Scan:
     """A scan of noise with this (ky, kx) mask."""
     mask = mask[None, None, None]
     kspace = torch.where(mask, torch.from_numpy(complex_noise(1, 1, 4, *mask.shape[3:])), 0)
-    header = Header("v/slice-000", "v", "v", readout=readout)
+    header = Header("v/slice-000", "v", "v", encoding=WholeLines() if readout else GridPoints())
     return Scan(header, kspace, mask, parts.pop("padding", torch.zeros_like(mask)), **parts)
 
 

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from ssrecon.archive import open_archive
-from ssrecon.archive.identifying import deidentified
 from ssrecon.archive.plain import Plain, write_plain
-from ssrecon.errors import BadInput
-from ssrecon.scan import Calibration, Header, Scan
-from tests.archive.mrd import complex_noise
+from ssrecon.core.errors import BadInput
+from ssrecon.core.scan import Calibration, Header, Scan
+from ssrecon.privacy.identifying import deidentified
+from tests.archive.mrd.lines import complex_noise
 
 DESCRIPTION = Path(__file__).parents[2] / "docs" / "plain_hdf5.md"
 SLICES, FRAMES, COILS, Y, X = 3, 2, 4, 16, 20
@@ -54,7 +54,7 @@ def test_axes_that_are_left_out(tmp_path, axes, shape, matrix, readout):
     archive = open_archive(write(tmp_path / "v.h5", axes, shape))
     assert isinstance(archive, Plain)
     header = archive.headers[-1]
-    assert header.encoded_matrix == header.recon_matrix == matrix and header.readout is readout
+    assert header.encoded_matrix == header.recon_matrix == matrix and header.encoding.has_readout is readout
     assert archive.read(header.scan_id).kspace.shape[3:] == matrix
 
 

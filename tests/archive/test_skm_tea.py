@@ -7,9 +7,10 @@ import torch
 
 from ssrecon.archive import open_archive
 from ssrecon.archive.skm_tea import SKMTEA, interpolated_lines
-from ssrecon.archive.verdict import verdict
-from ssrecon.errors import BadInput
-from tests.archive.mrd import complex_noise
+from ssrecon.calibrate.verdict import verdict
+from ssrecon.core.encoding import HybridSlice
+from ssrecon.core.errors import BadInput
+from tests.archive.mrd.lines import complex_noise
 
 X, Y, Z, ECHOES, COILS, PADDING = 3, 72, 40, 2, 4, 4
 NOISE = 0.01
@@ -76,7 +77,7 @@ def test_marked_sample_keeps_its_place(tmp_path):
     read = SKMTEA(path, acquired=np.ones((Z, Y), bool)).read("MTR_005/slice-001")
     assert read.kspace.shape == (1, ECHOES, COILS, Z, Y) and read.kspace[0, 1, 2, 7, 11] == 7 + 1j
     assert read.csm.shape == (1, 1, COILS, Z, Y) and read.csm[0, 0, 2, 7, 11] == 3j and read.csm.count_nonzero() == 1
-    assert not read.header.readout and read.header.encoded_matrix == (Z, Y)
+    assert isinstance(read.header.encoding, HybridSlice) and read.header.encoded_matrix == (Z, Y)
 
 
 @pytest.mark.parametrize("parity", [0, 1])

@@ -7,9 +7,9 @@ from hashlib import blake2b
 import pytest
 
 from ssrecon.archive.splits import ByList, BySubject, Fractions, HeldOutGroup, KFold, Sides, SubjectSplit
-from ssrecon.errors import BadInput, BadRecipe
-from ssrecon.identity import safe_name, safe_subject
-from ssrecon.scan import Header
+from ssrecon.core.errors import BadInput, BadRecipe
+from ssrecon.core.scan import Header
+from ssrecon.privacy.pseudonyms import safe_name, safe_subject
 
 NAMED = ("Jane", "John", "Joe")
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from ssrecon.archive import open_archive
-from ssrecon.archive.fastmri import write_fastmri
+from ssrecon.archive.fastmri.fastmri import write_fastmri
 from ssrecon.archive.vendor_refusals import refusal
-from ssrecon.errors import BadInput
-from tests.archive.mrd import complex_noise
+from ssrecon.core.errors import BadInput
+from tests.archive.mrd.lines import complex_noise
 
 PATIENT = b"Doe^Jane 19700101"
 

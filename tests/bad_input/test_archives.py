@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from ssrecon.archive import open_archive
-from ssrecon.archive.fastmri import FastMRI, write_fastmri
-from ssrecon.archive.ismrmrd import ISMRMRD
-from ssrecon.errors import BadInput
-from tests.archive import mrd
+from ssrecon.archive.fastmri.fastmri import FastMRI, write_fastmri
+from ssrecon.archive.mrd.ismrmrd import ISMRMRD
+from ssrecon.core.errors import BadInput
+from tests.archive.mrd import lines as mrd
 
 COILS, Y, X = 3, 16, 20
 

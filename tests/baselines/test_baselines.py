@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from ssrecon.baselines import CGSense, L1Wavelet, ZeroFilled
+from ssrecon.core.scan import CalibratedScan
 from ssrecon.operators import encoding
-from ssrecon.scan import CalibratedScan
 from tests.scans import make_scan, smooth_image
 
 

@@ -7,10 +7,10 @@ import torch
 
 from ssrecon.baselines import Axis, Baseline, CGSense, HeldOutResidual, reference_nmse, tune
 from ssrecon.baselines.tuning import EdgeWarning
-from ssrecon.draw import Draw
-from ssrecon.errors import BadInput
+from ssrecon.core.draw import Draw
+from ssrecon.core.errors import BadInput
+from ssrecon.core.scan import Prepared
 from ssrecon.partition.gamma import Gamma
-from ssrecon.scan import Prepared
 from tests.scans import column_mask, full_kspace, make_reference, make_scan
 
 

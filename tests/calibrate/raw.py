@@ -5,8 +5,8 @@ import math
 import torch
 from torch import Tensor
 
+from ssrecon.core.scan import Header, Scan
 from ssrecon.operators import sense
-from ssrecon.scan import Header, Scan
 from tests.scans import column_mask, smooth_csm, smooth_image
 
 

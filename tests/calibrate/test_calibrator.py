@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from ssrecon.archive import open_archive
-from ssrecon.archive.phantom import PhantomArchive
 from ssrecon.calibrate import Calibrator, espirit
 from ssrecon.calibrate.espirit import TOGETHER
 from ssrecon.calibrate.region import crop, region_mask
-from ssrecon.errors import BadInput, NoCalibration
+from ssrecon.core.errors import BadInput, NoCalibration
+from ssrecon.core.scan import CalibratedScan, Calibration, Scan
 from ssrecon.operators import encoding
-from ssrecon.scan import CalibratedScan, Calibration, Scan
+from ssrecon.simulation.phantom import PhantomArchive
 from tests.calibrate.raw import raw_scan, std
 from tests.scans import column_mask, smooth_csm, smooth_image
 

@@ -4,10 +4,10 @@ import h5py
 import pytest
 import torch
 
-from ssrecon.archive.phantom import PhantomArchive, T1Weighted, T2Weighted
 from ssrecon.calibrate import estimated_covariance, mix_coils, whitening
 from ssrecon.calibrate.region import crop
 from ssrecon.operators import Fourier
+from ssrecon.simulation.phantom import PhantomArchive, T1Weighted, T2Weighted
 from tests.calibrate.raw import mixing, raw_scan, white
 
 

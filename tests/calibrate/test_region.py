@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from ssrecon.calibrate.region import centred_region, crop, frames_region, region_mask, require
-from ssrecon.errors import NoCalibration
+from ssrecon.core.errors import NoCalibration
 from tests.scans import column_mask
 
 

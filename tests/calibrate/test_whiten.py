@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from ssrecon.calibrate import mix_coils, noise_covariance, whitening
-from ssrecon.errors import BadInput
+from ssrecon.core.errors import BadInput
 from tests.calibrate.raw import mixing, white
 
 COILS = 8

@@ -1,7 +1,6 @@
 """What every archive format owes its callers. A new format is found by walking the package; its files come from the function
 `example(folder) -> path` of its own test file (`tests/archive/test_FORMAT.py`)."""
 
-import importlib
 import inspect
 import pickle
 
@@ -11,17 +10,17 @@ import torch
 
 from ssrecon.archive import Archive, open_archive
 from ssrecon.archive.base import Folder
-from ssrecon.errors import BadInput
-from tests.contracts.classes import subclasses
+from ssrecon.core.errors import BadInput
+from tests.contracts.classes import archives, mirrored
 
-FORMATS = [kind for kind in subclasses("ssrecon.archive", Archive) if kind.layout]
-MADE = [kind for kind in subclasses("ssrecon.archive", Archive) if not kind.layout and kind is not Folder]
+FORMATS = [kind for kind in archives() if kind.layout]
+MADE = [kind for kind in archives() if not kind.layout and kind is not Folder]
 """Archives that are made and not read."""
 
 
 def example(kind, folder):
     """A file of a format, written by its own test file."""
-    module = importlib.import_module(f"tests.archive.test_{kind.__module__.rpartition('.')[2]}")
+    module = mirrored(kind.__module__)
     if not hasattr(module, "example"):
         pytest.fail(f"{module.__name__} has no example(folder) -> path, an archive of {kind.__name__} to test")
     return module.example(folder)
@@ -32,8 +31,8 @@ def archive(request, tmp_path):
     kind = request.param
     if kind is Folder:
         (tmp_path / "inner").mkdir()
-        for place, name in ((tmp_path, "fastmri"), (tmp_path / "inner", "ismrmrd")):
-            importlib.import_module(f"tests.archive.test_{name}").example(place)
+        for place, name in ((tmp_path, "fastmri.fastmri"), (tmp_path / "inner", "mrd.ismrmrd")):
+            mirrored(f"ssrecon.archive.{name}").example(place)
         return open_archive(tmp_path)
     if kind in MADE:
         small = {"subjects": 1, "slices": 2, "matrix": (48, 40), "coils": 3}
@@ -103,7 +102,7 @@ def test_recognising_never_raises(kind, tmp_path):
 @pytest.mark.parametrize("kind", FORMATS, ids=lambda kind: kind.__name__)
 def test_only_its_own_format_is_recognised(kind, tmp_path):
     for other in FORMATS:
-        module = importlib.import_module(f"tests.archive.test_{other.__module__.rpartition('.')[2]}")
+        module = mirrored(other.__module__)
         folder = tmp_path / other.__name__
         folder.mkdir()
         assert kind.recognises(module.example(folder)) is (kind is other)
@@ -114,7 +113,7 @@ PIECES = [kind for kind in FORMATS if kind.partitions is not Archive.partitions]
 
 def volume(kind, folder, bad=None):
     """A 3-D scan of a format that gives pieces: `example_volume(folder, bad)` of its own test file."""
-    return kind(importlib.import_module(f"tests.archive.test_{kind.__module__.rpartition('.')[2]}").example_volume(folder, bad))
+    return kind(mirrored(kind.__module__).example_volume(folder, bad))
 
 
 @pytest.mark.parametrize("kind", PIECES, ids=lambda kind: kind.__name__)

@@ -9,7 +9,7 @@ import torch
 
 import ssrecon.baselines
 from ssrecon.baselines import Baseline
-from ssrecon.scan import CalibratedScan
+from ssrecon.core.scan import CalibratedScan
 from tests.scans import make_scan
 
 for module in pkgutil.iter_modules(ssrecon.baselines.__path__):

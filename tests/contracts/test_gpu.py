@@ -5,24 +5,24 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ssrecon.archive.phantom import PhantomArchive
 from ssrecon.baselines import Baseline
 from ssrecon.calibrate import Calibrator, espirit
-from ssrecon.distributed import Process
-from ssrecon.draw import Draw
+from ssrecon.core.distributed import Process
+from ssrecon.core.draw import Draw
 from ssrecon.objectives import Objective
 from ssrecon.operators import sense
 from ssrecon.partition import Gamma, gamma_score
-from ssrecon.prepare import prepare
-from ssrecon.recipe import Comparison
+from ssrecon.recipe.recipe import Comparison
+from ssrecon.reconstruction.loaded_network import load_checkpoint
+from ssrecon.sampling import Equispaced
+from ssrecon.simulation.phantom import PhantomArchive
+from ssrecon.store.prepare import prepare
 from ssrecon.study.comparison import run
-from ssrecon.trained import load_checkpoint
-from ssrecon.undersampling import Equispaced
 from tests.contracts import test_networks as networks
 from tests.contracts import test_objectives as objectives
 from tests.contracts.classes import subclasses
 from tests.scans import full_kspace, make_scan
-from tests.train.small import RECIPE
+from tests.training.small import RECIPE
 
 CASES = {"plain": {}, "odd": {"shape": (26, 29)}, "frames": {"frames": 2}, "maps": {"maps": 2}, "volume": {"shape": (6, 16, 14)}}
 GPU = "cuda"

@@ -14,18 +14,18 @@ import torch
 
 from ssrecon.archive import open_archive
 from ssrecon.archive.base import Folder
-from ssrecon.archive.phantom import PhantomArchive
 from ssrecon.archive.plain import write_plain
 from ssrecon.baselines import ZeroFilled
 from ssrecon.calibrate import Calibrator
-from ssrecon.errors import BadInput, SsreconError
-from ssrecon.identity import key_file
+from ssrecon.core.errors import BadInput, SsreconError
+from ssrecon.core.scan import CalibratedScan, Prepared
 from ssrecon.inspect.audit import audit
 from ssrecon.inspect.page import write_page
 from ssrecon.inspect.summary import write_json
-from ssrecon.prepare import prepare
-from ssrecon.reconstruct import reconstruct
-from ssrecon.scan import CalibratedScan, Prepared
+from ssrecon.privacy.pseudonyms import key_file
+from ssrecon.reconstruction.reconstruct import reconstruct
+from ssrecon.simulation.phantom import PhantomArchive
+from ssrecon.store.prepare import prepare
 from tests.contracts.test_archives import FORMATS, example
 
 NAME, BIRTH, ACCESSION, SERIAL = "Musterfrau", "19470312", "ACC8812345", "SN45193"

@@ -6,10 +6,10 @@ from pathlib import Path
 import h5py
 import pytest
 
-from ssrecon.archive.phantom import PhantomArchive
 from ssrecon.archive.plain import write_plain
-from ssrecon.cli import main
-from ssrecon.prepare import LeftOut
+from ssrecon.cli.main import main
+from ssrecon.simulation.phantom import PhantomArchive
+from ssrecon.store.prepare import LeftOut
 from tests.contracts.test_identity import ACCESSION, BIRTH, NAME, TOLD, secrets, told
 
 PEOPLE = tuple(f"{NAME} {first}" for first in ("Anna", "Berta", "Clara", "Dora"))
@@ -19,8 +19,8 @@ from ssrecon.archive.splits import ByList
 from ssrecon.calibrate import Calibrator
 from ssrecon.networks import ResNet, Unrolled
 from ssrecon.objectives import SSDU
-from ssrecon.recipe import Data, Recipe, Training
-from ssrecon.undersampling import RandomColumns
+from ssrecon import Data, Recipe, Training
+from ssrecon.sampling import RandomColumns
 
 recipe = Recipe(
     data=Data(FOLDER + "/scans", RandomColumns(2, calibration_lines=14), Calibrator(coils=2), ByList(*LISTS)),

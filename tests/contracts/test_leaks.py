@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from ssrecon.archive import open_archive
-from ssrecon.archive.phantom import PhantomArchive
 from ssrecon.archive.plain import write_plain
 from ssrecon.calibrate import Calibrator
-from ssrecon.draw import Draw
+from ssrecon.core.draw import Draw
 from ssrecon.networks import ResNet, Unrolled
 from ssrecon.objectives import Objective
-from ssrecon.undersampling import RandomColumns, undersample
+from ssrecon.sampling import RandomColumns, undersample
+from ssrecon.simulation.phantom import PhantomArchive
 from tests.contracts.classes import subclasses
 
 SELF_SUPERVISED = [kind for kind in subclasses("ssrecon.objectives", Objective) if not kind.needs_reference]

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ssrecon.description import describe, rebuild
+from ssrecon.core.description import describe, rebuild
+from ssrecon.core.scan import CalibratedScan
 from ssrecon.networks import DenoiserSpec, NetworkSpec, Unrolled
-from ssrecon.scan import CalibratedScan
 from tests.contracts.classes import subclasses
 from tests.scans import make_scan
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field, replace
 import pytest
 import torch
 
-from ssrecon.description import describe, rebuild
-from ssrecon.draw import Draw
+from ssrecon.core.description import describe, rebuild
+from ssrecon.core.draw import Draw
+from ssrecon.core.scan import CalibratedScan, Estimate
 from ssrecon.networks import LearnedCSM, ResNet, Unrolled, WithUncertainty
 from ssrecon.objectives import MultiMaskSSDU, Objective
-from ssrecon.scan import CalibratedScan, Estimate
 from tests.contracts.classes import subclasses
 from tests.scans import column_mask, full_kspace, make_reference, make_scan
 

@@ -11,10 +11,10 @@ import pytest
 import torch
 
 import ssrecon.partition
-from ssrecon.draw import Draw
-from ssrecon.errors import BadInput, BadRecipe
+from ssrecon.core.draw import Draw
+from ssrecon.core.errors import BadInput, BadRecipe
+from ssrecon.core.scan import CalibratedScan
 from ssrecon.partition import Partitioner
-from ssrecon.scan import CalibratedScan
 from tests.partition.scans import columns, many, masked, scattered
 
 

@@ -10,15 +10,15 @@ import pytest
 import torch
 
 from ssrecon.archive import open_archive
-from ssrecon.archive.phantom import PhantomArchive
 from ssrecon.archive.plain import write_plain
-from ssrecon.cli import main
-from ssrecon.draw import Draw
-from ssrecon.errors import OutputInUse
+from ssrecon.cli.main import main
+from ssrecon.core.draw import Draw
+from ssrecon.core.errors import OutputInUse
 from ssrecon.inspect.audit import audit
 from ssrecon.inspect.look import acquired_lines, look
-from ssrecon.undersampling import Equispaced, RandomColumns, undersample
-from tests.prepare.test_engines import cluster
+from ssrecon.sampling import Equispaced, RandomColumns, undersample
+from ssrecon.simulation.phantom import PhantomArchive
+from tests.core.test_engines import cluster
 
 
 def written(folder, number, change=lambda scan: scan, **options):

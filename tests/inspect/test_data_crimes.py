@@ -10,14 +10,14 @@ import torch
 from scipy.signal.windows import hamming, hann, tukey
 
 from ssrecon.archive import open_archive
-from ssrecon.archive.phantom import PhantomArchive
-from ssrecon.draw import Draw
+from ssrecon.core.draw import Draw
 from ssrecon.inspect.centre import off_centre
 from ssrecon.inspect.channels import CHANNELS, dead_coil, spiking_coil
 from ssrecon.inspect.data_crimes import DATA_CRIMES, filtered, magnitude_derived, parallel_imaging_filled, zero_filled
 from ssrecon.inspect.duplicates import duplicates, signature
 from ssrecon.operators import Fourier
-from ssrecon.undersampling import Equispaced, PoissonDisc, RandomColumns, undersample
+from ssrecon.sampling import Equispaced, PoissonDisc, RandomColumns, undersample
+from ssrecon.simulation.phantom import PhantomArchive
 
 N, SAMPLES, COILS = 128, 96, 8
 

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from ssrecon.draw import Draw
+from ssrecon.core.draw import Draw
+from ssrecon.core.encoding import GridPoints, WholeLines
+from ssrecon.core.scan import Header, Scan
 from ssrecon.inspect.sampling import is_elliptical, sampling
-from ssrecon.scan import Header, Scan
-from ssrecon.undersampling import Equispaced, PoissonDisc, RandomColumns, VariableDensity, undersample
+from ssrecon.sampling import Equispaced, PoissonDisc, RandomColumns, VariableDensity, undersample
 from tests.calibrate.raw import raw_scan
 
 
@@ -20,7 +21,7 @@ def scan_of(mask, readout=True):
     mask = torch.as_tensor(np.asarray(mask), dtype=torch.bool)
     mask = mask[:, None].expand(-1, 32) if mask.ndim == 1 else mask
     mask = mask[None, None, None]
-    header = Header("v/0", "v", "s", readout=readout)
+    header = Header("v/0", "v", "s", encoding=WholeLines() if readout else GridPoints())
     return Scan(header, torch.zeros(1, 1, 1, *mask.shape[3:], dtype=torch.complex64), mask, torch.zeros_like(mask))
 
 

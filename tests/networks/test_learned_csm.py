@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ssrecon.draw import Draw
-from ssrecon.errors import BadRecipe
+from ssrecon.core.draw import Draw
+from ssrecon.core.errors import BadRecipe
+from ssrecon.core.scan import CalibratedScan
 from ssrecon.networks import LearnedCSM, ResNet, Unrolled
 from ssrecon.objectives import SPICER, MultiMaskSSDU
 from ssrecon.partition import Gamma, Uniform, gamma_score
-from ssrecon.scan import CalibratedScan
 from tests.scans import column_mask, make_scan
 
 SMALL = LearnedCSM(Unrolled(ResNet(blocks=1, channels=4), unrolls=2, cg_iterations=4), ResNet(blocks=1, channels=8))

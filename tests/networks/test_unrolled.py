@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ssrecon.errors import BadInput
+from ssrecon.core.errors import BadInput
 from ssrecon.networks import CNN, ResNet, Unrolled
 from ssrecon.networks.denoisers import as_channels, as_image
 from ssrecon.operators import sense

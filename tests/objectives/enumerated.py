@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ssrecon.draw import Draw
+from ssrecon.core.draw import Draw
+from ssrecon.core.scan import CalibratedScan, Estimate, Header
 from ssrecon.operators.fourier import Fourier
 from ssrecon.partition import Partition, Partitioner
-from ssrecon.scan import CalibratedScan, Estimate, Header
 
 
 def tiny_scan(kspace: torch.Tensor, mask: torch.Tensor, sigma: float = 0.5) -> CalibratedScan:

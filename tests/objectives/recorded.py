@@ -2,9 +2,9 @@
 
 import torch
 
+from ssrecon.core.scan import CalibratedScan, Estimate
 from ssrecon.networks import LearnedCSM, ResNet, Unrolled
 from ssrecon.operators import sense
-from ssrecon.scan import CalibratedScan, Estimate
 from tests.scans import column_mask, make_scan
 
 SHAPE = (32, 32)

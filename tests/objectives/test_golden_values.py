@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from ssrecon.draw import Draw
-from ssrecon.errors import BadInput, BadRecipe
+from ssrecon.core.draw import Draw
+from ssrecon.core.errors import BadInput, BadRecipe
+from ssrecon.core.scan import CalibratedScan, Estimate
 from ssrecon.networks import ResNet, Unrolled, WithUncertainty
 from ssrecon.objectives import (
     DDSS,
@@ -34,7 +35,6 @@ from ssrecon.objectives.parallel_branches import branches
 from ssrecon.objectives.transforms import QuarterTurns, Shifts, Transform
 from ssrecon.operators import coil_combined
 from ssrecon.partition import Bernoulli, Gamma, Partition, Uniform
-from ssrecon.scan import CalibratedScan, Estimate
 from tests.objectives.enumerated import tiny_scan
 from tests.scans import column_mask, full_kspace, make_reference, make_scan, smooth_image
 

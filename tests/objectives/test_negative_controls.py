@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from ssrecon.algorithms import conjugate_gradient
-from ssrecon.draw import Draw
+from ssrecon.core.draw import Draw
+from ssrecon.core.scan import Estimate
 from ssrecon.objectives import SSDU, SURE, EquivariantImaging, KWeighted, MultiMaskSSDU, ParallelBranches, Supervised
 from ssrecon.objectives.distances import MeanSquare
 from ssrecon.objectives.transforms import Rotations, Shifts
 from ssrecon.operators import coil_combined, encoding
 from ssrecon.partition import Lines, Partition, Partitioner, Uniform
-from ssrecon.scan import Estimate
 from tests.objectives.enumerated import Fixed, estimate, every_subset, tiny_scan
 from tests.scans import column_mask, make_scan, smooth_image
 

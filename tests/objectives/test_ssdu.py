@@ -1,12 +1,12 @@
 import pytest
 import torch
 
-from ssrecon.draw import Draw
-from ssrecon.errors import BadInput, BadRecipe
+from ssrecon.core.draw import Draw
+from ssrecon.core.errors import BadInput, BadRecipe
+from ssrecon.core.scan import Estimate
 from ssrecon.networks import ResNet, Unrolled
 from ssrecon.objectives import SSDU, MultiMaskSSDU, Supervised
 from ssrecon.partition import Uniform
-from ssrecon.scan import Estimate
 from tests.scans import full_kspace, make_reference, make_scan, smooth_image
 
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from ssrecon.draw import Draw
-from ssrecon.errors import BadRecipe
+from ssrecon.core.draw import Draw
+from ssrecon.core.errors import BadRecipe
+from ssrecon.core.scan import Estimate
 from ssrecon.networks import LearnedCSM, WithUncertainty
 from ssrecon.objectives import (
     DDSS,
@@ -30,7 +31,6 @@ from ssrecon.objectives.parallel_branches import branches
 from ssrecon.objectives.spicer import roughness
 from ssrecon.operators import sense
 from ssrecon.partition import Bernoulli
-from ssrecon.scan import Estimate
 from tests.objectives.recorded import LEARNED, NETWORK, SHAPE, N, archive, energy, kspace_of, recorder, residual_energy
 from tests.scans import column_mask, make_scan, smooth_image
 

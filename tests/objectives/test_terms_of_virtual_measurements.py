@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from ssrecon.draw import Draw
+from ssrecon.core.draw import Draw
+from ssrecon.core.scan import CalibratedScan, Estimate
 from ssrecon.objectives import EquivariantImaging, MultiOperatorEI, MultiOperatorImaging, RobustEI
 from ssrecon.objectives.equivariant_imaging import equivariance_of
 from ssrecon.objectives.measurement import measured, white_noise
 from ssrecon.objectives.transforms import Diffeomorphisms, QuarterTurns, Rotations, Transform
-from ssrecon.scan import CalibratedScan, Estimate
 from tests.objectives.recorded import SHAPE, N, archive, energy, kspace_of, recorder, residual_energy
 from tests.scans import make_scan, smooth_image
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from ssrecon.draw import Draw
-from ssrecon.errors import BadInput, BadRecipe
+from ssrecon.core.draw import Draw
+from ssrecon.core.errors import BadInput, BadRecipe
 from ssrecon.objectives.transforms import (
     Diffeomorphisms,
     Flips,

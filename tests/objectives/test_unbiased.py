@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ssrecon.draw import Draw
+from ssrecon.core.draw import Draw
 from ssrecon.objectives import ENSURE, SSDU, SURE, KWeighted, Noise2Noise, RobustSSDU
 from ssrecon.objectives.distances import MeanSquare
-from ssrecon.undersampling import Density, Sampling
+from ssrecon.sampling import Density, Sampling
 from tests.objectives.enumerated import Fixed, estimate, every_subset, gaussian, tiny_scan
 
 SHAPE = (2, 3)

@@ -5,10 +5,10 @@ from dataclasses import replace
 import torch
 
 from ssrecon.calibrate import Calibrator
-from ssrecon.draw import Draw
+from ssrecon.core.draw import Draw
+from ssrecon.core.scan import CalibratedScan, Estimate
 from ssrecon.objectives import SURE
 from ssrecon.operators import encoding
-from ssrecon.scan import CalibratedScan, Estimate
 from tests.calibrate.raw import raw_scan
 from tests.scans import smooth_csm
 

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from ssrecon.scan import CalibratedScan, Header
+from ssrecon.core.encoding import GridPoints, WholeLines
+from ssrecon.core.scan import CalibratedScan, Header
 
 
 def masked(mask: torch.Tensor, scan_id: str = "v/0", readout: bool = True, calibration: torch.Tensor | None = None) -> CalibratedScan:
@@ -13,7 +14,7 @@ def masked(mask: torch.Tensor, scan_id: str = "v/0", readout: bool = True, calib
     mask = mask[None, None, None] if mask.ndim < 4 else mask[None]
     k = mask.shape[3:]
     return CalibratedScan(
-        headers=(Header(scan_id, scan_id.split("/")[0], subject="s", readout=readout),),
+        headers=(Header(scan_id, scan_id.split("/")[0], subject="s", encoding=WholeLines() if readout else GridPoints()),),
         kspace=torch.zeros(1, mask.shape[1], 1, *k, dtype=torch.complex64),
         mask=mask,
         padding=torch.zeros_like(mask),

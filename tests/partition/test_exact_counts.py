@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from ssrecon.draw import Draw
-from ssrecon.errors import BadRecipe
+from ssrecon.core.draw import Draw
+from ssrecon.core.errors import BadRecipe
 from ssrecon.partition import Bernoulli, Gaussian, Lines, Uniform, VariableDensity
 from ssrecon.partition.selection import inclusion_probability
 from tests.partition.scans import columns, many, masked, published_mask, scattered

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from ssrecon.draw import Draw
-from ssrecon.errors import BadInput, BadRecipe
+from ssrecon.core.draw import Draw
+from ssrecon.core.errors import BadInput, BadRecipe
+from ssrecon.core.scan import CalibratedScan
 from ssrecon.partition import Gamma, Lines, Uniform
-from ssrecon.scan import CalibratedScan
 from tests.partition.scans import columns, many, masked, published_mask, scattered
 
 PAPER = Gamma(fraction=0.2, lines=False, spare_calibration=False)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from ssrecon.draw import Draw
-from ssrecon.errors import BadInput
+from ssrecon.core.draw import Draw
+from ssrecon.core.errors import BadInput
 from ssrecon.partition import Bernoulli, Lines
 from ssrecon.partition.selection import radius
 from tests.partition.scans import columns, many, masked, scattered

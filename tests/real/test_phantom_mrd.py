@@ -7,10 +7,10 @@ from ssrecon.archive import open_archive
 from ssrecon.baselines import CGSense
 from ssrecon.baselines.tuning import Axis, HeldOutResidual, tune
 from ssrecon.calibrate import Calibrator
-from ssrecon.draw import Draw
+from ssrecon.core.draw import Draw
 from ssrecon.operators import Fourier, encoding
 from ssrecon.partition import Gamma
-from ssrecon.prepare import prepare
+from ssrecon.store.prepare import prepare
 
 
 @pytest.fixture(scope="module")

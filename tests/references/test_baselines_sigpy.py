@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from ssrecon.baselines import CGSense, L1Wavelet
+from ssrecon.core.scan import CalibratedScan, Header
 from ssrecon.operators import encoding
 from ssrecon.operators.wavelet import Wavelet, deepest_level
-from ssrecon.scan import CalibratedScan, Header
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,8 @@ import pytest
 import torch
 from skimage.metrics import normalized_root_mse, peak_signal_noise_ratio, structural_similarity
 
-from ssrecon.metrics import WANG, Window, nrmse, psnr, score_volume, ssim
-from tests.test_metrics import volume
+from ssrecon.metrics.metrics import WANG, Window, nrmse, psnr, score_volume, ssim
+from tests.metrics.test_metrics import volume
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -66,7 +66,7 @@ def run_json(seeds: int = 2, reference: bool = True) -> dict[str, Any]:
         "date": "2026-11-23T04:05:06Z",
         "data": {"kind": "simulated", "description": "84 scans of 21 subjects (simulated); 8 coils, 64 x 64; noise level: noise scan"},
         "recipe": {
-            "class": "ssrecon.recipe.Comparison",
+            "class": "ssrecon.recipe.recipe.Comparison",
             "title": "twins",
             "arms": {name: _recipe(objective) for name, objective in NETWORKS.items()},
             "baselines": {},
@@ -74,7 +74,7 @@ def run_json(seeds: int = 2, reference: bool = True) -> dict[str, Any]:
         },
         "arms": arms | {name: {"kind": "baseline", "label": name, "seeds": {}} for name in baselines},
         "baselines": baselines,
-        "margins": {"class": "ssrecon.recipe.Margins", "psnr": 0.5, "ssim": 0.01},
+        "margins": {"class": "ssrecon.recipe.recipe.Margins", "psnr": 0.5, "ssim": 0.01},
         "headline_selection": "gamma",
         "versions": {"python": "3.11.9", "ssrecon": "0.1.0", "torch": "2.13.0+cpu", "numpy": "2.4.6"},
         "device": "An Imagined CPU @ 2.00GHz",
@@ -92,11 +92,11 @@ def run_json(seeds: int = 2, reference: bool = True) -> dict[str, Any]:
 def _recipe(objective: str) -> dict[str, Any]:
     partitioner = {"class": "ssrecon.partition.gaussian.Gaussian", "loss_fraction": 0.4, "std_scale": 4.0, "protected": [4, 4]}
     return {
-        "class": "ssrecon.recipe.Recipe",
+        "class": "ssrecon.recipe.recipe.Recipe",
         "data": {
-            "class": "ssrecon.recipe.Data",
-            "source": {"class": "ssrecon.archive.phantom.Phantom", "subjects": 21, "size": 64},
-            "pattern": {"class": "ssrecon.undersampling.random_columns.RandomColumns", "acceleration": 4.0, "calibration_lines": 12},
+            "class": "ssrecon.recipe.recipe.Data",
+            "source": {"class": "ssrecon.simulation.phantom.Phantom", "subjects": 21, "size": 64},
+            "pattern": {"class": "ssrecon.sampling.patterns.random_columns.RandomColumns", "acceleration": 4.0, "calibration_lines": 12},
             "seed": 0,
         },
         "network": {"class": "ssrecon.networks.unrolled.Unrolled", "unrolls": 5, "cg_iterations": 6},
@@ -105,7 +105,7 @@ def _recipe(objective: str) -> dict[str, Any]:
             "distance": {"class": "ssrecon.objectives.distances.NormalizedL1L2"},
         }
         | ({} if objective == "Supervised" else {"partitioner": partitioner}),
-        "training": {"class": "ssrecon.recipe.Training", "steps": STEPS, "epochs": None, "batch_size": 1, "learning_rate": 5e-4},
+        "training": {"class": "ssrecon.recipe.recipe.Training", "steps": STEPS, "epochs": None, "batch_size": 1, "learning_rate": 5e-4},
         "seed": 0,
         "title": "",
     }

@@ -15,17 +15,18 @@ from pathlib import Path
 import pytest
 import torch
 
-from ssrecon.archive.phantom import PhantomArchive
 from ssrecon.archive.splits import BySubject
-from ssrecon.checkpoint import read_checkpoint
-from ssrecon.distributed import Process
-from ssrecon.errors import BadRecipe
+from ssrecon.core.distributed import Process
+from ssrecon.core.errors import BadRecipe
 from ssrecon.networks import ResNet, Unrolled
 from ssrecon.objectives import SSDU, Supervised
-from ssrecon.overrides import load_recipe
-from ssrecon.recipe import Comparison, Data, Recipe, Training
+from ssrecon.recipe.overrides import load_recipe
+from ssrecon.recipe.recipe import Comparison, Recipe, Training
+from ssrecon.reconstruction.checkpoint import read_checkpoint
+from ssrecon.sampling import RandomColumns
+from ssrecon.simulation.phantom import PhantomArchive
+from ssrecon.store.data import Data
 from ssrecon.study.comparison import run
-from ssrecon.undersampling import RandomColumns
 
 ROOT = Path(__file__).parents[2]
 BASE = Recipe(

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from ssrecon.errors import BadInput
-from ssrecon.evaluate import write_metrics
+from ssrecon.core.errors import BadInput
+from ssrecon.evaluation.evaluate import write_metrics
 from ssrecon.study.headline import headline
 from ssrecon.study.report import DRAWINGS, write_report
 from ssrecon.study.run_folder import RunFolder, readable

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ssrecon.errors import BadInput
+from ssrecon.core.errors import BadInput
 from ssrecon.study import statistics
 from ssrecon.study.statistics import Measure, by_subject, compare, holm, non_inferiority, paired_difference, summarise
 

@@ -1,0 +1,250 @@
+"""Lines of a Cartesian measurement, however a file holds them, to scans: what ISMRMRD and the vendors' own formats have in common."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ssrecon.archive.base import unknown_scan
+from ssrecon.archive.cartesian.geometry import is_partial_fourier, remove_readout_oversampling
+from ssrecon.archive.cartesian.lines import usable_readout
+from ssrecon.archive.cartesian.sorting import Sorted
+from ssrecon.core.errors import BadInput
+from ssrecon.core.scan import Calibration, Header, Scan
+from ssrecon.privacy.identifying import deidentified
+
+EDGE = 2
+"""Samples dropped where an asymmetric echo begins: removing the oversampling has mixed them with what was not acquired."""
+
+SPARSEST = 64
+"""Locations of the matrix for each that was acquired; a sparser scan is a damaged header, which would ask for gigabytes."""
+
+ReadLines = Callable[[np.ndarray, int, int], np.ndarray]
+"""Lines of the file, by their indices (ascending), coils and samples, as ``(lines, coils, samples)`` complex64."""
+
+
+def volume_of(volumes: Sequence["CartesianLines"], scan_id: str, path: Path) -> tuple["CartesianLines", Header]:
+    """The volume of a scan and its header there. Raises `BadInput` where there is no such scan."""
+    for volume in volumes:
+        for header in volume.headers:
+            if header.scan_id == scan_id:
+                return volume, header
+    raise unknown_scan(path, scan_id, tuple(header.scan_id for volume in volumes for header in volume.headers))
+
+
+@dataclass(frozen=True)
+class CartesianLines:
+    """One measurement's lines, sorted by what they are for, and how to read them: its headers and its scans."""
+
+    path: Path
+    volume_id: str
+    found: Sorted
+    read_lines: ReadLines
+
+    @cached_property
+    def headers(self) -> tuple[Header, ...]:
+        found = self.found
+        return tuple(self._header(int(index)) for index in np.unique(found.counter("slice", found.imaging)))
+
+    def scan(self, header: Header) -> Scan:
+        """The scan of one of `headers`, from the disk."""
+        found = self.found
+        here = found.imaging[found.counter("slice", found.imaging) == header.slice]
+        count = len(found.frames) * int(np.prod(found.shape[:-1]))
+        if count > SPARSEST * len(here):
+            raise BadInput(
+                self.path,
+                found=f"{len(here)} lines for a matrix of {count} in {header.scan_id}",
+                expected=f"at least one line in {SPARSEST}: the header or the counters are damaged",
+            )
+        kspace, mask, averages = self._grid(here, found.frames, header.scan_id)
+        apart = found.calibration[found.counter("slice", found.calibration) == header.slice]
+        calibration = None
+        if len(apart):
+            first = apart[found.frame(apart) == found.frame(apart).min()]
+            frames = tuple(np.unique(found.frame(first)))
+            calibration = Calibration(*self._grid(first, frames, header.scan_id)[:2])
+        return Scan(
+            header=header,
+            kspace=kspace,
+            mask=mask,
+            padding=torch.zeros_like(mask),  # nothing in these formats was filled in by anyone
+            noise=self._noise,
+            noise_bandwidth_ratio=self._noise_bandwidth_ratio(here) / averages,
+            calibration=calibration,
+        )
+
+    def partitions(self, header: Header) -> Iterator[tuple[int, Scan]]:
+        """The scan of a 3-D header, one partition after another: no more than that is in memory."""
+        found = self.found
+        here = found.imaging[found.counter("slice", found.imaging) == header.slice]
+        apart = found.calibration[found.counter("slice", found.calibration) == header.slice]
+        count = found.encoding.encoded_matrix[0]
+        flat = replace(self, found=replace(found, encoding=replace(found.encoding, encoded_matrix=(1, *found.encoding.encoded_matrix[1:]))))
+        ratio = self._noise_bandwidth_ratio(here) / self._averages(here)
+        for z in range(count):
+            lines, own = (kind[found.counter("kspace_encode_step_2", kind) + found.offsets[0] == z] for kind in (here, apart))
+            kspace, mask = flat._partition(lines, found.frames, header.scan_id, z)
+            calibration = None
+            if len(apart):
+                first = apart[found.frame(apart) == found.frame(apart).min()]
+                frames = tuple(np.unique(found.frame(first)))
+                calibration = Calibration(*flat._partition(np.intersect1d(own, first), frames, header.scan_id, z))
+            yield z, Scan(header, kspace, mask, torch.zeros_like(mask), self._noise, ratio, calibration)
+
+    def not_transformable(self, header: Header) -> str:
+        """See `Archive.not_transformable`: told by the lines' headers."""
+        found = self.found
+        here = np.concatenate([found.imaging, found.calibration])
+        here = here[found.counter("slice", here) == header.slice]
+        samples = found.encoding.encoded_matrix[2]
+        names = ("number_of_samples", "center_sample", "discard_pre", "discard_post")
+        kinds = np.unique(np.stack([found.heads[name][here] for name in names], axis=1), axis=0)
+        spans = [usable_readout(tuple(int(v) for v in kind), samples, self.path)[1] for kind in kinds]
+        return (
+            ""
+            if all(span == slice(0, samples) for span in spans)
+            else "readouts that are not whole: an asymmetric echo, or samples to be discarded"
+        )
+
+    def _partition(self, indices: np.ndarray, frames: tuple[int, ...], scan_id: str, z: int) -> tuple[Tensor, Tensor]:
+        """One partition, by a copy of these lines whose encoding has one: ``(1, frames, coils, 1, y, x)``."""
+        found = self.found
+        y, kept = found.shape
+        if not len(indices):
+            shape = (1, len(frames), found.coils, 1, y, kept)
+            return torch.zeros(shape, dtype=torch.complex64), torch.zeros(1, len(frames), 1, 1, y, kept, dtype=torch.bool)
+        here = replace(self, found=replace(found, offsets=(found.offsets[0] - z, found.offsets[1])))
+        kspace, mask, _ = here._grid(indices, frames, scan_id)
+        return kspace.unsqueeze(3), mask.unsqueeze(3)
+
+    def _averages(self, indices: np.ndarray) -> float:
+        """The mean number of lines of a place."""
+        found = self.found
+        steps = [found.counter(name, indices) for name in ("kspace_encode_step_2", "kspace_encode_step_1")]
+        places = np.stack([found.frame(indices), *steps], axis=1)
+        return len(places) / len(np.unique(places, axis=0))
+
+    def _grid(self, indices: np.ndarray, frames: tuple[int, ...], scan_id: str) -> tuple[Tensor, Tensor, float]:
+        """Lines into k-space ``(1, frames, coils, *k)``, with its mask and the mean number of averages."""
+        found = self.found
+        samples = found.encoding.encoded_matrix[2]
+        places = self._places(indices, frames)
+        count = len(frames) * int(np.prod(found.shape[:-1]))
+        total = torch.zeros(count, found.coils, samples, dtype=torch.complex64)
+        times = torch.zeros(count, samples)
+        readouts, acquired = self._readouts(indices, scan_id)
+        total.index_add_(0, places, readouts)
+        times.index_add_(0, places, acquired.float())
+        total /= times.clamp(min=1)[:, None]
+        kept = found.encoding.readout_kept
+        mask = _mask_without_oversampling(times > 0, kept)
+        kspace = torch.where(mask[:, None], remove_readout_oversampling(total, kept), 0)
+        if not torch.isfinite(torch.view_as_real(kspace)).all():
+            raise BadInput(self.path, found=f"samples of {scan_id} too large to be transformed", expected="undamaged k-space")
+        averages = float(times.sum() / (times > 0).sum())
+        kspace = kspace.reshape(len(frames), *found.shape[:-1], found.coils, kept).movedim(-2, 1)
+        return kspace[None].contiguous(), mask.reshape(1, len(frames), 1, *found.shape[:-1], kept), averages
+
+    def _readouts(self, indices: np.ndarray, scan_id: str) -> tuple[Tensor, Tensor]:
+        """The lines, each put into the encoded readout with its echo at N // 2, and where they were acquired."""
+        found = self.found
+        samples = found.encoding.encoded_matrix[2]
+        readouts = torch.zeros(len(indices), found.coils, samples, dtype=torch.complex64)
+        acquired = torch.zeros(len(indices), samples, dtype=torch.bool)
+        names = ("number_of_samples", "center_sample", "discard_pre", "discard_post")
+        kinds = np.stack([found.heads[name][indices] for name in names], axis=1)
+        for kind in np.unique(kinds, axis=0):
+            members = np.flatnonzero((kinds == kind).all(axis=1))
+            valid, target = usable_readout(tuple(int(v) for v in kind), samples, self.path)
+            lines = self.read_lines(indices[members], found.coils, int(kind[0]))[..., valid]
+            if not np.isfinite(lines).all():
+                bad = int((~np.isfinite(lines)).any(axis=(1, 2)).sum())
+                raise BadInput(self.path, found=f"{bad} lines of {scan_id} with samples that are not finite", expected="finite k-space")
+            readouts[members, :, target] = torch.from_numpy(lines)
+            acquired[members, target] = True
+        return readouts, acquired
+
+    def _places(self, indices: np.ndarray, frames: tuple[int, ...]) -> Tensor:
+        """The row of each line in the flattened ``(frames, z, y)``."""
+        found = self.found
+        z, y, _ = found.encoding.encoded_matrix
+        frame = np.searchsorted(np.asarray(frames), found.frame(indices))
+        step_2 = found.counter("kspace_encode_step_2", indices) + found.offsets[0]
+        step_1 = found.counter("kspace_encode_step_1", indices) + found.offsets[1]
+        for name, place, size in (("1", step_1, y), ("2", step_2, z)):
+            if place.min() < 0 or place.max() >= size:
+                raise BadInput(
+                    self.path,
+                    found=f"lines at {place.min()} to {place.max()} along encoding step {name}, centre of k-space at {size // 2}",
+                    expected=f"lines within the encoded matrix, 0 to {size - 1}",
+                )
+        return torch.from_numpy((frame * z + step_2) * y + step_1)
+
+    def _header(self, index: int) -> Header:
+        found = self.found
+        encoding, first = found.encoding, 3 - len(found.shape)
+        here = found.imaging[found.counter("slice", found.imaging) == index]
+        step_1 = found.counter("kspace_encode_step_1", here) + found.offsets[1]
+        oversampled = encoding.readout_kept < encoding.encoded_matrix[2]
+        fov = (*encoding.encoded_fov[:2], encoding.recon_fov[2] if oversampled else encoding.encoded_fov[2])
+        partial = is_partial_fourier(int(step_1.min()), int(step_1.max()), encoding.encoded_matrix[1] // 2, encoding.encoded_matrix[1])
+        # Lines are looked up by these ids before an archive gives them on.
+        header = Header(
+            scan_id=f"{self.volume_id}/slice-{index:03d}",
+            volume_id=self.volume_id,
+            subject=found.header.subject or self.path.stem,
+            slice=index,
+            protocol=found.header.protocol,
+            vendor=found.header.vendor,
+            site=found.header.site,
+            scanner=found.header.scanner,
+            field_strength=found.header.field_strength,
+            encoded_matrix=found.shape,
+            recon_matrix=tuple(encoding.recon_matrix)[first:],
+            encoded_fov=tuple(fov)[first:],
+            recon_fov=tuple(encoding.recon_fov)[first:],
+            partial_fourier=partial,
+            notes=found.notes,
+        )
+        return deidentified(header)
+
+    @cached_property
+    def _noise(self) -> Tensor | None:
+        found = self.found
+        if not len(found.noise):
+            return None
+        lengths, counts = np.unique(found.heads["number_of_samples"][found.noise], return_counts=True)
+        length = int(lengths[counts.argmax()])
+        chosen = found.noise[found.heads["number_of_samples"][found.noise] == length]
+        noise = self.read_lines(chosen, found.coils, length)
+        if not np.isfinite(noise).all():
+            raise BadInput(self.path, found="noise readouts with samples that are not finite", expected="finite samples")
+        return torch.from_numpy(noise)
+
+    def _noise_bandwidth_ratio(self, imaging: np.ndarray) -> float:
+        found = self.found
+        if not len(found.noise):
+            return 1.0
+        t_noise, t_image = (float(np.median(found.heads["sample_time_us"][lines])) for lines in (found.noise, imaging))
+        ratio = t_noise / t_image if t_noise > 0 and t_image > 0 else 1.0
+        return ratio / (found.header.noise_bandwidth or 1.0)
+
+
+def _mask_without_oversampling(mask: Tensor, kept: int) -> Tensor:
+    """The mask of readouts after `remove_readout_oversampling`: the nearest acquired samples, less `EDGE` where an echo is cut short."""
+    samples = mask.shape[-1]
+    if kept >= samples:
+        return mask
+    nearest = ((torch.arange(kept) - kept // 2) * (samples / kept)).round().long() + samples // 2
+    coarse = mask[..., nearest.clamp(0, samples - 1)]
+    whole = mask.all(dim=-1, keepdim=True) | ~mask.any(dim=-1, keepdim=True)
+    cut = coarse.clone()
+    for shift in range(1, EDGE + 1):
+        cut[..., :-shift] &= coarse[..., shift:]
+        cut[..., shift:] &= coarse[..., :-shift]
+    return torch.where(whole, coarse, cut)

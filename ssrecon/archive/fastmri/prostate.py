@@ -1,0 +1,195 @@
+"""fastMRI prostate's T2 files: undersampled averages with calibration lines measured apart."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar
+
+import h5py
+import numpy as np
+import torch
+
+from ssrecon.archive.arrays import acquired_only, attribute, finite, not_zero, opened, stored, top_names
+from ssrecon.archive.base import Archive, holds, unknown_scan
+from ssrecon.archive.cartesian.geometry import is_partial_fourier, remove_readout_oversampling
+from ssrecon.archive.hdf5_heap import check_heap
+from ssrecon.archive.mrd.header import FileHeader, parse_header
+from ssrecon.core.errors import BadInput
+from ssrecon.core.scan import Calibration, Header, Scan
+
+ECHO_PLANAR = ("phase_correction", "coil_sens_maps")
+
+
+FILLED = 0.5
+"""Of an acquired column's samples at least this part is not zero: what is acquired is told from that."""
+
+
+@dataclass(frozen=True)
+class _Volume:
+    """What a file says besides its samples."""
+
+    shape: tuple[int, int, int, int, int]
+    """(averages, slices, coils, readout, phase), as in the file."""
+    header: FileHeader
+    attributes: dict[str, str]
+    largest: float | None
+    columns: np.ndarray
+    """(averages, phase): which columns were acquired."""
+    first: int
+    """Where the file's columns begin in the encoded matrix, whose centre is DC."""
+    matrix: tuple[int, int]
+    """(phase, readout without its oversampling)."""
+    notes: dict[str, str]
+
+
+class FastMRIProstate(Archive):
+    """A T2 file of fastMRI prostate: ``kspace`` (average, slice, coil, readout, phase), ``calibration_data`` (slice, coil, readout, phase),
+    ``ismrmrd_header``.
+
+    - The averages are frames: one object with independent noise, and every second phase-encoded column, the odd ones and the even ones in
+      turn. The file holds no mask: what was not acquired is a column that is zero in all coils of the middle slice of that average.
+    - The calibration lines, from a measurement of their own, are `Scan.calibration`; they are taken to be centred.
+    - The centre of k-space is the header's. The file's columns are put about it into the encoded matrix, and what is outside them is
+      `Scan.padding`. Readout oversampling is removed.
+    - ``reconstruction_rss`` is a GRAPPA reconstruction of the mean magnitude, no reference: there is none.
+    - The diffusion files are echo-planar, ramp-sampled, and uncorrected: refused.
+
+    Tibrewala et al. FastMRI Prostate: a public, biparametric MRI dataset to advance machine learning for prostate cancer imaging. Sci Data
+    11:404 (2024). doi:10.1038/s41597-024-03252-w
+    """
+
+    layout: ClassVar[str] = "a fastMRI prostate T2 file (HDF5, complex 'kspace' (average, slice, coil, readout, phase), 'calibration_data')"
+
+    def __init__(self, path: Path | str):
+        self.path = Path(path)
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        def test(file: h5py.File) -> bool:
+            kspace = file.get("kspace")
+            return isinstance(kspace, h5py.Dataset) and kspace.dtype.kind == "c" and kspace.ndim == 5 and "calibration_data" in file
+
+        return holds(path, test)
+
+    @cached_property
+    def headers(self) -> tuple[Header, ...]:
+        volume, name = self._volume, self.path.stem
+        encoding = volume.header.encodings[0]
+        placed = np.flatnonzero(volume.columns.any(axis=0)) + volume.first
+        oversampled = encoding.readout_kept < encoding.encoded_matrix[2]
+        return tuple(
+            Header(
+                scan_id=f"{name}/slice-{index:03d}",
+                volume_id=name,
+                subject=volume.attributes["patient_id"] or volume.header.subject or name,
+                slice=index,
+                protocol=volume.header.protocol,
+                contrast=volume.attributes["acquisition"],
+                vendor=volume.header.vendor,
+                site=volume.header.site,
+                scanner=volume.header.scanner,
+                field_strength=volume.header.field_strength,
+                encoded_matrix=volume.matrix,
+                recon_matrix=encoding.recon_matrix[1:],
+                encoded_fov=(encoding.encoded_fov[1], encoding.recon_fov[2] if oversampled else encoding.encoded_fov[2]),
+                recon_fov=encoding.recon_fov[1:],
+                partial_fourier=is_partial_fourier(int(placed[0]), int(placed[-1]), volume.matrix[0] // 2, volume.matrix[0]),
+                volume_max=volume.largest,
+                notes=volume.notes,
+            )
+            for index in range(volume.shape[1])
+        )
+
+    def read(self, scan_id: str) -> Scan:
+        known = {header.scan_id: header for header in self.headers}
+        if scan_id not in known:
+            raise unknown_scan(self.path, scan_id, tuple(known))
+        index, volume = known[scan_id].slice, self._volume
+        with opened(self.path, self.layout) as file:
+            kspace, calibration = np.asarray(file["kspace"][:, index]), np.asarray(file["calibration_data"][index])
+        phase = volume.matrix[0]
+        mask = np.zeros((volume.shape[0], 1, phase, 1), bool)
+        mask[:, 0, volume.first : volume.first + volume.shape[4], 0] = volume.columns
+        padding = torch.ones(phase, dtype=torch.bool)
+        padding[volume.first : volume.first + volume.shape[4]] = False
+        data, sampled = acquired_only(self._placed(kspace, volume.first), mask, self.path, scan_id)
+        kept = volume.matrix[1]
+        return Scan(
+            header=known[scan_id],
+            kspace=finite(remove_readout_oversampling(data, kept).numpy(), self.path, scan_id),
+            mask=sampled[..., :kept].clone(),
+            padding=padding[:, None].expand(sampled.shape[:-1] + (kept,)).clone(),
+            calibration=self._calibration(calibration),
+        )
+
+    def _calibration(self, data: np.ndarray) -> Calibration:
+        phase, kept = self._volume.matrix
+        first = phase // 2 - data.shape[-1] // 2
+        placed = finite(self._placed(data, first), self.path, "calibration_data")
+        kspace = finite(remove_readout_oversampling(placed, kept).numpy(), self.path, "calibration_data")
+        mask = torch.zeros(1, 1, 1, phase, kept, dtype=torch.bool)
+        mask[..., first : first + data.shape[-1], :] = True
+        return Calibration(kspace[None, None].contiguous(), mask)
+
+    def _placed(self, data: np.ndarray, first: int) -> np.ndarray:
+        """(..., readout, phase) of the file, its columns put into the encoded matrix, the readout last."""
+        placed = np.zeros((*data.shape[:-2], self._volume.matrix[0], data.shape[-2]), np.complex64)
+        placed[..., first : first + data.shape[-1], :] = np.swapaxes(data, -1, -2)
+        return placed
+
+    @cached_property
+    def _volume(self) -> _Volume:
+        with opened(self.path, self.layout) as file:
+            kspace, calibration = file.get("kspace"), file.get("calibration_data")
+            if not isinstance(kspace, h5py.Dataset) or kspace.ndim != 5 or kspace.dtype.kind != "c" or "ismrmrd_header" not in file:
+                found = f"an HDF5 file with {', '.join(top_names(file)) or 'nothing'} at its top"
+                raise BadInput(self.path, found=found, expected=self.layout)
+            if any(name in file for name in ECHO_PLANAR):
+                raise BadInput(
+                    self.path,
+                    found="echo-planar diffusion k-space, ramp-sampled and without its phase correction",
+                    expected="k-space on a Cartesian grid, corrected and regridded as the publishers' code does",
+                )
+            shape, wanted = stored(kspace, self.path).shape, kspace.shape[1:4]
+            if min(shape) < 1:
+                raise BadInput(self.path, found=f"kspace {shape}", expected="no axis of length 0")
+            if not isinstance(calibration, h5py.Dataset) or calibration.dtype.kind != "c" or calibration.shape[:-1] != wanted:
+                found = f"calibration_data {getattr(calibration, 'shape', 'that is no dataset')}"
+                raise BadInput(self.path, found=found, expected=f"complex {wanted} and lines, as kspace {shape} has it")
+            if not 1 <= calibration.shape[-1] <= shape[4]:
+                raise BadInput(self.path, found=f"{calibration.shape[-1]} calibration lines", expected=f"1 to {shape[4]}")
+            check_heap(self.path, stored(file["ismrmrd_header"], self.path))
+            header = parse_header(file["ismrmrd_header"][()], self.path)
+            filled = np.stack(
+                [not_zero(np.asarray(kspace[average, shape[1] // 2]), axis=()).mean(axis=(0, 1)) for average in range(shape[0])]
+            )
+            columns = filled > 0
+            attributes = {name: str(attribute(file, name)) for name in ("patient_id", "acquisition")}
+            largest = file.attrs.get("max")
+        if partly := int((columns & (filled < FILLED)).sum()):
+            found = f"{partly} columns of which fewer than half of the samples are not zero"
+            raise BadInput(self.path, found=found, expected="columns that were acquired, or are zero")
+        if not columns.any(axis=1).all():
+            raise BadInput(self.path, found="an average that is zero everywhere in the middle slice", expected="acquired columns in each")
+        notes = {
+            "sampling": "told from the columns that are zero: the file holds no mask",
+            "frames": f"{shape[0]} averages: one object, independent noise",
+        }
+        first, phase = self._centred(header, shape[4], notes)
+        encoding = header.encodings[0]
+        kept = encoding.readout_kept if encoding.encoded_matrix[2] == shape[3] else shape[3]
+        number = float(largest) if isinstance(largest, (int, float, np.number)) and np.isfinite(largest) and largest > 0 else None
+        return _Volume(shape, header, attributes, number, columns, first, (phase, kept), notes)
+
+    @staticmethod
+    def _centred(header: FileHeader, columns: int, notes: dict[str, str]) -> tuple[int, int]:
+        """Where the file's columns begin in the smallest matrix, no less than the encoded one, whose centre is that of the header."""
+        limit = header.encodings[0].step_1
+        centre = limit.center if limit else columns // 2
+        if not 0 <= centre < columns:
+            notes["centre"] = f"the header puts it at column {centre} of {columns}: not used"
+            centre = columns // 2
+        phase = max(header.encodings[0].encoded_matrix[1], columns)
+        while not 0 <= phase // 2 - centre <= phase - columns:
+            phase += 1
+        return phase // 2 - centre, phase

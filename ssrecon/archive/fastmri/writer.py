@@ -1,0 +1,119 @@
+"""Writing fastMRI's layout: what simulations and tests write is what the reader of real files reads."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+import h5py
+import numpy as np
+from jaxtyping import Bool, Complex, Float
+from torch import Tensor
+
+from ssrecon.core.errors import BadInput
+from ssrecon.core.files import whole_file
+
+
+def write_fastmri(
+    path: Path | str,
+    kspace: Complex[Tensor | np.ndarray, "slices coils phase readout"],
+    *,
+    subject: str = "",
+    acquisition: str = "",
+    protocol: str = "",
+    vendor: str = "",
+    field_strength: float | None = None,
+    encoded_fov: Sequence[float] | None = None,
+    recon_matrix: Sequence[int] | None = None,
+    recon_fov: Sequence[float] | None = None,
+    limits: tuple[int, int] | None = None,
+    mask: Bool[Tensor | np.ndarray, " phase"] | Bool[Tensor | np.ndarray, "phase readout"] | None = None,
+    noise: Complex[Tensor | np.ndarray, "readouts coils samples"] | None = None,
+    noise_bandwidth_ratio: float = 1.0,
+    truth: Complex[Tensor | np.ndarray, "slices coils phase readout"] | None = None,
+    reference_rss: Float[Tensor | np.ndarray, "slices phase readout"] | None = None,
+) -> Path:
+    """Write one volume as a fastMRI file, the readout going second to last; a file is replaced whole or not at all.
+
+    Everything is in ssrecon's axes (readout last); matrices and fields of view (mm) are ``(phase, readout)``. `limits` are the first
+    phase-encoded column and the one after the last: outside, the file holds zeros and its header says so. A `mask` makes a test file:
+    what it leaves out is written as zero. Without one the root sum of squares is written as ``reconstruction_rss`` (or `reference_rss`
+    where given), and its maximum as the attribute ``max``.
+
+    ssrecon's extension of the layout, which other readers pass over: the datasets ``noise`` (readouts, coils, samples) and ``truth``
+    (k-space without noise, as ``kspace``) and the attribute ``noise_bandwidth_ratio``. Raises `BadInput` where shapes do not fit.
+    """
+    path = Path(path)
+    data = np.asarray(kspace, dtype=np.complex64)
+    if data.ndim != 4:
+        raise BadInput(path, found=f"k-space of shape {data.shape} to write", expected="(slices, coils, phase, readout)")
+    slices, _, phase, samples = data.shape
+    first, end = limits or (0, phase)
+    sampled = None if mask is None else np.asarray(mask, dtype=bool)
+    if sampled is not None and sampled.shape not in ((phase,), (phase, samples)):
+        raise BadInput(path, found=f"a mask of shape {sampled.shape} to write", expected=f"({phase},) or ({phase}, {samples})")
+    if truth is not None and np.shape(truth) != data.shape:
+        raise BadInput(path, found=f"truth of shape {np.shape(truth)} to write", expected=f"{data.shape}")
+    columns = np.arange(phase)[:, None]
+    data = np.where((columns >= first) & (columns < end), data, 0)
+    if sampled is not None:
+        data = np.where(sampled.reshape(phase, -1), data, 0)
+    rss = _rss(data) if reference_rss is None and sampled is None else reference_rss
+    fov = tuple(encoded_fov or (float(phase), float(samples)))
+    recon = tuple(recon_matrix or (phase, samples)), tuple(recon_fov or fov)
+    header = _header_xml((phase, samples), fov, *recon, (first, end), field_strength, protocol, vendor)
+    with whole_file(path) as partial, h5py.File(partial, "w") as file:
+        file["kspace"] = _theirs(data)
+        file["ismrmrd_header"] = header
+        if sampled is not None:
+            file["mask"] = sampled.T
+        if rss is not None:
+            file["reconstruction_rss"] = _theirs(np.asarray(rss, dtype=np.float32))
+            file.attrs["max"] = float(np.max(np.asarray(rss)))
+            file.attrs["norm"] = float(np.linalg.norm(np.asarray(rss)))
+        if noise is not None:
+            file["noise"] = np.asarray(noise, dtype=np.complex64)
+            file.attrs["noise_bandwidth_ratio"] = noise_bandwidth_ratio
+        if truth is not None:
+            file["truth"] = _theirs(np.asarray(truth, dtype=np.complex64))
+        if subject:
+            file.attrs["patient_id"] = subject
+        file.attrs["acquisition"] = acquisition
+    return path
+
+
+def _theirs(data: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(np.swapaxes(data, -1, -2))
+
+
+def _rss(kspace: np.ndarray) -> np.ndarray:
+    axes = (-2, -1)
+    images = np.fft.fftshift(np.fft.ifft2(np.fft.ifftshift(kspace, axes=axes), norm="ortho"), axes=axes)
+    return np.sqrt((np.abs(images) ** 2).sum(axis=1)).astype(np.float32)
+
+
+def _header_xml(
+    matrix: tuple[int, int],
+    fov: tuple[float, ...],
+    recon_matrix: tuple[int, ...],
+    recon_fov: tuple[float, ...],
+    limits: tuple[int, int],
+    field_strength: float | None,
+    protocol: str,
+    vendor: str,
+) -> str:
+    def space(name: str, size: Sequence[float], mm: Sequence[float]) -> str:
+        box = f"<matrixSize><x>{size[1]}</x><y>{size[0]}</y><z>1</z></matrixSize>"
+        return f"<{name}>{box}<fieldOfView_mm><x>{mm[1]}</x><y>{mm[0]}</y><z>1</z></fieldOfView_mm></{name}>"
+
+    system = f"<systemVendor>{escape(vendor)}</systemVendor>" if vendor else ""
+    system += f"<systemFieldStrength_T>{field_strength}</systemFieldStrength_T>" if field_strength else ""
+    step = f"<minimum>0</minimum><maximum>{limits[1] - limits[0] - 1}</maximum><center>{matrix[0] // 2 - limits[0]}</center>"
+    frequency = round(42.577e6 * (field_strength or 1.5))
+    return (
+        '<?xml version="1.0" encoding="utf-8"?><ismrmrdHeader xmlns="http://www.ismrm.org/ISMRMRD">'
+        + (f"<measurementInformation><protocolName>{escape(protocol)}</protocolName></measurementInformation>" if protocol else "")
+        + (f"<acquisitionSystemInformation>{system}</acquisitionSystemInformation>" if system else "")
+        + f"<experimentalConditions><H1resonanceFrequency_Hz>{frequency}</H1resonanceFrequency_Hz></experimentalConditions>"
+        + f"<encoding><trajectory>cartesian</trajectory>{space('encodedSpace', matrix, fov)}{space('reconSpace', recon_matrix, recon_fov)}"
+        + f"<encodingLimits><kspace_encoding_step_1>{step}</kspace_encoding_step_1></encodingLimits></encoding></ismrmrdHeader>"
+    )

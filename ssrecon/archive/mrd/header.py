@@ -1,0 +1,156 @@
+"""The XML header that ISMRMRD and fastMRI files share: only what a reconstruction needs, and nothing that names a person."""
+
+from dataclasses import dataclass
+from xml.etree import ElementTree
+
+from ssrecon.core.errors import BadInput
+from ssrecon.privacy.pseudonyms import pseudonym
+
+Triple = tuple[float, float, float]
+
+LARGEST, LARGEST_MATRIX = 1e10, 65535
+"""Of any number (the resonance frequency is the largest), and of matrices, which the standard keeps in two bytes."""
+
+
+@dataclass(frozen=True)
+class Limit:
+    """The range of one encoding counter, and its value at the centre of k-space."""
+
+    minimum: int
+    maximum: int
+    center: int
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """One encoding. Matrices and fields of view (mm) are ``(z, y, x)``, x being the readout."""
+
+    trajectory: str
+    encoded_matrix: tuple[int, int, int]
+    encoded_fov: Triple
+    recon_matrix: tuple[int, int, int]
+    recon_fov: Triple
+    step_1: Limit | None
+    step_2: Limit | None
+    calibration_mode: str
+
+    @property
+    def readout_kept(self) -> int:
+        """Samples of a readout without its oversampling: the encoded matrix times reconstructed over encoded field of view."""
+        encoded, fov, kept = self.encoded_matrix[2], self.encoded_fov[2], self.recon_fov[2]
+        return round(encoded * kept / fov) if 0 < kept < fov else encoded
+
+
+@dataclass(frozen=True)
+class FileHeader:
+    """What a file says of itself. `subject` is a hash, never the number in the file; empty where there is none."""
+
+    encodings: tuple[Encoding, ...]
+    subject: str = ""
+    protocol: str = ""
+    vendor: str = ""
+    site: str = ""
+    """A pseudonym of the institution."""
+    scanner: str = ""
+    """A pseudonym of the very device; its model where the file does not say which it was."""
+    field_strength: float | None = None
+    noise_bandwidth: float | None = None
+    """The receiver's noise bandwidth relative to 1 / dwell time: .793 on Siemens systems."""
+
+
+def parse_header(text: object, where: object) -> FileHeader:
+    """Read an ISMRMRD header. Raises `BadInput` where it is no XML, or has no encoding with a matrix.
+
+    Inati et al. ISMRM Raw data format: a proposed standard for MRI raw datasets. Magn Reson Med 77:411-421 (2017).
+    doi:10.1002/mrm.26089
+    """
+    if not isinstance(text, (str, bytes)):
+        raise BadInput(where, found=f"a header that is no text ({type(text).__name__})", expected="an ISMRMRD header")
+    try:
+        root = ElementTree.fromstring(text.decode("utf-8", "replace").rstrip("\0 \n") if isinstance(text, bytes) else text.rstrip("\0 \n"))
+    except ElementTree.ParseError as error:
+        raise BadInput(where, found=f"a header that is no XML ({error})", expected="an ISMRMRD header") from None
+    for element in root.iter():
+        element.tag = element.tag.rpartition("}")[2]
+    try:
+        encodings = tuple(_encoding(node) for node in root.findall("encoding"))
+        frequency = _number(root, "experimentalConditions/H1resonanceFrequency_Hz")
+        field = _number(root, "acquisitionSystemInformation/systemFieldStrength_T")
+        noise_bandwidth = _number(root, "acquisitionSystemInformation/relativeReceiverNoiseBandwidth")
+    except (ValueError, OverflowError) as error:
+        raise BadInput(where, found=f"a header with a value that cannot be ({error})", expected="an ISMRMRD header") from None
+    if not encodings:
+        raise BadInput(where, found="a header without an encoding", expected="an ISMRMRD header with encodedSpace/matrixSize")
+    return FileHeader(
+        encodings=encodings,
+        subject=_subject(root),
+        protocol=root.findtext("measurementInformation/protocolName", ""),
+        vendor=root.findtext("acquisitionSystemInformation/systemVendor", ""),
+        site=pseudonym(site, "i") if (site := _system(root, "institutionName")) else "",
+        scanner=device_name(_system(root, "deviceSerialNumber") or _system(root, "deviceID"), _system(root, "systemModel")),
+        # The proton's 42.577 MHz a tesla says the field strength where the file does not.
+        field_strength=field if field is not None else round(frequency / 42.577e6, 2) if frequency else None,
+        noise_bandwidth=noise_bandwidth,
+    )
+
+
+def device_name(serial: str, model: str) -> str:
+    """What a device is called here."""
+    return pseudonym(serial, "d") if serial else model
+
+
+def _system(root: ElementTree.Element, name: str) -> str:
+    return root.findtext(f"acquisitionSystemInformation/{name}", "").strip()
+
+
+def _subject(root: ElementTree.Element) -> str:
+    if patient := root.findtext("subjectInformation/patientID", ""):
+        return pseudonym(patient)
+    # Siemens measurement ids are device_patient_study_measurement: two scans of one person share the first two, and must
+    # not be divided between training and test.
+    parts = root.findtext("measurementInformation/measurementID", "").split("_")
+    return pseudonym("_".join(parts[:2])) if len(parts) == 4 and all(part.isdigit() for part in parts) else ""
+
+
+def _encoding(node: ElementTree.Element) -> Encoding:
+    encoded = _triple(node, "encodedSpace/matrixSize")
+    recon = _triple(node, "reconSpace/matrixSize")
+    encoded_fov, recon_fov = (_triple(node, f"{space}/fieldOfView_mm") for space in ("encodedSpace", "reconSpace"))
+    if max(*encoded, *recon) > LARGEST_MATRIX:
+        raise ValueError(f"a matrix {encoded}, {recon}")
+    if 0 < recon_fov[2] < encoded_fov[2] and round(encoded[2] * recon_fov[2] / encoded_fov[2]) < 1:
+        raise ValueError(f"a field of view {recon_fov[2]:g} of {encoded_fov[2]:g} along the readout")
+    matrix = (int(encoded[0]) or 1, int(encoded[1]), int(encoded[2]))
+    return Encoding(
+        trajectory=node.findtext("trajectory", "cartesian").strip().lower(),
+        encoded_matrix=matrix,
+        encoded_fov=encoded_fov,
+        recon_matrix=(int(recon[0]) or 1, int(recon[1]) or matrix[1], int(recon[2]) or matrix[2]),
+        recon_fov=recon_fov,
+        step_1=_limit(node, ("kspace_encoding_step_1", "kspace_encode_step_1")),
+        step_2=_limit(node, ("kspace_encoding_step_2", "kspace_encode_step_2")),
+        calibration_mode=node.findtext("parallelImaging/calibrationMode", "").strip().lower(),
+    )
+
+
+def _triple(node: ElementTree.Element, path: str) -> Triple:
+    z, y, x = (_number(node, f"{path}/{axis}") or 0.0 for axis in "zyx")
+    return (z, y, x)
+
+
+def _limit(node: ElementTree.Element, names: tuple[str, ...]) -> Limit | None:
+    for name in names:
+        maximum = _number(node, f"encodingLimits/{name}/maximum")
+        if maximum is not None:
+            minimum = _number(node, f"encodingLimits/{name}/minimum") or 0
+            center = _number(node, f"encodingLimits/{name}/center")
+            return Limit(int(minimum), int(maximum), int(center if center is not None else (maximum + 1) // 2))
+    return None
+
+
+def _number(node: ElementTree.Element, path: str) -> float | None:
+    text = node.findtext(path)
+    value = float(text) if text is not None and text.strip() else None
+    if value is not None and not 0 <= value <= LARGEST:
+        raise ValueError(f"{path.rpartition('/')[2]} {value:g}, which is not within 0 and {LARGEST:g}")
+    return value

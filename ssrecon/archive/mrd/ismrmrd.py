@@ -1,0 +1,119 @@
+"""ISMRMRD (MRD) files of Cartesian acquisitions, read in bulk."""
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+import h5py
+import numpy as np
+
+from ssrecon.archive.arrays import stored, top_names
+from ssrecon.archive.base import UNREADABLE, Archive, holds
+from ssrecon.archive.cartesian.lines import read_lines
+from ssrecon.archive.cartesian.sorting import sort_encodings
+from ssrecon.archive.cartesian.volumes import CartesianLines, volume_of
+from ssrecon.archive.hdf5_heap import check_heap, read_member
+from ssrecon.archive.mrd.header import parse_header
+from ssrecon.core.errors import BadInput
+from ssrecon.core.scan import Header, Scan
+
+COUNTERS = (
+    "kspace_encode_step_1", "kspace_encode_step_2", "average", "slice", "contrast", "phase", "repetition", "set", "segment", "user",
+)  # fmt: skip
+NEEDED = (
+    "flags", "number_of_samples", "center_sample", "discard_pre", "discard_post", "active_channels", "encoding_space_ref",
+    "sample_time_us", *COUNTERS,
+)  # fmt: skip
+"""Fields of the acquisition header, and those of its counters, that are read."""
+
+
+class ISMRMRD(Archive):
+    """An ISMRMRD file of a Cartesian scan in two or three dimensions, one scan a slice (or slab).
+
+    - Lines are sorted by their counters into the encoded matrix, with the centre of k-space (Siemens: ``idx.user[5]`` and ``[6]``, else the
+      header's encoding limits, else half the matrix) at N // 2. The mask is what was acquired, along an asymmetric echo sample by sample.
+    - Readout oversampling is removed before anything else.
+    - Averages are averaged. Contrasts, phases, repetitions and sets are frames; where several of them run, frames are their product, in
+      this order, the first the slowest. Several encodings are volumes of their own; one of calibration lines alone, with the field of view
+      of the imaging lines, is their separate calibration.
+    - Calibration lines flagged "and imaging" are imaging lines. Those flagged "calibration" only are imaging lines too where the header's
+      calibration mode is embedded or interleaved, as they belong to the same measurement; else all flagged lines become `Scan.calibration`.
+    - Noise readouts are kept as they are, with ``noise_bandwidth_ratio = t_noise / (t_image b averages)``: t is the time of a sample and b
+      the receiver's relative noise bandwidth, .793 on Siemens systems (Kellman and McVeigh, doi:10.1002/mrm.20713).
+    - Navigators, phase-correction and dummy lines are left out, which `Header.notes` says. Reversed lines, trajectories other than
+      Cartesian and compressed samples are refused.
+
+    Inati et al. ISMRM Raw data format. Magn Reson Med 77:411-421 (2017). doi:10.1002/mrm.26089
+    """
+
+    layout: ClassVar[str] = "an ISMRMRD file (HDF5 group with 'xml' and acquisitions in 'data')"
+
+    def __init__(self, path: Path | str):
+        self.path = Path(path)
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        return holds(path, lambda file: bool(_groups(file)))
+
+    @property
+    def headers(self) -> tuple[Header, ...]:
+        return tuple(header for volume in self._volumes for header in volume.headers)
+
+    def read(self, scan_id: str) -> Scan:
+        volume, header = volume_of(self._volumes, scan_id, self.path)
+        return volume.scan(header)
+
+    def partitions(self, scan_id: str) -> Iterator[tuple[int, Scan]]:
+        volume, header = volume_of(self._volumes, scan_id, self.path)
+        return volume.partitions(header)
+
+    def not_transformable(self, scan_id: str) -> str:
+        volume, header = volume_of(self._volumes, scan_id, self.path)
+        return volume.not_transformable(header)
+
+    @cached_property
+    def _volumes(self) -> tuple[CartesianLines, ...]:
+        try:
+            with h5py.File(self.path) as file:
+                names = _groups(file)
+                if not names:
+                    raise BadInput(
+                        self.path, found=f"an HDF5 file with {', '.join(top_names(file)) or 'nothing'} at its top", expected=self.layout
+                    )
+                for name in ("xml", "data"):
+                    check_heap(self.path, stored(file[names[0]][name], self.path))
+                text = next(iter(np.atleast_1d(file[names[0]]["xml"][()]).ravel()), None)
+                heads = read_member(self.path, file[names[0]]["data"], "head")
+        except UNREADABLE as error:
+            raise BadInput(self.path, found=f"no readable HDF5 file ({error})", expected=self.layout) from None
+        if missing := [name for name in NEEDED if not _has(heads, name)]:
+            raise BadInput(self.path, found=f"acquisitions without {missing[0]}", expected="the headers of the ISMRMRD standard")
+        sorted_ = sort_encodings(heads, parse_header(text, self.path), self.path)
+        read = partial(read_lines, self.path, names[0])
+        stem = self.path.stem
+        return tuple(
+            CartesianLines(self.path, f"{stem}/encoding-{reference}" if len(sorted_) > 1 else stem, found, read)
+            for reference, found in sorted_.items()
+        )
+
+
+def _has(heads: np.ndarray, name: str) -> bool:
+    fields: Mapping[str, Any] = heads.dtype.fields or {}
+    if name in COUNTERS:
+        fields = (fields["idx"][0].fields if "idx" in fields else None) or {}
+    return name in fields and fields[name][0].base.kind in "iuf"
+
+
+def _groups(file: h5py.File) -> list[str]:
+    def acquisitions(item: object) -> bool:
+        if not (
+            isinstance(item, h5py.Group)
+            and isinstance(item.get("xml"), h5py.Dataset)
+            and isinstance(data := item.get("data"), h5py.Dataset)
+        ):
+            return False
+        return data.dtype.names is not None and "head" in data.dtype.names
+
+    names = [name for name in top_names(file) if acquisitions(file[name])]
+    return sorted(names, key=lambda name: (name != "dataset", name))

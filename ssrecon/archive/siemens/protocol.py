@@ -1,0 +1,202 @@
+"""What a reconstruction needs of a Siemens protocol; persons, devices and places only by their pseudonyms."""
+
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from ssrecon.archive.mrd.header import Encoding, FileHeader, Limit, device_name
+from ssrecon.core.errors import BadInput
+from ssrecon.privacy.identifying_text import NAMING, names
+from ssrecon.privacy.pseudonyms import pseudonym
+
+NOISE_BANDWIDTH = 0.793
+"""Of Siemens receivers, relative to 1 / dwell time (Kellman and McVeigh, doi:10.1002/mrm.20713)."""
+
+SETTINGS = re.compile(r"### ASCCONV BEGIN.*?###(.*?)### ASCCONV END ###", re.DOTALL)
+SETTING = re.compile(r"^\s*([\w.\[\]]+)[ \t]*=[ \t]*([^\r\n#]*)", re.MULTILINE)
+
+PARAMETER = re.compile(r'<Param\w*\."(\w+)">\s*\{\s*(?:<\w+>\s*\S+\s*)*([^{}<>]*)\}')
+
+SOMEBODY = re.compile(r"[^\W\d]\^|(?<![\d.])(18|19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(?![\d.])")
+"""DICOM's way to write a name, or a date, whatever the parameter is called."""
+
+TRAJECTORIES = {1: "cartesian", 2: "radial", 4: "spiral", 8: "propeller"}
+REFERENCES = {2: "embedded", 4: "separate", 8: "separate", 16: "interleaved", 32: "interleaved", 64: "interleaved"}
+"""How the reference lines of parallel imaging were acquired, by ``sPat.ucRefScanMode``: in place, extra, prescan; by averages, repetitions
+and phases."""
+
+KEPT = {
+    "Config": ("PatientID", "PatientLOID", "ProtocolName"),
+    "Meas": ("alRegridMode", "iNoOfFourierLines", "iNoOfFourierPartitions", "flReadoutOSFactor", "flMagneticFieldStrength"),
+    "Dicom": (
+        "ManufacturersModelName",
+        "SoftwareVersions",
+        "InstitutionName",
+        "DeviceSerialNumber",
+        "flReadoutOSFactor",
+        "flMagneticFieldStrength",
+    ),
+}
+"""All that is taken from the parts of a protocol besides its settings. The numbers of patient and device and the institution's name become
+pseudonyms at once."""
+
+
+@dataclass(frozen=True)
+class Protocol:
+    header: FileHeader
+    scanner: str
+    adjustment: bool
+    """Whether the scanner measured it for itself: coil sensitivities, noise."""
+    quiet: bool
+    dwell_times: Mapping[int, float]
+    """Of a sample, in microseconds, by contrast."""
+    regridding: int
+    """1: none. Else the samples lie on a ramp of the gradient."""
+    bands: int
+    """Slices excited together."""
+
+
+def parse_protocol(buffers: Mapping[str, str], longest: int, where: object) -> Protocol:
+    """The protocol of a measurement whose longest line has so many samples. Raises `BadInput` for what is missing or no number."""
+    settings = _settings(buffers, where)
+    told = _told(buffers, where)
+
+    def number(name: str, default: float | None = None) -> float:
+        return _number(settings.get(name), name, default, where)
+
+    def parameter(name: str, default: float) -> float:
+        value = told.get(name, default)
+        value = value[0] if isinstance(value, list) and value else value
+        return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else default
+
+    sequence = settings.get("tSequenceFileName", "")
+    name = _text(told.get("ProtocolName")) or settings.get("tProtocolName", "")
+    frequency = number("sTXSPEC.asNucleusInfo[0].lFrequency", 0)
+    field = parameter("flMagneticFieldStrength", 0) or number("sProtConsistencyInfo.flNominalB0", 0) or frequency / 42.577e6
+    return Protocol(
+        header=FileHeader(
+            encodings=(_encoding(number, parameter, longest, where),),
+            subject=_subject(told),
+            protocol=_decoded(name),
+            vendor="SIEMENS",
+            site=pseudonym(site, "i") if (site := _not_blanked(told.get("InstitutionName"))) else "",
+            scanner=device_name(_not_blanked(told.get("DeviceSerialNumber")), _text(told.get("ManufacturersModelName"))),
+            field_strength=round(field, 2) if field > 0 else None,
+            noise_bandwidth=NOISE_BANDWIDTH,
+        ),
+        scanner=", ".join(part for key in ("ManufacturersModelName", "SoftwareVersions") if (part := _text(told.get(key)))),
+        adjustment="adjustseq" in sequence.lower() or name.startswith("Adj"),
+        quiet="quiet" in (sequence + name).lower(),
+        dwell_times={index: time / 1000 for index in range(64) if (time := number(f"sRXSPEC.alDwellTime[{index}]", 0)) > 0},
+        regridding=int(parameter("alRegridMode", 1)),
+        bands=int(number("sSliceAcceleration.lMultiBandFactor", 1)),
+    )
+
+
+def identity_of_protocol(buffers: Mapping[str, str]) -> Iterator[str]:
+    """Parameters of a protocol that may name someone, by their names: those of such names that were not blanked, and those of values that
+    look like a person's name or a date."""
+    for part, text in buffers.items():
+        for name, value in [*PARAMETER.findall(text), *SETTING.findall(text)]:
+            value = value.strip().strip('"').strip()
+            told = names(name, value) if "ProtocolName" in name or NAMING.search(name) else SOMEBODY.search(value) is not None
+            if value and told:
+                yield f"{name} of {part}"
+
+
+def _encoding(number: Callable[..., float], parameter: Callable[..., float], longest: int, where: object) -> Encoding:
+    volume = int(number("sKSpace.ucDimension", 2)) == 4
+    base, lines = int(number("sKSpace.lBaseResolution")), int(number("sKSpace.lPhaseEncodingLines"))
+    partitions = int(number("sKSpace.lPartitions")) if volume else 1
+    fov = tuple(number(f"sSliceArray.asSlice[0].{side}") for side in ("dThickness", "dPhaseFOV", "dReadoutFOV"))
+    wider = (
+        1 + number("sKSpace.dSliceOversamplingForDialog", 0) if volume else 1.0,
+        1 + number("sKSpace.dPhaseOversamplingForDialog", 0),
+        # Where no line is longer than the image is wide, the scanner has removed the oversampling.
+        parameter("flReadoutOSFactor", 2.0) if longest > base else 1.0,
+    )
+    if min(base, lines, partitions) < 1 or max(base, lines, partitions) > 1 << 14 or min(fov) <= 0 or not all(1 <= w <= 8 for w in wider):
+        raise BadInput(
+            where,
+            found=f"a protocol with a matrix of {partitions} x {lines} x {base}, {fov} mm, and oversampling {wider}",
+            expected="positive sizes and fields of view",
+        )
+
+    def limit(size: int, name: str) -> Limit:
+        acquired = int(parameter(name, size))
+        acquired = acquired if 0 < acquired <= size else size
+        # The last `acquired` lines are those of partial Fourier: the centre comes earlier by what is missing.
+        return Limit(0, acquired - 1, size // 2 - (size - acquired))
+
+    samples = round(base * wider[2])
+    return Encoding(
+        trajectory=TRAJECTORIES.get(int(number("sKSpace.ucTrajectory", 1)), "of an unknown kind"),
+        encoded_matrix=(partitions, lines, samples),
+        encoded_fov=(fov[0] * wider[0], fov[1] * wider[1], fov[2] * samples / base),
+        # In the encoded pixels: Siemens' own images may be interpolated.
+        recon_matrix=(round(partitions / wider[0]), round(lines / wider[1]), base),
+        recon_fov=(fov[0], fov[1], fov[2]),
+        step_1=limit(lines, "iNoOfFourierLines"),
+        step_2=limit(partitions, "iNoOfFourierPartitions") if volume else None,
+        calibration_mode=REFERENCES.get(int(number("sPat.ucRefScanMode", 1)), ""),
+    )
+
+
+def _settings(buffers: Mapping[str, str], where: object) -> dict[str, str]:
+    """The settings as ``name: value``. twixtools nests them, loses values with a blank, and makes lists as long as a damaged index."""
+    for name in ("MeasYaps", "Phoenix", "Meas"):
+        if section := SETTINGS.search(buffers.get(name, "")):
+            return {match.group(1): match.group(2).strip().strip('"') for match in SETTING.finditer(section.group(1))}
+    raise BadInput(where, found=f"a protocol of {', '.join(buffers) or 'nothing'} without settings", expected="settings (ASCCONV)")
+
+
+def _told(buffers: Mapping[str, str], where: object) -> dict[str, object]:
+    from twixtools.twixprot import parse_xprot
+
+    told: dict[str, object] = {}
+    for part, kept in KEPT.items():
+        try:
+            found = parse_xprot(SETTINGS.sub("", buffers.get(part, "")))
+        except Exception as error:  # whatever it is; its words might name the patient
+            problem = f"a protocol whose part {part} cannot be read ({type(error).__name__})"
+            raise BadInput(where, found=problem, expected="a whole twix file") from None
+        told.update({name: found[name] for name in kept if name in found and found[name] not in ("", [])})
+    return told
+
+
+def _number(text: str | None, name: str, default: float | None, where: object) -> float:
+    if text is None and default is not None:
+        return default
+    try:
+        value = float(int(text, 16)) if text and text.lower().startswith("0x") else float(text or "")
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise BadInput(where, found=f"a protocol with {name} = {text!r}" if text else f"a protocol without {name}", expected="a number")
+    return value
+
+
+def _subject(told: Mapping[str, object]) -> str:
+    """A pseudonym of the patient's number; of the scanner's own number for the patient where that was overwritten with x or left out."""
+    for name in ("PatientID", "PatientLOID"):
+        if identity := _not_blanked(told.get(name)):
+            return pseudonym(identity)
+    return ""
+
+
+def _not_blanked(value: object) -> str:
+    text = _text(value)
+    return "" if set(text.lower()) == {"x"} else text
+
+
+def _text(value: object) -> str:
+    return str(value).strip() if value is not None else ""
+
+
+def _decoded(name: str) -> str:
+    """Settings hold names in UTF-7: TRUFI+AF8-STW is TRUFI_STW."""
+    try:
+        return name.encode("ascii").decode("utf-7") if "+" in name else name
+    except ValueError:
+        return name

@@ -1,0 +1,228 @@
+"""The records everything else reads, and the one place that says what an axis is.
+
+=================  =============================  ==========================================================================
+k-space            ``batch frames coils *k``      centred (DC at ``N // 2``), orthonormal; zero where it was not acquired
+mask (Omega)       ``batch frames 1 *k``          bool, True where acquired
+padding            ``batch frames 1 *k``          bool, True where the scanner filled in zeros: known, never measured
+csm                ``batch maps coils *x``        coil sensitivity maps, unit norm over the coils inside the object
+image              ``batch frames maps *x``       shown as the root sum of squares over the maps
+=================  =============================  ==========================================================================
+
+``*k`` is ``ky kx`` or ``kz ky kx``, the readout always last; a hybrid slice of a 3-D Cartesian scan is ``kz ky`` and has no readout
+axis (its `Header.encoding` is a `HybridSlice`). Complex data is complex64.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Complex, Float, Shaped
+from torch import Tensor
+
+from ssrecon.core.encoding import Encoding, HybridSlice, WholeLines
+
+
+@dataclass(frozen=True)
+class Header:
+    """What is known of a scan besides its samples. Matrices and fields of view are in the order of ``*k``: ``(z, y, x)``, readout last."""
+
+    scan_id: str
+    """Unique in its archive: the unit that is split and trained on."""
+    volume_id: str
+    """Scans of one volume share their scale and, by default, their retrospective mask."""
+    subject: str
+    """A pseudonym. Archives are divided, and statistics are made, by subject."""
+    slice: int = 0
+    protocol: str = ""
+    contrast: str = ""
+    vendor: str = ""
+    site: str = ""
+    """A pseudonym of the institution, or the data set's own name for it."""
+    scanner: str = ""
+    """A pseudonym of the device, or its model."""
+    field_strength: float | None = None
+    """In tesla."""
+    encoded_matrix: tuple[int, ...] = ()
+    recon_matrix: tuple[int, ...] = ()
+    encoded_fov: tuple[float, ...] = ()
+    """In millimetres."""
+    recon_fov: tuple[float, ...] = ()
+    """In millimetres."""
+    encoding: Encoding = WholeLines()
+    """How the samples lie in k-space; the reader decides it from the samples."""
+    partial_fourier: bool = False
+    acceleration: float | None = None
+    """Locations of the encoded support over locations acquired, of the scan as it trains; None before it was prepared."""
+    content: str = ""
+    """A digest of the volume's acquired samples, the same on any machine and under any name; empty before it was prepared."""
+    volume_max: float | None = None
+    """fastMRI's ``max`` attribute: the largest value of the reference volume in the file's own units."""
+    notes: Mapping[str, str] = field(default_factory=dict)
+    """What a reader found worth telling: warnings, derived values."""
+
+    def shown(self, image: Shaped[Tensor, "*axes"], dims: int) -> Shaped[Tensor, "*shown"]:
+        """The last `dims` axes cut about their centre to the reconstruction matrix, as scanners and fastMRI's targets do; never padded."""
+        # A header may tell of a partition axis that a slice has not got, or of a hybrid slice's readout.
+        sides = self.recon_matrix[:dims] if isinstance(self.encoding, HybridSlice) else self.recon_matrix[-dims:]
+        for axis, size in enumerate(sides if len(sides) == dims else (), start=image.ndim - dims):
+            if size < image.shape[axis]:
+                image = image.narrow(axis, (image.shape[axis] - size) // 2, size)
+        return image
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Calibration lines acquired apart from the image: they may give csm, and are never in Omega."""
+
+    kspace: Complex[Tensor, "1 1 coils *k"]
+    mask: Bool[Tensor, "1 1 1 *k"]
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One scan as its file holds it: not whitened, not scaled, in the receiver's own units."""
+
+    header: Header
+    kspace: Complex[Tensor, "1 frames coils *k"]
+    mask: Bool[Tensor, "1 frames 1 *k"]
+    padding: Bool[Tensor, "1 frames 1 *k"]
+    noise: Complex[Tensor, "readouts coils samples"] | None = None
+    """Noise readouts: the receivers with no signal."""
+    noise_bandwidth_ratio: float = 1.0
+    """Variance of the noise in k-space over the variance in `noise`: corrects for another dwell time or receiver bandwidth."""
+    calibration: Calibration | None = None
+    csm: Complex[Tensor, "1 maps coils *x"] | None = None
+    """Sensitivity maps that the user brought; then none are estimated."""
+    reference: Complex[Tensor, "1 frames coils *k"] | None = None
+    """The fully sampled k-space that this scan was undersampled from, where there is one."""
+    reference_mask: Bool[Tensor, "1 frames 1 *k"] | None = None
+    """What of `reference` was acquired; None: all but the padding. The full scan may have partial Fourier too."""
+    truth: Complex[Tensor, "1 frames coils *k"] | None = None
+    """The same without noise: only simulations have it."""
+
+    def to(self, device: torch.device | str) -> "Scan":
+        """The same scan on another device."""
+        if torch.device(device) == self.kspace.device:
+            return self
+        moved: dict[str, Any] = {f.name: value.to(device) for f in fields(self) if isinstance(value := getattr(self, f.name), Tensor)}
+        if self.calibration is not None:
+            moved["calibration"] = Calibration(self.calibration.kspace.to(device), self.calibration.mask.to(device))
+        return replace(self, **moved)
+
+    @property
+    def scan_id(self) -> str:
+        return self.header.scan_id
+
+    @property
+    def volume_id(self) -> str:
+        return self.header.volume_id
+
+    @property
+    def subject(self) -> str:
+        return self.header.subject
+
+
+@dataclass(frozen=True)
+class CalibratedScan:
+    """A batch of scans of one shape, whitened, scaled and with coil sensitivities: what networks and objectives see."""
+
+    headers: tuple[Header, ...]
+    kspace: Complex[Tensor, "batch frames coils *k"]
+    mask: Bool[Tensor, "batch frames 1 *k"]
+    padding: Bool[Tensor, "batch frames 1 *k"]
+    csm: Complex[Tensor, "batch maps coils *x"]
+    calibration: Bool[Tensor, "batch 1 1 *k"]
+    """The region that csm and scale came from; all False where it was a separate measurement."""
+    scale: Float[Tensor, " batch"]
+    """Divide by it to go from the scan's whitened units to these; one number a volume."""
+    noise_std: Float[Tensor, " batch"] | None = None
+    """sqrt(E|n|^2) of one complex sample, in these units; None where unknown."""
+    noise_source: str = "unknown"
+    """``noise scan``, ``calibration matrix`` or ``unknown``."""
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        return tuple(header.scan_id for header in self.headers)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """``(frames, coils, maps, *k)``: scans are batched where this agrees."""
+        return (self.kspace.shape[1], self.kspace.shape[2], self.csm.shape[1], *self.kspace.shape[3:])
+
+    @property
+    def dims(self) -> int:
+        """Number of axes of ``*k``."""
+        return self.kspace.ndim - 3
+
+    def on(self, mask: Bool[Tensor, "batch frames 1 *k"]) -> "CalibratedScan":
+        """The same scan as if only the samples of `mask` had been acquired; everything else is dropped, be it NaN."""
+        kept = self.mask & mask
+        return replace(self, mask=kept, kspace=torch.where(kept, self.kspace, 0))
+
+    def with_csm_of(self, estimate: "Estimate") -> "CalibratedScan":
+        """The same scan with the sensitivities that belong to an image, where its method estimated its own."""
+        return self if estimate.csm is None else replace(self, csm=estimate.csm)
+
+    def to(self, device: torch.device | str) -> "CalibratedScan":
+        moved: dict[str, Any] = {
+            f.name: value.to(device, non_blocking=True) for f in fields(self) if isinstance(value := getattr(self, f.name), Tensor)
+        }
+        return replace(self, **moved)
+
+    def __getitem__(self, index: int) -> "CalibratedScan":
+        """One scan of the batch, as a batch of one."""
+        part: dict[str, Any] = {
+            f.name: value[index : index + 1] for f in fields(self) if isinstance(value := getattr(self, f.name), Tensor)
+        }
+        return replace(self, headers=self.headers[index : index + 1], **part)
+
+    @staticmethod
+    def batch(scans: Sequence["CalibratedScan"]) -> "CalibratedScan":
+        """Several scans of one shape as one batch. Raises ValueError where shapes or known noise levels differ."""
+        first = scans[0]
+        for scan in scans[1:]:
+            if scan.shape != first.shape or (scan.noise_std is None) != (first.noise_std is None):
+                raise ValueError(f"scans {first.ids} {first.shape} and {scan.ids} {scan.shape} do not fit into one batch")
+        joined = {
+            f.name: torch.cat([getattr(scan, f.name) for scan in scans])
+            for f in fields(first)
+            if isinstance(getattr(first, f.name), Tensor)
+        }
+        sources = {scan.noise_source for scan in scans}
+        return replace(
+            first,
+            headers=sum((scan.headers for scan in scans), ()),
+            noise_source=first.noise_source if len(sources) == 1 else "mixed",
+            **joined,
+        )
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a network or a baseline returns."""
+
+    image: Complex[Tensor, "batch frames maps *x"]
+    uncertainty: Float[Tensor, "batch frames maps *x"] | None = None
+    csm: Complex[Tensor, "batch maps coils *x"] | None = None
+    """The sensitivities that belong to `image`, where the method estimated its own."""
+    kspace_std: Float[Tensor, "batch frames 1 *k"] | None = None
+    """How wrong the predicted k-space is expected to be, sqrt(E|e|^2) of a sample without the noise of its measurement."""
+
+    @property
+    def magnitude(self) -> Float[Tensor, "batch frames *x"]:
+        """Root sum of squares over the maps: what is shown and scored."""
+        return torch.linalg.vector_norm(self.image, dim=2)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a store keeps of one scan: what training sees, and, apart from it, what only supervised training and scoring may see."""
+
+    scan: CalibratedScan
+    reference: CalibratedScan | None = None
+    """The fully sampled k-space through the *undersampled* scan's own whitening, compression, scale and csm; its mask is what was
+    acquired.
+    """
+    truth: Complex[Tensor, "1 frames maps *x"] | None = None
+    """The noiseless coil-combined image in the same units: simulations only."""

@@ -1,0 +1,89 @@
+"""Scores of reconstructions that lie in files, whoever made them, against references in files."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import h5py
+import numpy as np
+from jaxtyping import Float
+
+from ssrecon.core.errors import BadInput
+from ssrecon.core.progress import track
+from ssrecon.core.scan import Header
+from ssrecon.evaluation.evaluate import Row, tidy_row, write_metrics
+from ssrecon.metrics.metrics import score_volume
+from ssrecon.privacy.identifying import deidentified
+from ssrecon.privacy.pseudonyms import safe_name
+
+
+def evaluate_folder(reconstructions: Path, references: Path, out: Path | None = None) -> str:
+    """Score HDF5 files with `reconstruction` (fastMRI's layout) against files of the same name with `reconstruction_rss` (or `_esc`).
+
+    The name is that of the reference, or the pseudonym that `reconstruct` gave it. Both images are cropped about their centres to the size
+    they share. Gives a table of the means over subjects (of each, over
+    its volumes), and writes ``metrics.csv`` into `out` where one is given. Raises BadInput where a
+    file has no counterpart or no images.
+    """
+    files = sorted(Path(reconstructions).rglob("*.h5"))
+    if not files:
+        raise BadInput(reconstructions, found="no .h5 file", expected="HDF5 files with `reconstruction`")
+    named = {safe_name(path.relative_to(references).with_suffix("").as_posix()): path for path in Path(references).rglob("*.h5")}
+    rows: list[Row] = []
+    scored: set[Path] = set()
+    labels: Row = {"arm": "reconstruction", "seed": "", "selection": "none"}
+    for file in track(files, "Scoring"):
+        name = file.relative_to(reconstructions)
+        images, _ = _read_images(file, ("reconstruction",))
+        volume = safe_name(name.with_suffix("").as_posix())
+        counterpart = named.get(volume, Path(references) / name)
+        scored.add(counterpart)
+        reference, subject = _read_images(counterpart, ("reconstruction_rss", "reconstruction_esc"))
+        if len(images) != len(reference):
+            raise BadInput(file, found=f"{len(images)} slices", expected=f"{len(reference)}, as in {counterpart}")
+        header = deidentified(Header("", volume, subject or volume))
+        size = tuple(min(a, b) for a, b in zip(images.shape[1:], reference.shape[1:], strict=True))
+        try:
+            scores = list(score_volume(_centre(images, size), _centre(reference, size)))
+        except ValueError as error:
+            raise BadInput(file, found=f"images that cannot be scored: {error}", expected=f"finite images like {counterpart}'s") from error
+        for score in scores:
+            scan_id = "" if score.slice is None else f"{volume}/slice-{score.slice:03d}"
+            rows.append(tidy_row(labels, header, scan_id, score.metric, score.convention, score.value))
+    if out is not None:
+        write_metrics(Path(out) / "metrics.csv", rows)
+    # The subject is the unit: one of many volumes counts no more than one of few.
+    values: dict[tuple[str, str], dict[str, list[float]]] = {}
+    for row in rows:
+        if not row["scan"]:
+            subjects = values.setdefault((str(row["metric"]), str(row["convention"])), {})
+            subjects.setdefault(str(row["subject"]), []).append(float(row["value"]))
+    means = {key: [float(np.mean(own)) for own in subjects.values()] for key, subjects in values.items()}
+    lines = [f"{metric:8} {np.mean(found):10.5g}   {convention}" for (metric, convention), found in means.items()]
+    people = len({row["subject"] for row in rows})
+    left = sorted(set(named.values()) - scored)
+    if left:
+        lines.append(
+            f"{len(left)} references have no reconstruction: {', '.join(path.name for path in left[:5])}{' ...' * (len(left) > 5)}"
+        )
+    return "\n".join([f"{counted(len(files), 'volume')} of {counted(people, 'subject')}, mean of the subjects' means", *lines])
+
+
+def counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _read_images(path: Path, names: Sequence[str]) -> tuple[Float[np.ndarray, "n y x"], str]:
+    try:
+        with h5py.File(path) as file:
+            for name in names:
+                if name in file:
+                    images = np.asarray(file[name][()], dtype=np.float32)
+                    return images.reshape(-1, *images.shape[-2:]), str(file.attrs.get("patient_id", ""))
+            raise BadInput(path, found=f"an HDF5 file with {', '.join(sorted(file)) or 'nothing'} at its top", expected=f"`{names[0]}`")
+    except OSError as error:
+        raise BadInput(path, found=f"no readable HDF5 file ({error})", expected=f"a file with `{names[0]}`") from error
+
+
+def _centre(images: Float[np.ndarray, "n y x"], size: tuple[int, ...]) -> Float[np.ndarray, "n y x"]:
+    first = [(n - m) // 2 for n, m in zip(images.shape[1:], size, strict=True)]
+    return images[:, first[0] : first[0] + size[0], first[1] : first[1] + size[1]]

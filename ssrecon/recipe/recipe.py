@@ -1,0 +1,156 @@
+"""Recipes: frozen descriptions of a training and of a comparison of trainings."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from ssrecon.baselines import Baseline, CGSense, L1Wavelet, ZeroFilled
+from ssrecon.baselines.tuning import Axis
+from ssrecon.core.description import NO_RESULT, READ_FILE, check_types, describe, digest
+from ssrecon.core.errors import BadRecipe, at_least
+from ssrecon.networks import NetworkSpec, Unrolled
+from ssrecon.objectives import SSDU, Objective
+from ssrecon.partition import Gamma
+from ssrecon.privacy.pseudonyms import safe_place
+from ssrecon.store.data import Data
+
+
+class Described:
+    """What is written down of an experiment."""
+
+    @cached_property
+    def hash(self) -> str:
+        """Covers what changes a result; not the device, the output folder, or where files lie."""
+        return digest(self)
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """JSON that `ssrecon.core.description.rebuild` makes the same object of, for others to read: paths in it lose their names."""
+        return describe(self, safe_place)
+
+
+@dataclass(frozen=True)
+class Training:
+    """How the loop runs; the same for every objective."""
+
+    steps: int = 1000
+    """Updates of the weights: what arms are compared at."""
+    epochs: int | None = None
+    """Passes over the training scans, in place of `steps`."""
+    batch_size: int = 1
+    """Scans an update, over all processes."""
+    learning_rate: float = 5e-4
+    """Adam's."""
+    final_learning_rate: float | None = None
+    """Reached by a cosine from `learning_rate` at the last step; None keeps it constant, as published."""
+    clip_norm: float | None = None
+    """Upper bound of the gradient's norm; None does not clip, as published."""
+    validate_every: int = 100
+    """Updates between two validations."""
+    patience: int | None = None
+    """Stop when this many validations in a row have not improved the best Gamma score; None runs all steps."""
+    validation_scans: int | None = None
+    """At most so many validation scans, evenly spread; None takes all."""
+    keep_every: int | None = field(default=None, metadata=NO_RESULT)
+    """Updates between two checkpoints of the weights that are kept for good; None keeps the best and the last alone."""
+    start: str | None = field(default=None, metadata=READ_FILE)
+    """A checkpoint to start from: fine-tuning, and transfer to one scan."""
+    workers: int = field(default=0, metadata=NO_RESULT)
+    """Processes that read ahead."""
+
+    def __post_init__(self) -> None:
+        check_types(self, "training")
+        at_least(self, steps=1, epochs=1, batch_size=1, validate_every=1, patience=1, validation_scans=1, keep_every=1, workers=0)
+        at_least(self, learning_rate=0, final_learning_rate=0)
+        for name in ("learning_rate", "final_learning_rate", "clip_norm"):
+            if (value := getattr(self, name)) is not None and not math.isfinite(value):
+                raise BadRecipe(f"Training.{name}", found=repr(value), expected="a finite number")
+        if self.clip_norm is not None and not self.clip_norm > 0:
+            raise BadRecipe("Training.clip_norm", found=repr(self.clip_norm), expected="a positive number, or None not to clip")
+
+    def updates(self, an_epoch: int) -> int:
+        """How many updates there will be, with so many in an epoch."""
+        return self.steps if self.epochs is None else self.epochs * an_epoch
+
+
+@dataclass(frozen=True)
+class Recipe(Described):
+    """One training: what on, of what, how. Its hash covers what changes a result."""
+
+    data: Data
+    network: NetworkSpec = Unrolled()
+    objective: Objective = SSDU()
+    training: Training = Training()
+    validation: Gamma = Gamma()
+    seed: int = 0
+    """Of the initial weights, the order of the scans and the partitions."""
+    title: str = field(default="", metadata=NO_RESULT)
+
+    def __post_init__(self) -> None:
+        check_types(self, "recipe")
+
+
+@dataclass(frozen=True)
+class BaselineArm:
+    """A baseline and the values its fields are tried at: on the validation scans, by reference where there is one, else by Gamma."""
+
+    baseline: Baseline
+    grid: Mapping[str, Axis] = field(default_factory=dict)
+
+
+def classical() -> dict[str, BaselineArm]:
+    """Zero-filling, CG-SENSE and L1-wavelet compressed sensing, the latter two tuned over what they are sensitive to."""
+    unregularised = Axis((0.0, 0.001, 0.003, 0.01, 0.03), lowest=0.0)
+    return {
+        "zero_filled": BaselineArm(ZeroFilled()),
+        "cg_sense": BaselineArm(CGSense(), {"regularisation": unregularised, "iterations": Axis((5, 10, 20, 40), lowest=1)}),
+        "l1_wavelet": BaselineArm(L1Wavelet(), {"regularisation": Axis((0.001, 0.002, 0.004, 0.008, 0.016), lowest=0.0)}),
+    }
+
+
+@dataclass(frozen=True)
+class Margins:
+    """What counts as not inferior to supervised training; written down before the run."""
+
+    psnr: float = 0.5
+    """In dB."""
+    ssim: float = 0.01
+
+
+@dataclass(frozen=True)
+class Comparison(Described):
+    """Arms side by side on the same scans: made from one recipe by `dataclasses.replace`, so that they differ in nothing else.
+
+    Every arm is trained once a seed (the seed replaces the recipe's own). All arms share data, splits and the number of updates unless a
+    recipe says otherwise; the report shows where they differ.
+    """
+
+    title: str = field(metadata=NO_RESULT)
+    arms: Mapping[str, Recipe]
+    baselines: Mapping[str, BaselineArm] = field(default_factory=classical)
+    seeds: tuple[int, ...] = (0,)
+    margins: Margins = Margins()
+    headline: str = "gamma"
+    """The selection rule of the headline: ``gamma`` (without truth) or ``reference``."""
+    figure_scans: int = 3
+    """Test scans whose images are kept for the figures."""
+
+    def __post_init__(self) -> None:
+        check_types(self, "comparison")
+        if not self.arms:
+            raise BadRecipe("comparison.arms", found="no arm", expected="at least one: it says which data")
+        if not self.seeds:
+            raise BadRecipe("comparison.seeds", found="no seed", expected="at least one")
+        at_least(self, figure_scans=0)
+        if len({digest(recipe.data) for recipe in self.arms.values()}) > 1:
+            raise BadRecipe(
+                "comparison.arms", found="arms with different data", expected="one archive, pattern, calibration and split for all"
+            )
+        if self.headline not in ("gamma", "reference"):
+            raise BadRecipe("comparison.headline", found=repr(self.headline), expected="'gamma' or 'reference'")
+
+    @property
+    def data(self) -> Data:
+        return next(iter(self.arms.values())).data

@@ -1,0 +1,113 @@
+"""Checkpoints: one safetensors file with the weights, what training needs to go on, and the recipe as JSON. Nothing is pickled."""
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ssrecon.core.description import rebuild
+from ssrecon.core.errors import BadInput
+from ssrecon.core.files import whole_file
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint as it was read."""
+
+    path: Path
+    tensors: Mapping[str, Tensor]
+    about: Mapping[str, Any]
+    """``recipe`` (a description), ``step``, ``domain`` and whatever the trainer keeps."""
+
+    def recipe(self, trust: Collection[str] = ()) -> Any:
+        """The recipe it was trained with. Raises BadRecipe for classes from outside ssrecon that `trust` does not name."""
+        return rebuild(self.said("recipe"), str(self.path), trust)
+
+    def said(self, name: str) -> Any:
+        """An entry of `about`. Raises BadInput where there is none."""
+        if name not in self.about:
+            raise BadInput(self.path, found=f"a checkpoint that does not say its {name}", expected="one written by ssrecon's training")
+        return self.about[name]
+
+    def weights(self) -> dict[str, Tensor]:
+        return {name.removeprefix("network/"): value for name, value in self.tensors.items() if name.startswith("network/")}
+
+    def load_into(self, network: nn.Module) -> None:
+        """Raises BadInput where the weights are another network's."""
+        weights, own = self.weights(), network.state_dict()
+        missing, extra = sorted(set(own) - set(weights)), sorted(set(weights) - set(own))
+        if missing or extra:
+            found = f"weights without {missing[0]!r}" if missing else f"weights with {extra[0]!r}"
+            raise BadInput(self.path, found=f"{found}: another network's checkpoint", expected=f"the {len(own)} tensors of this network")
+        for name, value in weights.items():
+            if value.shape != own[name].shape:
+                raise BadInput(self.path, found=f"{name} of shape {tuple(value.shape)}", expected=f"shape {tuple(own[name].shape)}")
+        network.load_state_dict(weights)
+
+
+def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
+    """Whole or not at all. The same tensors and the same `about` give the same bytes."""
+    from safetensors.torch import save
+
+    # One metadata entry: safetensors writes several of them in no fixed order.
+    metadata = {"ssrecon": json.dumps({"format": FORMAT, **about}, sort_keys=True)}
+    with whole_file(path) as partial:
+        try:
+            # Written by ourselves: save_file has a temporary file of its own, which a kill would leave behind under a name like any other.
+            values = {name: value.detach().cpu().contiguous().clone() for name, value in sorted(tensors.items())}
+            partial.write_bytes(save(values, metadata))
+        except OSError as error:
+            found = f"that it could not be written ({str(error).splitlines()[0]})"
+            raise BadInput(path, found=found, expected="room on the disk; the checkpoint before it is whole") from error
+
+
+def read_checkpoint(path: Path | str) -> Checkpoint:
+    """Raises BadInput for a file that is missing, truncated or none of ours."""
+    from safetensors import SafetensorError, safe_open
+
+    path = Path(path)
+    if not path.is_file():
+        raise BadInput(path, found="no such file", expected="a checkpoint (.safetensors) of ssrecon")
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dictionary
+    except (SafetensorError, OSError) as error:
+        raise BadInput(path, found=f"an unreadable file ({error})", expected="a checkpoint (.safetensors) of ssrecon") from error
+    if "ssrecon" not in metadata:
+        raise BadInput(path, found="safetensors without ssrecon's metadata", expected="a checkpoint written by ssrecon")
+    try:
+        about = json.loads(metadata["ssrecon"])
+        known = about["format"]
+    except (ValueError, KeyError, TypeError) as error:
+        found = f"metadata that cannot be read ({type(error).__name__}: {error})"
+        raise BadInput(path, found=found, expected="a checkpoint written by ssrecon") from error
+    if known != FORMAT:
+        raise BadInput(path, found=f"a checkpoint of format {known!r}", expected=f"format {FORMAT}: another version of ssrecon wrote it")
+    return Checkpoint(path, tensors, about)
+
+
+def optimizer_tensors(network: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Adam's moments by parameter name."""
+    names = {id(parameter): name for name, parameter in network.named_parameters()}
+    return {
+        f"optimizer/{names[id(parameter)]}/{key}": value
+        for parameter, state in optimizer.state.items()
+        for key, value in state.items()
+        if isinstance(value, Tensor)
+    }
+
+
+def load_optimizer(checkpoint: Checkpoint, network: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Put Adam's moments back. Step counters stay on the CPU, where Adam keeps them."""
+    for name, parameter in network.named_parameters():
+        prefix = f"optimizer/{name}/"
+        state = {key.removeprefix(prefix): value for key, value in checkpoint.tensors.items() if key.startswith(prefix)}
+        if state:
+            optimizer.state[parameter] = {key: value if key == "step" else value.to(parameter.device) for key, value in state.items()}

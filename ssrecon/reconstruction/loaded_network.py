@@ -1,0 +1,50 @@
+"""A trained network, ready to reconstruct: what a checkpoint is rebuilt to."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from ssrecon.calibrate import Calibrator
+from ssrecon.core.description import rebuild
+from ssrecon.core.draw import Draw
+from ssrecon.core.errors import BadInput
+from ssrecon.core.scan import CalibratedScan, Estimate
+from ssrecon.objectives.base import Objective
+from ssrecon.recipe.recipe import Recipe
+from ssrecon.reconstruction.checkpoint import read_checkpoint
+from ssrecon.reconstruction.domain import TrainingDomain
+
+
+@dataclass(frozen=True)
+class LoadedNetwork:
+    """A trained network and the objective whose rule it reconstructs by."""
+
+    network: nn.Module
+    objective: Objective
+    recipe: Recipe
+    domain: TrainingDomain
+    calibrator: Calibrator
+    """As the training scans were calibrated."""
+    draw: Draw
+
+    def __call__(self, scan: CalibratedScan) -> Estimate:
+        return self.objective.reconstruct(self.network, scan, self.draw)
+
+
+def load_checkpoint(path: Path | str, device: str | torch.device = "cpu", trust: Collection[str] = ()) -> LoadedNetwork:
+    """A trained network, ready to reconstruct: rebuilt from its recipe's names, its weights put in, in evaluation mode.
+
+    Raises BadInput where the file is no checkpoint of ours, BadRecipe where it needs classes from outside ssrecon that `trust` does not
+    name.
+    """
+    checkpoint = read_checkpoint(path)
+    recipe = checkpoint.recipe(trust)
+    if not isinstance(recipe, Recipe):
+        raise BadInput(path, found=f"a checkpoint of a {type(recipe).__name__}", expected="one of a Recipe")
+    network = recipe.network.build(recipe.seed)
+    checkpoint.load_into(network)
+    domain, calibrator = (rebuild(checkpoint.said(name), str(path), trust) for name in ("domain", "calibrator"))
+    return LoadedNetwork(network.to(device).eval(), recipe.objective, recipe, domain, calibrator, Draw(recipe.seed))

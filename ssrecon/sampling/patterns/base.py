@@ -1,0 +1,136 @@
+"""What a sampling pattern is, and how a scan is undersampled by one."""
+
+from abc import ABC, abstractmethod
+from dataclasses import replace
+
+import numpy as np
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from ssrecon.core.draw import Draw
+from ssrecon.core.encoding import GridPoints
+from ssrecon.core.errors import BadInput
+from ssrecon.core.scan import Scan
+
+
+class Pattern(ABC):
+    """A law by which k-space is undersampled in retrospect. Frozen dataclasses: the object is its own configuration."""
+
+    @abstractmethod
+    def sample(self, matrix: tuple[int, ...], generator: np.random.Generator, readout: bool = True) -> Bool[Tensor, "*k"]:
+        """The locations kept of a whole `matrix`, DC at N // 2; with a `readout` the last axis is one, and is kept or left line by line."""
+
+
+def undersample(scan: Scan, pattern: Pattern, draw: Draw, per_slice: bool = False, only_full: bool = False) -> Scan:
+    """The scan as if only the pattern's part of it had been acquired.
+
+    One pattern a volume (a scan with `per_slice`), the same for all frames, drawn on the encoded support: the matrix without the padding on
+    both sides, so that the acceleration asked for is that of what the scanner encoded and zero-padding does not flatter it (Shimron et al.
+    2022, doi:10.1073/pnas.2117203119). Padding stays what it is.
+
+    What was fully sampled becomes `Scan.reference`; a scan that was undersampled before keeps the reference it has, and with `only_full` is
+    left as it was acquired. Values that are left out are gone from `Scan.kspace`. Raises `BadInput` where the pattern does not fit the
+    scan.
+    """
+    full = _fully_sampled(scan.mask)
+    if only_full and not full:
+        return scan
+    matrix = tuple(scan.mask.shape[3:])
+    generator = draw.generator("undersampling", scan.scan_id if per_slice else scan.volume_id)
+    window = _support(scan.padding)
+    drawn = torch.zeros(matrix, dtype=torch.bool)
+    drawn[window] = pattern.sample(tuple(part.stop - part.start for part in window), generator, scan.header.encoding.has_readout)
+    mask = scan.mask & drawn & ~scan.padding
+    if not mask.any():
+        raise BadInput(scan.scan_id, found=f"{pattern} keeps nothing of what was acquired", expected="at least one sample")
+    whole_lines = bool((drawn == drawn[..., :1]).all())
+    return replace(
+        scan,
+        header=scan.header if whole_lines else replace(scan.header, encoding=GridPoints()),
+        mask=mask,
+        kspace=torch.where(mask, scan.kspace, 0),
+        reference=scan.kspace if full else scan.reference,
+        reference_mask=scan.mask & ~scan.padding if full else scan.reference_mask,
+    )
+
+
+def _support(padding: Tensor) -> tuple[slice, ...]:
+    """The smallest box centred on DC with everything that is not padding."""
+    encoded = (~padding[0, :, 0]).any(dim=0)
+    window = []
+    for axis, n in enumerate(encoded.shape):
+        others = tuple(i for i in range(encoded.ndim) if i != axis)
+        places = encoded.any(dim=others).nonzero().flatten() if others else encoded.nonzero().flatten()
+        if not len(places):
+            return tuple(slice(0, n) for n in encoded.shape)
+        half = max(n // 2 - int(places[0]), int(places[-1]) + 1 - n // 2)
+        start, stop = max(0, n // 2 - half), min(n, n // 2 + half)
+        # The box's own centre, size // 2, has to be DC; only a box that was cut at the matrix's border can miss it, by the last sample.
+        window.append(slice(start, stop) if start + (stop - start) // 2 == n // 2 else slice(0, n))
+    return tuple(window)
+
+
+def _fully_sampled(mask: Tensor) -> bool:
+    """Whether nothing is missing inside the box that was acquired: partial Fourier and reduced resolution are references too."""
+    frames = mask[0, :, 0]
+    places = frames.any(dim=0).nonzero()
+    if not len(places):
+        return False
+    box = tuple(slice(int(a), int(b) + 1) for a, b in zip(places.amin(0), places.amax(0), strict=True))
+    return bool(frames[(slice(None), *box)].all())
+
+
+def phase_axis(matrix: tuple[int, ...], readout: bool) -> int:
+    """The axis along which whole columns are skipped: the last but the readout."""
+    axis = len(matrix) - (2 if readout else 1)
+    if axis < 0:
+        raise BadInput("undersampling", found=f"a matrix {matrix} that is all readout", expected="a phase-encoded axis")
+    return axis
+
+
+def along_phase(columns: np.ndarray, matrix: tuple[int, ...], readout: bool) -> Bool[Tensor, "*k"]:
+    """Columns written out over the whole matrix."""
+    axis = phase_axis(matrix, readout)
+    shape = [1] * len(matrix)
+    shape[axis] = len(columns)
+    return torch.from_numpy(columns).reshape(shape).expand(matrix).clone()
+
+
+def points_matrix(pattern: Pattern, matrix: tuple[int, ...], readout: bool, retrospective_2d: bool) -> tuple[int, ...]:
+    """The phase-encoded part of `matrix`, of two axes or more. Raises `BadInput` where single points of a readout would be skipped."""
+    phase_encoded = matrix[:-1] if readout and len(matrix) > 2 else matrix
+    if len(phase_encoded) < 2 or (readout and len(matrix) == 2 and not retrospective_2d):
+        raise BadInput(
+            f"undersampling {type(pattern).__name__}",
+            found=f"a {len(matrix)}-D scan whose last axis is a readout: no scanner skips single points along one",
+            expected="a 3-D scan or a hybrid slice; columns; or retrospective_2d=True, as published studies on single slices do",
+        )
+    return phase_encoded
+
+
+def over_readout(points: np.ndarray, matrix: tuple[int, ...]) -> Bool[Tensor, "*k"]:
+    """Points of the phase-encoded axes, kept all along the readout where `matrix` has one more axis."""
+    drawn = torch.from_numpy(points)
+    return (drawn if points.ndim == len(matrix) else drawn[..., None]).expand(matrix).clone()
+
+
+def centre_block(n: int, size: int) -> slice:
+    """`size` places around DC at n // 2; an even size reaches one farther to the left, as fastMRI's does."""
+    start = n // 2 - size // 2
+    return slice(max(0, start), min(n, start + size))
+
+
+def budget(pattern: Pattern, total: int, acceleration: float, protected: int) -> int:
+    """How many locations `acceleration` leaves of `total`, calibration included. Raises `BadInput` where calibration alone is more."""
+    where = f"undersampling {type(pattern).__name__}"
+    if not acceleration >= 1:
+        raise BadInput(where, found=f"acceleration {acceleration}", expected="at least 1")
+    kept = round(total / acceleration)
+    if kept < protected or kept < 1:
+        raise BadInput(
+            where,
+            found=f"acceleration {acceleration:g} of {total} locations, which leaves {kept}, with {protected} for calibration",
+            expected="a smaller calibration region or acceleration",
+        )
+    return kept

@@ -1,0 +1,41 @@
+"""What trains: where scans come from and what is done to them before training."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from ssrecon.archive import Archive
+from ssrecon.archive.splits import BySubject, Split
+from ssrecon.calibrate import Calibrator
+from ssrecon.core.description import PLACE
+from ssrecon.core.errors import BadRecipe
+from ssrecon.core.scan import Header
+from ssrecon.sampling import Pattern
+
+
+@dataclass(frozen=True)
+class Data:
+    """Where scans come from and what is done to them before training."""
+
+    source: str | Archive = field(metadata=PLACE)
+    """A file, a folder, a prepared store, or an archive made here (`PhantomArchive`)."""
+    pattern: Pattern | None = None
+    """Retrospective undersampling, one mask a volume; None takes the scans as they were acquired."""
+    calibrator: Calibrator = Calibrator()
+    split: Split = BySubject()
+    contrasts: tuple[str, ...] = ()
+    """Only scans of these contrasts (`Header.contrast`; of a fastMRI file its attribute ``acquisition``); all where it is empty."""
+    mask_per_slice: bool = False
+    only_full: bool = False
+    """Undersample by `pattern` only what was fully sampled, and leave other scans as they were acquired: where a few references are
+    among them (`JSSL`)."""
+    seed: int = 0
+    """Of the masks; the arms of a comparison share it."""
+
+    def chosen(self, headers: Iterable[Header]) -> tuple[Header, ...]:
+        """The headers of the contrasts that are wanted. Raises BadRecipe where there are none."""
+        headers = tuple(headers)
+        chosen = tuple(header for header in headers if not self.contrasts or header.contrast in self.contrasts)
+        if not chosen:
+            found = ", ".join(sorted({header.contrast or "unnamed" for header in headers}))
+            raise BadRecipe("data.contrasts", found=f"none of {', '.join(self.contrasts)} in the archive ({found})", expected="one of them")
+        return chosen

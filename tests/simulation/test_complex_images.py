@@ -1,0 +1,40 @@
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from ssrecon.archive import open_archive
+from ssrecon.core.errors import BadInput
+from ssrecon.operators import Fourier
+from ssrecon.simulation.complex_images import ComplexImages
+
+
+def example(folder):
+    path = folder / "brains.h5"
+    rng = np.random.default_rng(0)
+    smooth = rng.standard_normal((3, 6, 5)) + 1j * rng.standard_normal((3, 6, 5))
+    images = np.kron(smooth, np.ones((4, 4))).astype(np.complex64)
+    with h5py.File(path, "w") as file:
+        file["image"] = images
+    return path
+
+
+def test_coils_of_unit_norm_give_the_image_back(tmp_path):
+    archive = ComplexImages(example(tmp_path), coils=4, noise=0.0)
+    with h5py.File(archive.path) as file:
+        image = torch.from_numpy(file["image"][1])
+    coil_images = Fourier(2).adjoint(archive.read(archive.headers[1].scan_id).kspace)[0, 0]
+    combined = torch.linalg.vector_norm(coil_images, dim=0)
+    assert torch.linalg.vector_norm(combined - image.abs()) < 0.1 * torch.linalg.vector_norm(image.abs())
+
+
+def test_every_image_is_its_own_subject(tmp_path):
+    assert len({header.subject for header in open_archive(example(tmp_path)).headers}) == 3
+
+
+def test_anything_else_is_refused(tmp_path):
+    path = tmp_path / "other.h5"
+    with h5py.File(path, "w") as file:
+        file["image"] = np.ones((4, 4))
+    with pytest.raises(BadInput, match="other.h5: found no complex dataset"):
+        _ = ComplexImages(path).headers

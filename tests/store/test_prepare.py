@@ -1,0 +1,145 @@
+"""From an archive to a store: resumable, whole, and one bad volume does not stop the rest."""
+
+import warnings
+from dataclasses import dataclass, replace
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+import torch
+
+from ssrecon.archive import Archive
+from ssrecon.calibrate import Calibrator
+from ssrecon.core.draw import Draw
+from ssrecon.core.errors import BadInput, BadRecipe, NoCalibration, OutputInUse
+from ssrecon.core.scan import Header, Scan
+from ssrecon.sampling import RandomColumns
+from ssrecon.store.data import Data
+from ssrecon.store.prepare import LeftOut, prepare, prepare_data
+from tests.calibrate.raw import raw_scan
+
+PATTERN = RandomColumns(2, 16)
+
+
+@dataclass(frozen=True)
+class Small(Archive):
+    """Three volumes of two slices; those named in `broken` hold a NaN, those in `bare` have no calibration region."""
+
+    broken: tuple[str, ...] = ()
+    bare: tuple[str, ...] = ()
+    volumes_: tuple[str, ...] = ("a", "b", "c")
+    path: Path = Path("made-here")
+    full: bool = True
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        return False
+
+    @cached_property
+    def headers(self) -> tuple[Header, ...]:
+        return tuple(self._scan(volume, index).header for volume in self.volumes_ for index in range(2))
+
+    def read(self, scan_id: str) -> Scan:
+        volume, name = scan_id.split("/")
+        scan = self._scan(volume, int(name[-1]))
+        if volume in self.broken and scan.header.slice == 1:
+            scan.kspace[..., 30, 30] = torch.nan
+        if volume in self.bare:
+            mask = scan.mask.clone()
+            mask[..., 26:28, :] = False
+            scan = replace(scan, mask=mask)
+        return scan
+
+    def _scan(self, volume: str, index: int) -> Scan:
+        mask = torch.ones(1, 1, 1, 48, 40, dtype=torch.bool) if self.full else None
+        return raw_scan(index, (48, 40), 4, volume_id=volume, mask=mask, lines=20, readouts=8)
+
+
+def bits(folder: Path) -> dict[str, str]:
+    """Hashes: a failure is to be printed, and megabytes take pytest for ever to compare."""
+    return {path.name: sha256(path.read_bytes()).hexdigest() for path in sorted(folder.glob("*.h5"))}
+
+
+def test_undersamples_calibrates_and_keeps_the_reference(tmp_path):
+    store = prepare(Small(), tmp_path, Calibrator(), PATTERN, Draw(3))
+    assert len(store) == 6 and store.skipped == {}
+    first, second = (store.load(f"a/slice-00{i}", reference=True) for i in range(2))
+    assert torch.equal(first.scan.mask, second.scan.mask), "one mask a volume"
+    assert not torch.equal(first.scan.mask, store.load("b/slice-000").scan.mask)
+    assert float(first.scan.mask.float().mean()) < 0.6 and bool(first.reference.mask.all()) and first.truth is not None
+    expected = Calibrator().volume([Small().read(f"a/slice-00{i}") for i in range(2)])[0]
+    assert torch.allclose(first.reference.kspace, expected.reference.kspace, rtol=0.2)
+    per_slice = prepare(Small(), tmp_path / "slices", Calibrator(), PATTERN, Draw(3), per_slice=True)
+    assert not torch.equal(per_slice.load("a/slice-000").scan.mask, per_slice.load("a/slice-001").scan.mask)
+
+
+def test_an_archive_as_it_was_acquired(tmp_path):
+    store = prepare(Small(full=False), tmp_path, Calibrator())
+    raw = Small(full=False).read("c/slice-001")
+    assert torch.equal(store.load("c/slice-001").scan.mask, raw.mask)
+
+
+def test_the_same_call_continues_and_changes_nothing(tmp_path):
+    prepare(Small(), tmp_path, Calibrator(), PATTERN)
+    whole = bits(tmp_path)
+    (tmp_path / "b.h5").unlink()
+    times = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.h5")}
+    prepare(Small(), tmp_path, Calibrator(), PATTERN)
+    assert bits(tmp_path) == whole
+    assert {name: (tmp_path / name).stat().st_mtime_ns for name in times} == times
+
+
+def test_workers_write_the_same_bytes(tmp_path):
+    prepare(Small(), tmp_path / "one", Calibrator(), PATTERN)
+    prepare(Small(), tmp_path / "two", Calibrator(), PATTERN, workers=2)
+    assert bits(tmp_path / "one") == bits(tmp_path / "two")
+
+
+def test_bad_volumes_are_reported_and_left_out(tmp_path):
+    archive = Small(broken=("b",), bare=("c",), full=False)
+    with pytest.warns(LeftOut) as caught:
+        store = prepare(archive, tmp_path, Calibrator())
+    assert {h.volume_id for h in store.headers} == {"a"}
+    assert set(store.skipped) == {"b", "c"}
+    assert "b/slice-001: found 4 acquired values that are not finite" in store.skipped["b"]
+    assert "at least 12 x 12" in store.skipped["c"] and len(caught) == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.h5", "catalogue.sqlite"]
+
+
+def test_where_nothing_is_left_the_error_is_raised(tmp_path):
+    with pytest.raises(NoCalibration):
+        prepare(Small(bare=("a",), volumes_=("a",), full=False), tmp_path, Calibrator())
+    with pytest.raises(BadInput):
+        prepare(Small(broken=("a", "b", "c")), tmp_path, Calibrator())
+
+
+def test_nothing_is_written_over(tmp_path):
+    prepare(Small(), tmp_path, Calibrator(), PATTERN)
+    before = bits(tmp_path)
+    for archive, calibrator, draw in (
+        (Small(), Calibrator(crop=0.7), Draw(0)),
+        (Small(), Calibrator(), Draw(1)),
+        (Small(volumes_=("a", "b")), Calibrator(), Draw(0)),
+        (Small(full=False), Calibrator(), Draw(0)),
+    ):
+        with pytest.raises(OutputInUse):
+            prepare(archive, tmp_path, calibrator, PATTERN, draw)
+    (tmp_path / "raw.h5").write_bytes(b"someone's data")
+    with pytest.raises(OutputInUse, match=r"raw\.h5"):
+        prepare(Small(), tmp_path, Calibrator(), PATTERN)
+    assert {name: data for name, data in bits(tmp_path).items() if name != "raw.h5"} == before
+
+
+def test_a_recipes_data(tmp_path):
+    said: list[str] = []
+    data = Data(Small(), pattern=PATTERN, seed=5)
+    with warnings.catch_warnings(record=True):
+        made = prepare_data(data, tmp_path / "made", said.append)
+    assert said == [f"data: {made.description}"]
+    linked = prepare_data(Data(str(tmp_path / "made")), tmp_path / "linked")
+    assert linked.fingerprint() == made.fingerprint() and bits(tmp_path / "linked") == bits(tmp_path / "made")
+    with pytest.raises(BadRecipe, match="data.calibrator: found Calibrator.*coils=3.* for a store prepared with .*; expected the store's"):
+        prepare_data(Data(str(tmp_path / "made"), calibrator=Calibrator(coils=3)), tmp_path / "other")
+    with pytest.raises(BadRecipe, match="prepared store"):
+        prepare_data(Data(str(tmp_path / "made"), pattern=PATTERN), tmp_path / "twice")
