@@ -12,11 +12,11 @@ from torch import Tensor
 
 from ssrecon.archive.arrays import acquired_only, finite, not_zero
 from ssrecon.archive.base import Archive, unknown_scan
-from ssrecon.archive.cartesian.geometry import is_partial_fourier
 from ssrecon.archive.pieces import in_pieces, steps, uneven
 from ssrecon.core.encoding import HybridSlice, WholeLines
 from ssrecon.core.errors import BadInput
 from ssrecon.core.scan import Header, Scan
+from ssrecon.sampling.describe import is_partial_fourier
 
 READ, PHASE_1, PHASE_2, COIL, MAPS, ECHO, TIME, TIME_2, SLICE, AVERAGE = 0, 1, 2, 3, 4, 5, 10, 11, 13, 14
 DIMENSIONS = 16

@@ -14,13 +14,15 @@ import h5py
 
 from ssrecon.archive.pieces import masks, uneven
 from ssrecon.archive.vendor_refusals import refusal
-from ssrecon.calibrate.verdict import verdict
+from ssrecon.calibrate import Calibrator
+from ssrecon.calibrate.verdict import Verdict, verdict
 from ssrecon.core.errors import BadInput
 from ssrecon.core.progress import track
 from ssrecon.core.provenance import content_fingerprint
 from ssrecon.core.scan import Header, Scan
 from ssrecon.privacy.identifying import deidentified, identity_of, without_names
 from ssrecon.privacy.pseudonyms import harmless, safe_name
+from ssrecon.sampling.describe import on_protocol
 
 UNREADABLE = (OSError, RuntimeError, KeyError, ValueError, TypeError)
 """What h5py raises on files that are not HDF5, or are damaged."""
@@ -138,34 +140,47 @@ class Archive(ABC):
             ids[header.volume_id] = (*ids.get(header.volume_id, ()), header.scan_id)
         return ids
 
-    def describe(self) -> str:
-        """What was found, scan by scan (one line for the scans of a volume that are alike), with a first verdict: may it train."""
+    def describe(self, calibrator: Calibrator = Calibrator()) -> str:  # noqa: B008 - frozen
+        """What was found, scan by scan (one line for the scans of a volume that are alike), with the verdict: may it train with this
+        calibrator. Accelerations are counted on the locations that the scans of a protocol acquired between them."""
         in_full = len(self) <= DESCRIBED_IN_FULL
         volumes = self.volumes()
         subjects = {header.subject for header in self.headers}
         lines = [f"{self.path}: {type(self).__name__}, {len(self)} scans, {len(volumes)} volumes, {len(subjects)} subjects"]
         if not in_full:
             lines.append("of each volume the middle scan was read")
-        for volume_id, ids in track(volumes.items(), "reading"):
-            lines += self._describe_volume(volume_id, ids if in_full else ids[len(ids) // 2 : len(ids) // 2 + 1])
+        seen = {volume_id: ids if in_full else ids[len(ids) // 2 : len(ids) // 2 + 1] for volume_id, ids in volumes.items()}
+        found = {scan_id: self._look(scan_id, calibrator) for ids in track(seen.values(), "reading") for scan_id in ids}
+        told = _in_words(found)
+        for volume_id, ids in seen.items():
+            alike: dict[str, list[str]] = {}
+            for scan_id in ids:
+                alike.setdefault(told[scan_id], []).append(scan_id)
+            if len(alike) == 1:
+                lines += [f"  {volume_id} ({len(ids)} scans): {text}" for text in alike]
+            else:
+                lines += [f"  {some[0]}{f' and {len(some) - 1} more' if some[1:] else ''}: {text}" for text, some in alike.items()]
         lines += [f"  not read: {name}: {reason}" for name, reason in self.skipped.items()]
         return "\n".join(lines)
 
-    def _describe_volume(self, volume_id: str, ids: tuple[str, ...]) -> list[str]:
-        found: dict[str, list[str]] = {}
-        for scan_id in ids:
-            found.setdefault(self._describe_scan(scan_id), []).append(scan_id)
-        if len(found) == 1:
-            return [f"  {volume_id} ({len(ids)} scans): {text}" for text in found]
-        return [f"  {members[0]}{f' and {len(members) - 1} more' if members[1:] else ''}: {text}" for text, members in found.items()]
-
-    def _describe_scan(self, scan_id: str) -> str:
+    def _look(self, scan_id: str, calibrator: Calibrator) -> tuple[Header, Verdict] | str:
         try:
             scan = self.read(scan_id)
         except BadInput as error:
             return f"cannot be read: found {error.found}; expected {error.expected}"
-        notes = "".join(f"; {key}: {text}" for key, text in scan.header.notes.items())
-        return f"{verdict(scan)}{notes}"
+        return scan.header, verdict(scan, calibrator)
+
+
+def _in_words(found: Mapping[str, tuple[Header, Verdict] | str]) -> dict[str, str]:
+    """What was found of each scan, as text, every sampling as its protocol shows it."""
+    seen = {scan_id: one for scan_id, one in found.items() if not isinstance(one, str)}
+    protocols = {scan_id: (header.protocol, header.contrast, judged.matrix) for scan_id, (header, judged) in seen.items()}
+    together = on_protocol({scan_id: judged.sampling for scan_id, (_, judged) in seen.items()}, protocols)
+    told = {scan_id: one for scan_id, one in found.items() if isinstance(one, str)}
+    for scan_id, (header, judged) in seen.items():
+        notes = "".join(f"; {key}: {text}" for key, text in header.notes.items())
+        told[scan_id] = f"{judged.on(together[scan_id])}{notes}"
+    return told
 
 
 class Folder(Archive):

@@ -10,6 +10,7 @@ from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadInput, BadRecipe, at_least
 from ssrecon.core.scan import Header
 from ssrecon.privacy.pseudonyms import safe_name, safe_subject
+from ssrecon.sampling.describe import acceleration_classes
 
 STRATA = ("protocol", "contrast", "field_strength", "acceleration")
 """Fields of the header in which the sides of a split should be alike."""
@@ -50,9 +51,8 @@ class Subject:
         return (min(contents), "") if all(contents) else ("", self.name)
 
     def values(self, field: str) -> tuple[str, ...]:
-        """The different values of a field of the header among the scans. Accelerations count as equal when they round to the same half."""
-        found = (getattr(header, field) for header in self.headers)
-        return tuple(sorted({str(round(2 * value) / 2 if field == "acceleration" and value else value) for value in found}))
+        """The different values of a field of the header among the scans."""
+        return tuple(sorted({str(getattr(header, field)) for header in self.headers}))
 
 
 def spread(ids: Sequence[str], most: int | None) -> tuple[str, ...]:
@@ -249,9 +249,17 @@ class ScanSpecific(Split):
 def _by_stratum(subjects: Sequence[Subject], strata: tuple[str, ...], seed: int) -> list[str]:
     """Names stratum by stratum, subjects shuffled inside theirs. Strata come in the order of their first subjects and not of their values:
     these may be pseudonyms, which another key would sort otherwise."""
+    # Scans of one protocol differ by a line or two: what is compared is the class of their accelerations in this archive.
+    classes = acceleration_classes([header.acceleration for subject in subjects for header in subject.headers])
+
+    def values(subject: Subject, field: str) -> tuple[str, ...]:
+        if field != "acceleration":
+            return subject.values(field)
+        return tuple(sorted({classes[header.acceleration] for header in subject.headers}))
+
     groups: dict[tuple[tuple[str, ...], ...], list[str]] = {}
     for subject in subjects:
-        groups.setdefault(tuple(subject.values(field) for field in strata), []).append(subject.name)
+        groups.setdefault(tuple(values(subject, field) for field in strata), []).append(subject.name)
     draw = Draw(seed).generator("split")
     for names in groups.values():
         draw.shuffle(names)

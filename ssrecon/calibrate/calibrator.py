@@ -11,13 +11,15 @@ from torch import Tensor
 from ssrecon.calibrate.compress import compression_matrix
 from ssrecon.calibrate.espirit import TOGETHER, espirit
 from ssrecon.calibrate.noise_level import estimated_covariance
-from ssrecon.calibrate.region import Sides, centred_region, crop, frames_region, region_mask, require
+from ssrecon.calibrate.region import frames_region, require
 from ssrecon.calibrate.scale import low_resolution_image, volume_scale
 from ssrecon.calibrate.whiten import mix_coils, noise_covariance, whitening
 from ssrecon.core.errors import BadInput, BadRecipe, at_least
 from ssrecon.core.scan import CalibratedScan, Prepared, Scan
+from ssrecon.core.window import crop
 from ssrecon.operators.fourier import Fourier
 from ssrecon.operators.sensitivity import Sensitivity
+from ssrecon.sampling.centre import Sides, centred_region, region_mask
 
 Item = TypeVar("Item")
 

@@ -1,49 +1,11 @@
 """Where a scan may be calibrated: the largest fully sampled rectangle about the centre of k-space."""
 
-import itertools
-import math
-from typing import Any
-
-import torch
-from jaxtyping import Bool, Complex
+from jaxtyping import Bool
 from torch import Tensor
 
 from ssrecon.core.errors import NoCalibration
-
-Sides = tuple[int, ...]
-
-
-def window(shape: Sides, sides: Sides) -> tuple[slice, ...]:
-    """The slices that cut a box of `sides` out of a grid of `shape`, so that DC (``N // 2``) stays the centre (``n // 2``) of the box."""
-    return tuple(slice(n // 2 - side // 2, n // 2 - side // 2 + side) for n, side in zip(shape, sides, strict=True))
-
-
-def centred_region(sampled: Bool[Tensor, " *k"], width: int) -> Sides:
-    """Sides of the largest box about DC in which everything was sampled, no side longer than `width`; the largest has the most samples.
-
-    Boxes are compared by volume and then by their shortest side, so that the answer is one and the same for a mask. Zeros where DC itself
-    was not acquired.
-    """
-    sides = tuple(min(width, n) for n in sampled.shape)
-    patch = sampled[window(tuple(sampled.shape), sides)].cpu()
-    # A box of side s about the centre c of its axis holds the indices c - s // 2 ... c - s // 2 + s - 1. Growing by one adds an index
-    # below, then one above, so the boxes along an axis are nested, and rank[i] is the side from which index i is inside.
-    ranks = []
-    for n in sides:
-        offset = torch.arange(n) - n // 2
-        ranks.append(torch.where(offset < 0, -2 * offset, 2 * offset + 1))
-    missing = (~patch).nonzero()
-    if missing.numel() == 0:
-        return sides
-    needed = torch.stack([rank[missing[:, axis]] for axis, rank in enumerate(ranks)], dim=1)  # a box holds i if its sides reach needed[i]
-    best: Sides = tuple(0 for _ in sides)
-    for leading in itertools.product(*(range(1, n + 1) for n in sides[:-1])):
-        inside = (needed[:, :-1] <= torch.tensor(leading, dtype=needed.dtype)).all(dim=1)
-        last = min(sides[-1], int(needed[inside, -1].min()) - 1 if bool(inside.any()) else sides[-1])
-        candidate = (*leading, last)
-        if last > 0 and (math.prod(candidate), min(candidate)) > (math.prod(best), min(best)):
-            best = candidate
-    return best
+from ssrecon.core.window import crop as crop
+from ssrecon.sampling.centre import Sides, centred_region
 
 
 def frames_region(mask: Bool[Tensor, "1 frames 1 *k"], width: int, smallest: int) -> tuple[Sides, bool]:
@@ -74,15 +36,3 @@ def require(where: object, sides: Sides, full: Sides, smallest: int) -> None:
         expected=f"at least {wanted} around the centre, a separate calibration scan (Scan.calibration) that covers as much, "
         "or sensitivity maps of your own (Scan.csm)",
     )
-
-
-def crop(kspace: Complex[Tensor, "batch frames coils *k"], sides: Sides) -> Complex[Tensor, "batch frames coils *c"]:
-    index: tuple[Any, ...] = (..., *window(tuple(kspace.shape[-len(sides) :]), sides))
-    return kspace[index]
-
-
-def region_mask(shape: Sides, sides: Sides) -> Bool[Tensor, "1 1 1 *k"]:
-    """True in the box of `sides` about DC."""
-    mask = torch.zeros(shape, dtype=torch.bool)
-    mask[window(shape, sides)] = True
-    return mask[None, None, None]

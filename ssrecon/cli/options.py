@@ -1,6 +1,10 @@
 """Options that several subcommands share."""
 
 import argparse
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ssrecon.calibrate import Calibrator
 
 
 def engine_options(command: argparse.ArgumentParser) -> None:
@@ -14,6 +18,30 @@ def identity_options(command: argparse.ArgumentParser) -> None:
         "--require-deidentified", action="store_true", help="refuse files that still bear names, dates or numbers of people"
     )
     command.add_argument("--keep-names", action="store_true", help="keep the names of files and folders: for data that are public")
+
+
+def calibration_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--smallest", type=int, help="shortest side of a calibration region that is accepted (default: 12)")
+    command.add_argument("--width", type=int, help="longest side of the calibration region that is used (default: 24)")
+    command.add_argument("--crop", type=float, help="smallest eigenvalue of ESPIRiT that is kept (default: 0.9)")
+
+
+def calibrator_of(options: argparse.Namespace, **fields: Any) -> "Calibrator":
+    """The calibrator that the options of `calibration_options` describe, with further fields."""
+    from ssrecon.calibrate import Calibrator
+
+    given = {name: value for name in ("smallest", "width", "crop") if (value := getattr(options, name)) is not None}
+    return Calibrator(**given, **fields)
+
+
+def leave_out_option(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--leave-out",
+        action="append",
+        default=[],
+        metavar="SCAN_OR_PATTERN",
+        help="leave out what fits: the id of a scan, volume or subject as shown, a pattern of such (*, ?), or a .lst file of them",
+    )
 
 
 def device_of(chosen: str | None) -> str:

@@ -60,6 +60,9 @@ class Header:
     """fastMRI's ``max`` attribute: the largest value of the reference volume in the file's own units."""
     notes: Mapping[str, str] = field(default_factory=dict)
     """What a reader found worth telling: warnings, derived values."""
+    doubts: tuple[str, ...] = ()
+    """What speaks against the file itself, in fixed words that weigh in the verdict; `notes` say how it shows. ``incomplete``: it may end
+    early. ``no header``: fields of view, oversampling and padding are unknown."""
 
     def shown(self, image: Shaped[Tensor, "*axes"], dims: int) -> Shaped[Tensor, "*shown"]:
         """The last `dims` axes cut about their centre to the reconstruction matrix, as scanners and fastMRI's targets do; never padded."""

@@ -11,6 +11,9 @@ from typing import Any
 import torch
 
 from ssrecon.archive import Archive
+from ssrecon.archive.leave_out import left_out
+from ssrecon.calibrate import Calibrator
+from ssrecon.core.description import describe, digest
 from ssrecon.core.engines import each, shard_of
 from ssrecon.core.errors import BadInput, OutputInUse, SsreconError
 from ssrecon.core.files import whole_file
@@ -19,21 +22,27 @@ from ssrecon.core.provenance import data_fingerprint
 from ssrecon.inspect.cohort import Cohort, cohorts
 from ssrecon.inspect.duplicates import duplicates
 from ssrecon.inspect.finding import Finding
-from ssrecon.inspect.look import Looked, look, unreadable
+from ssrecon.inspect.look import ScanReport, description_of, group_key, look, unreadable, with_sampling
 from ssrecon.privacy.pseudonyms import safe_name, safe_reason
+from ssrecon.sampling.describe import on_protocol
 
-PARTS, VERSION = "parts", 1
+PARTS, VERSION = "parts", 2
+"""Parts of another version, or made with other settings, are made again by the same call."""
 
 
 @dataclass(frozen=True)
 class Audit:
     """What was found in an archive."""
 
-    scans: tuple[Looked, ...]
+    scans: tuple[ScanReport, ...]
     refused: Mapping[str, str]
     """Files that could not be read at all, each with the reason."""
     missing: int = 0
     """Volumes that no shard has looked at yet."""
+    left_out: tuple[str, ...] = ()
+    """Scans that were not looked at because somebody said so."""
+    leave_out: tuple[str, ...] = ()
+    """The patterns by which they were chosen."""
 
     @property
     def cohorts(self) -> list[Cohort]:
@@ -44,16 +53,29 @@ class Audit:
         return Counter(record.verdict for record in self.scans)
 
 
-def audit(archive: Archive, out: Path | str, workers: int = 1, shard: tuple[int, int] | None = None, dask: str | None = None) -> Audit:
+def audit(
+    archive: Archive,
+    out: Path | str,
+    workers: int = 1,
+    shard: tuple[int, int] | None = None,
+    dask: str | None = None,
+    calibrator: Calibrator = Calibrator(),  # noqa: B008 - frozen
+    leave_out: Sequence[str] = (),
+) -> Audit:
     """Look at every scan of an archive and keep what was found in ``OUT/parts``, one JSON a volume; what all parts say is returned.
 
     A part made from the same files is kept: an interrupted audit is continued by the same call, and shards put theirs beside each other.
+    Verdicts are those of `calibrator`, the one that `prepare` is to use. Scans that match a pattern of `leave_out` are not looked at
+    (`ssrecon.archive.leave_out`).
+
     A scan is in memory at a time. Raises OutputInUse where `out` is a file, or holds parts of another archive.
     """
     out = Path(out)
     if out.exists() and not out.is_dir():
         raise OutputInUse(out, found="a file", expected="a folder, or a path where one can be made")
-    jobs = [_Job(archive.part(name), name, ids, out / PARTS) for name, ids in archive.volumes().items()]
+    spared = left_out(archive.headers, leave_out)
+    volumes = {name: tuple(scan_id for scan_id in ids if scan_id not in spared) for name, ids in archive.volumes().items()}
+    jobs = [_Job(archive.part(name), name, ids, out / PARTS, calibrator) for name, ids in volumes.items() if ids]
     expected = {job.path for job in jobs}
     if others := [path for path in (out / PARTS).glob("*.json") if path not in expected]:
         raise OutputInUse(others[0], found="a part of another archive's audit", expected="an empty folder, or the same archive's")
@@ -62,12 +84,14 @@ def audit(archive: Archive, out: Path | str, workers: int = 1, shard: tuple[int,
         for job, error in track(results, "Looking", total=len(todo)):
             if isinstance(error, BaseException):
                 raise BadInput(job.volume_id, found=f"a worker that was lost with it ({error})", expected="more memory for each worker")
-    scans: list[Looked] = []
+    scans: list[ScanReport] = []
+    pictured: set[tuple[Any, ...]] = set()
     for job in jobs:
         if job.is_done():
-            scans += job.read()
+            scans += [_with_picture_once(record, pictured) for record in job.read()]
     refused = {safe_name(name): safe_reason(reason, Path(name)) for name, reason in archive.skipped.items()}
-    return Audit(_with_copies(scans), refused, sum(not job.path.exists() for job in jobs))
+    missing = sum(not job.path.exists() for job in jobs)
+    return Audit(_on_protocols(_with_copies(scans)), refused, missing, tuple(sorted(spared)), tuple(leave_out))
 
 
 @dataclass(frozen=True)
@@ -76,6 +100,7 @@ class _Job:
     volume_id: str
     scan_ids: tuple[str, ...]
     folder: Path
+    calibrator: Calibrator
 
     @property
     def path(self) -> Path:
@@ -84,7 +109,7 @@ class _Job:
     @property
     def fingerprint(self) -> str:
         files = self.archive.files(self.volume_id)
-        return f"{VERSION} {data_fingerprint(files) if files else 'made'}"
+        return f"{VERSION} {data_fingerprint(files) if files else 'made'} {digest([describe(self.calibrator), *self.scan_ids])}"
 
     def is_done(self) -> bool:
         try:
@@ -94,20 +119,25 @@ class _Job:
 
     def run(self) -> None:
         headers = {header.scan_id: header for header in self.archive.headers}
-        found = []
+        found: list[ScanReport] = []
         for scan_id in self.scan_ids:
             try:
-                found.append(look(self.archive.read(scan_id)))
+                found.append(look(self.archive.read(scan_id), self.calibrator))
             except SsreconError as error:
                 reason = f"found {error.found}; expected {error.expected}" if isinstance(error, BadInput) else str(error)
                 found.append(unreadable(headers[scan_id], error, safe_reason(reason, *self.archive.files(self.volume_id))))
+        # A picture of the middle scan, and of the first with each kind of finding: the page shows no more of one volume.
+        seen: set[tuple[Any, ...]] = set()
+        shown = [record for record in found if record.picture]
+        middle = shown[len(shown) // 2] if shown else None
+        kept = [record if record is middle else _with_picture_once(record, seen, protocol=False) for record in found]
         with whole_file(self.path) as partial:
-            partial.write_text(json.dumps({"fingerprint": self.fingerprint, "scans": [asdict(record) for record in found]}))
+            partial.write_text(json.dumps({"fingerprint": self.fingerprint, "scans": [asdict(record) for record in kept]}))
 
-    def read(self) -> list[Looked]:
-        known = {f.name for f in fields(Looked)}
+    def read(self) -> list[ScanReport]:
+        known = {f.name for f in fields(ScanReport)}
         written: Sequence[dict[str, Any]] = json.loads(self.path.read_text())["scans"]
-        return [Looked(**{key: _tuples(value) for key, value in item.items() if key in known}) for item in written]
+        return [ScanReport(**{key: _tuples(value) for key, value in item.items() if key in known}) for item in written]
 
 
 def _attempt(job: _Job) -> None:
@@ -123,7 +153,27 @@ def _tuples(value: Any) -> Any:
     return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
-def _with_copies(scans: Sequence[Looked]) -> tuple[Looked, ...]:
+def _with_picture_once(record: ScanReport, seen: set[tuple[Any, ...]], protocol: bool = True) -> ScanReport:
+    """With its picture where that is the first of its protocol, or of a kind of finding; `seen` remembers which there were."""
+    if not record.picture:
+        return record
+    first = {("finding", str(finding["kind"])) for finding in record.findings}
+    if protocol:
+        first.add(("protocol", *group_key(record)))
+    new = first - seen
+    seen |= first
+    return record if new else replace(record, picture="")
+
+
+def _on_protocols(scans: Sequence[ScanReport]) -> tuple[ScanReport, ...]:
+    """Accelerations on the union of the locations that each protocol ever acquired, and what follows from them."""
+    sampled = {place: description_of(record) for place, record in enumerate(scans) if record.sampling}
+    protocols = {place: (scans[place].protocol, scans[place].contrast, scans[place].matrix) for place in sampled}
+    together = on_protocol(sampled, protocols)
+    return tuple(with_sampling(record, together[place]) if place in together else record for place, record in enumerate(scans))
+
+
+def _with_copies(scans: Sequence[ScanReport]) -> tuple[ScanReport, ...]:
     """Copies of a scan, which would be in training and in test at once, are named."""
     shapes: dict[tuple[Any, ...], dict[str, tuple[float, ...]]] = {}
     for record in scans:
@@ -135,7 +185,7 @@ def _with_copies(scans: Sequence[Looked]) -> tuple[Looked, ...]:
     return tuple(_copy(record, copies[record.scan]) if record.scan in copies else record for record in scans)
 
 
-def _copy(record: Looked, of: str) -> Looked:
+def _copy(record: ScanReport, of: str) -> ScanReport:
     finding = Finding(
         "duplicate",
         "refuse",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from ssrecon.inspect.look import Looked, acquired_lines
+from ssrecon.inspect.look import ScanReport, acquired_lines
 
 RARE = 0.02
 """Frequencies below which a location is hardly ever seen."""
@@ -28,9 +28,9 @@ class Cohort:
         return float((self.frequency == 0).mean())
 
 
-def cohorts(records: Sequence[Looked]) -> list[Cohort]:
+def cohorts(records: Sequence[ScanReport]) -> list[Cohort]:
     """The scans that may train, by matrix. One pattern a volume counts once."""
-    groups: dict[tuple[tuple[int, ...], tuple[int, ...]], list[Looked]] = {}
+    groups: dict[tuple[tuple[int, ...], tuple[int, ...]], list[ScanReport]] = {}
     for record in records:
         if record.verdict != "refuse" and record.mask:
             groups.setdefault((record.matrix, record.mask_shape), []).append(record)
@@ -45,7 +45,7 @@ def cohorts(records: Sequence[Looked]) -> list[Cohort]:
     return found
 
 
-def _follows(frequency: Float[np.ndarray, "*phase"], members: Sequence[Looked]) -> tuple[str, ...]:
+def _follows(frequency: Float[np.ndarray, "*phase"], members: Sequence[ScanReport]) -> tuple[str, ...]:
     never, rare = float((frequency == 0).mean()), float(((frequency > 0) & (frequency < RARE)).mean())
     sides = {tuple(record.sampling["missing_side"]) for record in members}
     patterns = {str(record.sampling["pattern"]) for record in members}
@@ -70,6 +70,10 @@ def _follows(frequency: Float[np.ndarray, "*phase"], members: Sequence[Looked]) 
         says.append("The corners outside the elliptical shutter are not encoded; accelerations are counted on the ellipse.")
     if rare:
         says.append(f"{rare:.1%} were acquired in fewer than one scan in {1 / RARE:.0f}: weighted losses cap their weights there.")
+    if len(members) == 1:
+        says.append(
+            "The union of one scan is all that is known of this protocol: R is counted on what its own pattern reaches."
+        )
     if not never:
         says.append("Every location was acquired in some scan: self-supervision reaches all of k-space.")
     return tuple(says)

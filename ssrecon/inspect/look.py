@@ -3,35 +3,36 @@
 import base64
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from ssrecon.calibrate import Calibrator, noise_covariance
 from ssrecon.calibrate.noise_level import estimated_covariance
-from ssrecon.calibrate.region import centred_region, crop
-from ssrecon.calibrate.verdict import SMALLEST_CALIBRATION, empty_locations
-from ssrecon.core.errors import BadInput, SsreconError
+from ssrecon.calibrate.verdict import BrokenOff, EmptySamples, empty_locations, unfit
+from ssrecon.core.errors import BadInput, NoCalibration, SsreconError
 from ssrecon.core.scan import Header, Scan
+from ssrecon.core.window import crop
 from ssrecon.inspect.centre import off_centre
 from ssrecon.inspect.channels import CHANNELS
 from ssrecon.inspect.data_crimes import DATA_CRIMES
 from ssrecon.inspect.duplicates import signature
 from ssrecon.inspect.finding import Finding
-from ssrecon.inspect.sampling import Sampling, phase_encoded, sampling
+from ssrecon.inspect.picture import picture
+from ssrecon.sampling.centre import centred_region
+from ssrecon.sampling.describe import SamplingDescription, describe_sampling, phase_encoded
 
 VERDICTS = {"note": "train", "warn": "train with a warning", "refuse": "refuse"}
 """By the gravest finding."""
 GRAVITY = ("note", "warn", "refuse")
-EMPTY = 0.001
-"""Part of the locations said to be acquired that may be exactly zero in every coil: readers drop a sample here and there."""
 
 
 @dataclass(frozen=True)
-class Looked:
-    """What is known of one scan after looking at it; plain numbers and words, for JSON."""
+class ScanReport:
+    """What the audit knows of one scan; plain numbers and words, for JSON."""
 
     scan: str
     volume: str
@@ -47,7 +48,7 @@ class Looked:
     frames: int = 0
     readout: bool = True
     sampling: Mapping[str, Any] = field(default_factory=dict)
-    """The fields of `Sampling`."""
+    """The fields of `SamplingDescription`, its acceleration on the union of the locations that the protocol acquired."""
     oversampling: tuple[float, ...] = ()
     """Encoded over reconstructed field of view along each axis, of what is left after the readout's own oversampling was removed."""
     noise_std: float | None = None
@@ -61,6 +62,10 @@ class Looked:
     mask: str = ""
     """The phase-encoded locations that were acquired in any frame, packed in bits, base64."""
     mask_shape: tuple[int, ...] = ()
+    notes: Mapping[str, str] = field(default_factory=dict)
+    """What the reader noted."""
+    picture: str = ""
+    """A small PNG in base64 (`ssrecon.inspect.picture`); of few scans of a volume."""
 
     @property
     def verdict(self) -> str:
@@ -68,16 +73,15 @@ class Looked:
         return VERDICTS[GRAVITY[worst]]
 
 
-def look(scan: Scan) -> Looked:
-    """Everything about one scan. Its memory is a few copies of it in double precision."""
-    header, found = scan.header, sampling(scan)
-    noise, source, signal = _noise(scan)
-    findings = [
-        *_detected(scan),
-        *_geometry(scan, found, source),
-    ]
+def look(scan: Scan, calibrator: Calibrator = Calibrator()) -> ScanReport:  # noqa: B008 - frozen
+    """Everything about one scan, which `calibrator` is to calibrate. Its memory is a few copies of it in double precision."""
+    header, found = scan.header, describe_sampling(scan)
+    silent = not bool(torch.where(scan.mask & ~scan.padding, scan.kspace, 0).any())
+    noise, source, signal = (None, "unknown", None) if silent else _noise(scan, calibrator)
+    # Of a scan that is zero throughout nothing more can be told, and nothing has to be.
+    findings = [*_unfit(scan, calibrator, found), *([] if silent else _detected(scan)), *_geometry(scan, found, source), *_doubted(header)]
     lines = phase_encoded((scan.mask & ~scan.padding)[0, :, 0].any(dim=0), header.encoding.has_readout)
-    return Looked(
+    return ScanReport(
         **_said(header),
         matrix=tuple(scan.kspace.shape[3:]),
         coils=scan.kspace.shape[2],
@@ -89,13 +93,14 @@ def look(scan: Scan) -> Looked:
         noise_source=source,
         snr_db=10 * math.log10(max(signal / noise**2 - 1, 1e-3)) if noise and signal else None,
         findings=tuple(asdict(finding) for finding in findings),
-        signature=signature(scan),
+        signature=() if silent else signature(scan),
         mask=base64.b64encode(np.packbits(lines.numpy()).tobytes()).decode(),
         mask_shape=tuple(lines.shape),
+        picture=picture(scan),
     )
 
 
-def unreadable(header: Header, error: SsreconError, reason: str) -> Looked:
+def unreadable(header: Header, error: SsreconError, reason: str) -> ScanReport:
     """A scan that could not be read."""
     finite = isinstance(error, BadInput) and "finite" in error.found
     finding = Finding(
@@ -106,7 +111,7 @@ def unreadable(header: Header, error: SsreconError, reason: str) -> Looked:
         if finite
         else "export or convert it again; the other scans are not touched by it",
     )
-    return Looked(**_said(header), findings=(asdict(finding),))
+    return ScanReport(**_said(header), findings=(asdict(finding),))
 
 
 def _detected(scan: Scan) -> Iterator[Finding]:
@@ -124,13 +129,14 @@ def _detected(scan: Scan) -> Iterator[Finding]:
 
 def _said(header: Header) -> dict[str, Any]:
     names = ("subject", "protocol", "contrast", "vendor", "site", "scanner", "field_strength")
-    return {"scan": header.scan_id, "volume": header.volume_id, **{name: getattr(header, name) for name in names}}
+    notes = {key: str(text) for key, text in header.notes.items()}
+    return {"scan": header.scan_id, "volume": header.volume_id, "notes": notes, **{name: getattr(header, name) for name in names}}
 
 
-def _noise(scan: Scan) -> tuple[float | None, str, float | None]:
+def _noise(scan: Scan, calibrator: Calibrator) -> tuple[float | None, str, float | None]:
     """Noise level, where it is known from, and the power of a sample of the calibration region."""
     mask = (scan.mask & ~scan.padding)[0, 0, 0]
-    region = centred_region(mask, Calibrator().width)
+    region = centred_region(mask, calibrator.width)
     data = crop(scan.kspace[:, :1], region) if min(region) > 0 else None
     signal = float(data.abs().double().square().mean()) if data is not None else None
     covariance: Tensor | None = None
@@ -138,7 +144,7 @@ def _noise(scan: Scan) -> tuple[float | None, str, float | None]:
     try:
         if scan.noise is not None:
             covariance, source = noise_covariance(scan.noise, scan.noise_bandwidth_ratio, scan.scan_id), "noise scan"
-        elif data is not None and min(region) >= SMALLEST_CALIBRATION:
+        elif data is not None and min(region) >= calibrator.kernel + 2:
             covariance = estimated_covariance(data[0])
             source = "calibration region" if covariance is not None else "unknown"
     except SsreconError:
@@ -148,29 +154,38 @@ def _noise(scan: Scan) -> tuple[float | None, str, float | None]:
     return math.sqrt(float(covariance.diagonal().real.mean())), source, signal
 
 
-def _geometry(scan: Scan, found: Sampling, noise: str) -> Iterator[Finding]:
+def _unfit(scan: Scan, calibrator: Calibrator, found: SamplingDescription) -> Iterator[Finding]:
+    """The verdict (`ssrecon.calibrate.verdict.unfit`), each reason with its remedy."""
+    for error in unfit(scan, calibrator, found):
+        kind, remedy, measured = "unfit", "export it again from the scanner or the archive", {}
+        if isinstance(error, NoCalibration):
+            kind, remedy = "no_calibration", "add a separate calibration measurement, or sensitivities of your own (docs/plain_hdf5.md)"
+            sides = found.calibration[:-1] if scan.header.encoding.has_readout else found.calibration
+            measured = {"lines": float(min(sides, default=0))}
+        elif isinstance(error, EmptySamples):
+            kind, measured = "wrong_mask", {"empty": empty_locations(scan)}
+            remedy = "give the mask of what was acquired, or leave the scan out: a loss on these samples would teach zeros"
+        elif isinstance(error, BrokenOff):
+            kind, remedy = "broken_off", "copy or export the measurement again, whole"
+            measured = {"part": min(found.partial_fourier)}
+        yield Finding(kind, "refuse", f"found {error.found}; expected {error.expected}", remedy, measured)
+
+
+def _doubted(header: Header) -> Iterator[Finding]:
+    """What the reader cannot vouch for."""
+    if "incomplete" in header.doubts:
+        said = "; ".join(header.notes[key] for key in ("end", "incomplete") if key in header.notes)
+        yield Finding("may_be_incomplete", "warn", said or "the file may end early", "compare its size and lines with the scanner's own")
+    if "no header" in header.doubts:
+        said = header.notes.get("header", "none: what it would say is unknown")
+        yield Finding("no_header", "warn", f"header {said}", "check oversampling and the field of view, or export with the header")
+
+
+def _geometry(scan: Scan, found: SamplingDescription, noise: str) -> Iterator[Finding]:
     """What the sampling allows and what it does not."""
-    sides = found.calibration[:-1] if scan.header.encoding.has_readout else found.calibration
-    narrowest, coils = min(sides, default=0), scan.kspace.shape[2]
-    smallest = Calibrator().smallest
-    if scan.csm is None and narrowest < smallest:
-        yield Finding(
-            "no_calibration",
-            "refuse",
-            f"the fully sampled region about the centre is {' x '.join(map(str, found.calibration))}: {smallest} lines are needed",
-            "add a separate calibration measurement, or sensitivities of your own (docs/plain_hdf5.md)",
-            {"lines": float(narrowest)},
-        )
-    if (empty := empty_locations(scan)) > EMPTY:
-        yield Finding(
-            "wrong_mask",
-            "refuse",
-            f"{empty:.0%} of what is said to be acquired is exactly zero in every coil, which no receiver gives",
-            "give the mask of what was acquired; a loss on these samples would teach zeros",
-            {"empty": empty},
-        )
+    coils, whole = scan.kspace.shape[2], "incomplete" not in scan.header.doubts
     for axis, (part, side) in enumerate(zip(found.partial_fourier, found.missing_side, strict=True)):
-        if side:
+        if side and whole:
             yield Finding(
                 "partial_fourier",
                 "warn",
@@ -187,14 +202,6 @@ def _geometry(scan: Scan, found: Sampling, noise: str) -> Iterator[Finding]:
             "one coil and a regular lattice: what the lattice folds together nothing can tell apart",
             "random columns, or more coils",
         )
-    elif found.acceleration > coils:
-        yield Finding(
-            "acceleration",
-            "warn",
-            f"{found.acceleration:.1f} times undersampled with {coils} coils",
-            "train with scans of lower acceleration beside it",
-            {"acceleration": found.acceleration},
-        )
     if found.elliptical:
         yield Finding("elliptical_shutter", "note", "the corners of k-space were left out", "the encoded support is an ellipse")
     if any(found.padding):
@@ -208,7 +215,35 @@ def _geometry(scan: Scan, found: Sampling, noise: str) -> Iterator[Finding]:
         )
 
 
-def acquired_lines(looked: Looked) -> np.ndarray:
+def acquired_lines(report: ScanReport) -> np.ndarray:
     """The mask of a record, unpacked."""
-    bits = np.unpackbits(np.frombuffer(base64.b64decode(looked.mask), np.uint8), count=math.prod(looked.mask_shape))
-    return bits.reshape(looked.mask_shape).astype(bool)
+    bits = np.unpackbits(np.frombuffer(base64.b64decode(report.mask), np.uint8), count=math.prod(report.mask_shape))
+    return bits.reshape(report.mask_shape).astype(bool)
+
+
+def description_of(report: ScanReport) -> SamplingDescription:
+    """The sampling of a record, as its class."""
+    known = {f.name for f in fields(SamplingDescription)}
+    return SamplingDescription(**{name: value for name, value in report.sampling.items() if name in known})
+
+
+def group_key(report: ScanReport) -> tuple[Any, ...]:
+    """Scans that have these alike are shown as one group."""
+    family = description_of(report).family if report.sampling else ""
+    return report.protocol, report.contrast, report.matrix, report.coils, family, report.noise_source
+
+
+def with_sampling(report: ScanReport, found: SamplingDescription) -> ScanReport:
+    """The record with its sampling as the protocol shows it, and a warning where that is more undersampled than there are coils."""
+    findings = report.findings
+    lattice = any(finding["kind"] == "single_coil_lattice" for finding in findings)
+    if found.acceleration > report.coils and found.pattern != "full" and not lattice:
+        warning = Finding(
+            "acceleration",
+            "warn",
+            f"{found.acceleration:.1f} times undersampled with {report.coils} coils",
+            "train with scans of lower acceleration beside it",
+            {"acceleration": found.acceleration},
+        )
+        findings = (*findings, asdict(warning))
+    return replace(report, sampling=asdict(found), findings=findings)

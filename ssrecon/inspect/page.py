@@ -13,8 +13,8 @@ import numpy as np
 from ssrecon.core.files import whole_file
 from ssrecon.inspect.audit import Audit
 from ssrecon.inspect.cohort import Cohort
-from ssrecon.inspect.look import VERDICTS, Looked
-from ssrecon.inspect.summary import between, by_kind, by_protocol, counted, pattern, size
+from ssrecon.inspect.look import VERDICTS, ScanReport
+from ssrecon.inspect.summary import Found, between, by_kind, by_protocol, counted, notes_of, numbers, pattern, size
 
 WORDS = {"refuse": "refused", "warn": "warned of", "note": "noted"}
 NAMED = 8
@@ -33,7 +33,7 @@ def write_page(found: Audit, path: Path) -> Path:
         protocols=_protocols(found.scans),
         cohorts="".join(map(_cohort, found.cohorts)) or "<p>No scan may train.</p>",
         findings="".join(_findings(found.scans)) or "<p>Nothing.</p>",
-        refused=_refused(found),
+        refused=_notes(found.scans) + _left_out(found) + _refused(found),
         scans=_scans(found.scans),
     )
     with whole_file(path) as partial:
@@ -51,7 +51,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return f'<div class="scroll"><table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
-def _protocols(scans: Sequence[Looked]) -> str:
+def _protocols(scans: Sequence[ScanReport]) -> str:
     rows: list[list[str]] = []
     for group in by_protocol(scans):
         counts = [
@@ -61,6 +61,7 @@ def _protocols(scans: Sequence[Looked]) -> str:
         ]
         rows.append(
             [
+                _picture_of(group.picture, group.protocol or "a scan of this protocol"),
                 escape(group.protocol or "(no name)"),
                 escape(group.contrast),
                 size(group.matrix),
@@ -74,7 +75,8 @@ def _protocols(scans: Sequence[Looked]) -> str:
                 " ".join(counts),
             ]
         )
-    head = ("protocol", "contrast", "matrix", "coils", "pattern", "R", "calibration", "SNR (dB)", "noise level from", "subjects", "scans")
+    noise = ("SNR (dB)", "noise level from")
+    head = ("", "protocol", "contrast", "matrix", "coils", "pattern", "R", "calibration", *noise, "subjects", "scans")
     return _table(head, rows)
 
 
@@ -83,11 +85,17 @@ def _cohort(cohort: Cohort) -> str:
     title = f"{size(cohort.matrix)}: {counted(cohort.scans, 'scan')} of {counted(cohort.volumes, 'volume')}"
     kind = "line" if cohort.frequency.ndim == 1 else "point"
     name = f"how often each {'line' if kind == 'line' else 'location'} was acquired"
+    if bool((cohort.frequency == 1).all()):
+        return f'<p class="cohort"><b>{escape(title)}</b>: everything was acquired in every scan.</p>'
     return (
         f'<figure class="cohort {kind}"><img alt="{escape(name)}" src="data:image/png;base64,{_picture(cohort.frequency)}">'
         f"<figcaption><b>{escape(title)}</b>: {name}: never is red, rarely dark, always white.<ul>{says}</ul>"
         "</figcaption></figure>"
     )
+
+
+def _picture_of(png: str, alt: str) -> str:
+    return f'<img class="scan" alt="{escape(alt)}" src="data:image/png;base64,{png}">' if png else ""
 
 
 def _picture(frequency: np.ndarray) -> str:
@@ -102,17 +110,46 @@ def _picture(frequency: np.ndarray) -> str:
     return base64.b64encode(buffer.getvalue()).decode()
 
 
-def _findings(scans: Sequence[Looked]) -> Iterator[str]:
-    for finding, members in by_kind(scans):
-        named = ", ".join(escape(record.scan) for record in members[:NAMED])
-        more = f" and {len(members) - NAMED} more" if members[NAMED:] else ""
-        severity = str(finding["severity"])
+def _findings(scans: Sequence[ScanReport]) -> Iterator[str]:
+    for one in by_kind(scans):
         yield (
-            f'<section class="finding {severity}"><h3>{escape(str(finding["kind"]).replace("_", " "))}'
-            f'<span class="chip {severity}">{counted(len(members), "scan")} {WORDS[severity]}</span></h3>'
-            f"<p>{escape(str(finding['reason']))}.</p><p><b>Remedy:</b> {escape(str(finding['remedy']))}.</p>"
-            f"<p class=ids>{named}{more}</p></section>"
+            f'<section class="finding {one.severity}">{_picture_of(one.picture, one.kind)}<div>'
+            f"<h3>{escape(one.kind.replace('_', ' '))}"
+            f'<span class="chip {one.severity}">{counted(len(one.scans), "scan")} {WORDS[one.severity]}</span></h3>'
+            f"<p>{escape(one.reason)}.</p><p><b>Remedy:</b> {escape(one.remedy)}.</p>{_each(one)}</div></section>"
         )
+
+
+def _each(one: Found) -> str:
+    """The scans of a finding, each with its own numbers, and its own words where these differ; unfolded where there are few."""
+    same = len({str(finding["reason"]) for finding in one.findings}) == 1
+    if same and not any(map(numbers, one.findings)):
+        named = ", ".join(escape(record.scan) for record in one.scans[:NAMED])
+        return f"<p class=ids>{named}{f' and {len(one.scans) - NAMED} more' if one.scans[NAMED:] else ''}</p>"
+    rows = [
+        [escape(record.scan), escape(numbers(finding)), *([] if same else [escape(str(finding["reason"]))])]
+        for record, finding in zip(one.scans, one.findings, strict=True)
+    ]
+    table = _table(("scan", "measured", *(() if same else ("what was found",))), rows)
+    return table if len(rows) <= NAMED else f"<details><summary>Show the {len(rows)} scans</summary>{table}</details>"
+
+
+def _notes(scans: Sequence[ScanReport]) -> str:
+    found = notes_of(scans)
+    if not found:
+        return ""
+    rows = [
+        [escape(key), escape(text), str(len(ids)), ", ".join(map(escape, ids[:3])) + (" ..." if ids[3:] else "")]
+        for (key, text), ids in found.items()
+    ]
+    return "<h2>What the readers noted</h2>" + _table(("about", "note", "scans", "such as"), rows)
+
+
+def _left_out(found: Audit) -> str:
+    if not found.left_out:
+        return ""
+    named = ", ".join(map(escape, found.left_out[:NAMED])) + (" ..." if found.left_out[NAMED:] else "")
+    return f"<h2>Left out</h2><p>{counted(len(found.left_out), 'scan')}, by {escape(', '.join(found.leave_out))}: {named}</p>"
 
 
 def _refused(found: Audit) -> str:
@@ -122,7 +159,7 @@ def _refused(found: Audit) -> str:
     return "<h2>Files that were not read</h2>" + _table(("file", "reason"), not_read)
 
 
-def _scans(scans: Sequence[Looked]) -> str:
+def _scans(scans: Sequence[ScanReport]) -> str:
     rows: list[list[str]] = []
     for record in scans:
         kind = next(kind for kind, verdict in VERDICTS.items() if verdict == record.verdict)

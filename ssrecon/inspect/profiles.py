@@ -5,6 +5,7 @@ from jaxtyping import Bool, Complex, Float
 from torch import Tensor
 
 from ssrecon.core.scan import Scan
+from ssrecon.sampling.centre import largest_offset
 
 
 def acquired(scan: Scan) -> tuple[Complex[Tensor, "coils *k"], Bool[Tensor, "*k"]]:
@@ -15,8 +16,7 @@ def acquired(scan: Scan) -> tuple[Complex[Tensor, "coils *k"], Bool[Tensor, "*k"
 
 def radius(shape: tuple[int, ...]) -> Float[Tensor, "*k"]:
     """The largest of the distances from DC along the axes, each 1 at its end."""
-    axes = torch.meshgrid(*[(torch.arange(n) - n // 2).abs() / max(1, n // 2) for n in shape], indexing="ij")
-    return torch.stack(axes).amax(dim=0).double()
+    return torch.from_numpy(largest_offset(shape))
 
 
 def noise_modes(kspace: Complex[Tensor, "coils *k"], mask: Bool[Tensor, "*k"]) -> Complex[Tensor, "modes *k"]:

@@ -2,14 +2,14 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ssrecon.core.files import whole_file
 from ssrecon.inspect.audit import Audit
-from ssrecon.inspect.look import VERDICTS, Looked
+from ssrecon.inspect.look import GRAVITY, VERDICTS, ScanReport, description_of, group_key
 
 LISTED = 12
 """Scans or files named one by one before the rest are counted."""
@@ -31,19 +31,20 @@ class Group:
     scans: int
     subjects: int
     verdicts: Counter[str]
+    picture: str
+    """Of one of the scans, a PNG in base64; empty where none has one."""
 
 
-def by_protocol(scans: Sequence[Looked]) -> list[Group]:
+def by_protocol(scans: Sequence[ScanReport]) -> list[Group]:
     """Those that could be read, grouped."""
-    groups: dict[tuple[Any, ...], list[Looked]] = {}
+    groups: dict[tuple[Any, ...], list[ScanReport]] = {}
     for record in scans:
         if record.matrix:
-            key = (record.protocol, record.contrast, record.matrix, record.coils, pattern(record), record.noise_source)
-            groups.setdefault(key, []).append(record)
+            groups.setdefault(group_key(record), []).append(record)
     return [_group(members) for _, members in sorted(groups.items(), key=lambda item: str(item[0]))]
 
 
-def _group(members: Sequence[Looked]) -> Group:
+def _group(members: Sequence[ScanReport]) -> Group:
     first = members[0]
     accelerations = [float(record.sampling["acceleration"]) for record in members]
     snrs = [record.snr_db for record in members if record.snr_db is not None]
@@ -52,7 +53,7 @@ def _group(members: Sequence[Looked]) -> Group:
         contrast=first.contrast,
         matrix=first.matrix,
         coils=first.coils,
-        pattern=pattern(first),
+        pattern=Counter(map(pattern, members)).most_common(1)[0][0],
         accelerations=(min(accelerations), max(accelerations)),
         calibration=min(tuple(record.sampling["calibration"]) for record in members),
         noise=first.noise_source,
@@ -60,24 +61,63 @@ def _group(members: Sequence[Looked]) -> Group:
         scans=len(members),
         subjects=len({record.subject for record in members}),
         verdicts=Counter(record.verdict for record in members),
+        picture=next((record.picture for record in members if record.picture), ""),
     )
 
 
-def pattern(record: Looked) -> str:
+def pattern(record: ScanReport) -> str:
     """A pattern in words, with its steps."""
-    step = record.sampling["step"]
-    steps = " every " + " x ".join(f"{n:g}" for n in step[:2]) if step else ""
-    return f"{record.sampling['pattern']}{steps}" + (f", shift {step[2]:g}" if len(step) > 2 else "")
+    return description_of(record).words
 
 
-def by_kind(scans: Sequence[Looked]) -> list[tuple[dict[str, Any], list[Looked]]]:
-    """Each kind of finding with an example and its scans, the gravest first."""
-    found: dict[str, tuple[dict[str, Any], list[Looked]]] = {}
+@dataclass(frozen=True)
+class Found:
+    """One kind of finding and the scans that have it, each with its own words and numbers."""
+
+    kind: str
+    severity: str
+    remedy: str
+    scans: tuple[ScanReport, ...]
+    findings: tuple[Mapping[str, Any], ...]
+    """The finding of each of the scans."""
+
+    @property
+    def reason(self) -> str:
+        """That of the first scan, as an example."""
+        return str(self.findings[0]["reason"])
+
+    @property
+    def picture(self) -> str:
+        """Of the first scan that has one."""
+        return next((record.picture for record in self.scans if record.picture), "")
+
+
+def by_kind(scans: Sequence[ScanReport]) -> list[Found]:
+    """Each kind of finding with its scans, the gravest first."""
+    found: dict[str, list[tuple[ScanReport, Mapping[str, Any]]]] = {}
     for record in scans:
         for finding in record.findings:
-            found.setdefault(str(finding["kind"]), (dict(finding), []))[1].append(record)
-    gravity = {"refuse": 0, "warn": 1, "note": 2}
-    return sorted(found.values(), key=lambda item: (gravity[item[0]["severity"]], -len(item[1]), item[0]["kind"]))
+            found.setdefault(str(finding["kind"]), []).append((record, finding))
+    kinds = []
+    for kind, pairs in found.items():
+        records, findings = zip(*pairs, strict=True)
+        severity = max((str(finding["severity"]) for finding in findings), key=GRAVITY.index)
+        kinds.append(Found(kind, severity, str(findings[0]["remedy"]), records, findings))
+    return sorted(kinds, key=lambda one: (-GRAVITY.index(one.severity), -len(one.scans), one.kind))
+
+
+def notes_of(scans: Sequence[ScanReport]) -> dict[tuple[str, str], list[str]]:
+    """What readers noted, each note with the scans that have it."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for record in scans:
+        for key, text in record.notes.items():
+            found.setdefault((key, text), []).append(record.scan)
+    return found
+
+
+def numbers(finding: Mapping[str, Any]) -> str:
+    """What a finding was decided by, for one scan."""
+    return ", ".join(f"{name.replace('_', ' ')} {value:.3g}" for name, value in dict(finding.get("measured") or {}).items())
 
 
 def between(low: float, high: float, digits: int = 2) -> str:
@@ -106,16 +146,33 @@ def table(found: Audit) -> str:
         )  # fmt: skip
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join([*lines, "", *_findings(found), *_cohorts(found), *_refused(found), _verdict(found)])
+    below = (*_findings(found), *_notes(found), *_cohorts(found), *_left_out(found), *_refused(found))
+    return "\n".join([*lines, "", *below, _verdict(found)])
 
 
 def _findings(found: Audit) -> Iterator[str]:
-    for finding, scans in by_kind(found.scans):
-        if finding["severity"] != "note":
-            named = ", ".join(record.scan for record in scans[:3]) + " ..." * (len(scans) > 3)
-            yield f"{finding['severity']}: {finding['kind']} in {counted(len(scans), 'scan')} ({named})"
-            yield f"    {finding['reason']}"
-            yield f"    remedy: {finding['remedy']}"
+    for one in by_kind(found.scans):
+        if one.severity != "note":
+            own = [f"{record.scan}{f': {said}' if (said := numbers(finding)) else ''}" for record, finding in _first(one)]
+            yield f"{one.severity}: {one.kind} in {counted(len(one.scans), 'scan')} ({', '.join(own)}{' ...' * (len(one.scans) > 3)})"
+            yield f"    {one.reason}"
+            yield f"    remedy: {one.remedy}"
+
+
+def _first(one: Found) -> list[tuple[ScanReport, Mapping[str, Any]]]:
+    return list(zip(one.scans, one.findings, strict=True))[:3]
+
+
+def _notes(found: Audit) -> Iterator[str]:
+    for (key, text), scans in list(notes_of(found.scans).items())[:LISTED]:
+        yield f"noted in {counted(len(scans), 'scan')} ({scans[0]}{' ...' * (len(scans) > 1)}): {key}: {text}"
+    if more := max(0, len(notes_of(found.scans)) - LISTED):
+        yield f"and {counted(more, 'note')} more, in the page and the JSON"
+
+
+def _left_out(found: Audit) -> Iterator[str]:
+    if found.left_out:
+        yield f"left out: {counted(len(found.left_out), 'scan')} ({', '.join(found.leave_out)})"
 
 
 def _cohorts(found: Audit) -> Iterator[str]:
@@ -137,10 +194,11 @@ def _verdict(found: Audit) -> str:
 
 
 def write_json(found: Audit, path: Path) -> None:
-    """Everything, for other programs: ``scans`` (as `Looked`, with ``verdict``), ``cohorts``, ``refused``."""
+    """Everything, for other programs: ``scans`` (as `ScanReport`, with ``verdict``), ``cohorts``, ``refused``."""
     content = {
         "verdicts": {verdict: found.verdicts[verdict] for verdict in VERDICTS.values()},
-        "scans": [{**asdict(record), "verdict": record.verdict} for record in found.scans],
+        "scans": [{**asdict(replace(record, picture="")), "verdict": record.verdict} for record in found.scans],
+        "left_out": {"patterns": found.leave_out, "scans": found.left_out},
         "cohorts": [
             {
                 "matrix": c.matrix,

@@ -15,13 +15,13 @@ from ssrecon.metrics.metrics import heldout_residual
 from ssrecon.operators import encoding
 from ssrecon.partition.selection import (
     acquired,
-    centre_box,
     check_fraction,
     check_protected,
     choose,
     require_lines,
     to_mask,
 )
+from ssrecon.sampling.centre import centre_box
 from ssrecon.sampling.lines import any_along, line_by_line
 
 

@@ -14,6 +14,7 @@ from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadInput, BadRecipe
 from ssrecon.core.scan import CalibratedScan
 from ssrecon.partition.base import Partition
+from ssrecon.sampling.centre import centre_box
 from ssrecon.sampling.lines import any_along, line_by_line
 
 BoolArray = Bool[np.ndarray, "..."]
@@ -35,25 +36,6 @@ def check_protected(owner: object, sides: Sequence[int]) -> None:
 def acquired(scan: CalibratedScan) -> Bool[np.ndarray, "batch frames *k"]:
     """Omega without padding. Zeros that the scanner filled in were never measured: they are in no set."""
     return (scan.mask & ~scan.padding)[:, :, 0].cpu().numpy()
-
-
-def centre_box(shape: Sequence[int], sides: Sequence[int]) -> BoolArray:
-    """True in a box about DC (``N // 2``), clipped to the matrix. Fewer sides than axes: the first one also holds for the leading axes."""
-    if not sides:
-        return np.zeros(shape, dtype=bool)
-    full = (*([sides[0]] * (len(shape) - len(sides))), *sides)[-len(shape) :]
-    box = np.ones(shape, dtype=bool)
-    for axis, (n, side) in enumerate(zip(shape, full, strict=True)):
-        offset = np.arange(n) - (n // 2 - side // 2)
-        box &= ((offset >= 0) & (offset < side)).reshape([-1 if a == axis else 1 for a in range(len(shape))])
-    return box
-
-
-def radius(shape: Sequence[int]) -> FloatArray:
-    """Distance from DC on every axis in units of half the matrix, root mean square over the axes: 0 at DC, below 1 everywhere."""
-    axes = [(np.arange(n) - n // 2) / (n // 2 + 1) for n in shape]
-    grids = np.meshgrid(*axes, indexing="ij", sparse=True)
-    return np.sqrt(sum(g**2 for g in grids) / len(shape)) * np.ones(shape)
 
 
 def require_lines(scan: CalibratedScan, omega: Bool[np.ndarray, "batch frames *k"], who: str) -> None:

@@ -8,7 +8,8 @@ from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadRecipe
 from ssrecon.core.scan import CalibratedScan
 from ssrecon.partition.base import Partition, Partitioner
-from ssrecon.partition.selection import check_fraction, check_protected, radius, split_exactly
+from ssrecon.partition.selection import check_fraction, check_protected, split_exactly
+from ssrecon.sampling.centre import radius
 
 
 @dataclass(frozen=True)
@@ -36,5 +37,5 @@ class VariableDensity(Partitioner):
             raise BadRecipe("VariableDensity.order", found=repr(self.order), expected="0 or more")
 
     def split(self, scan: CalibratedScan, draw: Draw) -> Partition:
-        log_weights = self.order * np.log1p(-radius(scan.mask.shape[3:])) if self.order else None
+        log_weights = self.order * np.log1p(-radius(scan.mask.shape[3:], beyond=1, mean=True)) if self.order else None
         return split_exactly(scan, draw, self.loss_fraction, self.protected, log_weights)

@@ -3,12 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import torch
-from jaxtyping import Bool
-from torch import Tensor
-
 from ssrecon.core.errors import BadInput
 from ssrecon.core.scan import CalibratedScan
+from ssrecon.sampling.describe import Support, common_support, describe_mask, union_of
 
 SCALE_MARGIN = 30.0
 """Scales differ between protocols and receivers; only one beyond this factor of all training scans is worth a warning."""
@@ -29,12 +26,14 @@ class TrainingDomain:
     maps: tuple[int, ...]
     matrices: tuple[tuple[int, ...], ...]
     patterns: tuple[str, ...]
-    """Names given by `pattern_name`."""
+    """Families of patterns (`SamplingDescription.family`); earlier versions wrote ``points`` for all that are not of lines."""
     acceleration: tuple[float, float]
-    """Least and greatest, over what was not filled in by the scanner."""
+    """Least and greatest, on the locations that the scans of a matrix acquired between them."""
     scale: tuple[float, float]
     noise_std: tuple[float, float] | None = None
     """Least and greatest in scaled units; None where no scan's noise was known."""
+    supports: tuple[Support, ...] = ()
+    """What the scans of each of the `matrices` encoded; empty in a domain of an earlier version."""
 
     @staticmethod
     def of(scans: Iterable[CalibratedScan]) -> "TrainingDomain":
@@ -43,14 +42,18 @@ class TrainingDomain:
         if not singles:
             raise BadInput("training domain", found="no scans", expected="at least one")
         noise = [f.noise_std for f in singles if f.noise_std is not None]
+        matrices = tuple(sorted({f.matrix for f in singles}))
+        supports = {matrix: common_support(f.sampling for f in singles if f.matrix == matrix) for matrix in matrices}
+        accelerations = [f.sampling.on(supports[f.matrix]).acceleration for f in singles]
         return TrainingDomain(
             coils=tuple(sorted({f.coils for f in singles})),
             maps=tuple(sorted({f.maps for f in singles})),
-            matrices=tuple(sorted({f.matrix for f in singles})),
-            patterns=tuple(sorted({f.pattern for f in singles})),
-            acceleration=(min(f.acceleration for f in singles), max(f.acceleration for f in singles)),
+            matrices=matrices,
+            patterns=tuple(sorted({f.sampling.family for f in singles})),
+            acceleration=(min(accelerations), max(accelerations)),
             scale=(min(f.scale for f in singles), max(f.scale for f in singles)),
             noise_std=(min(noise), max(noise)) if noise else None,
+            supports=tuple(supports.values()),
         )
 
     def unlike(self, scan: CalibratedScan) -> list[str]:
@@ -62,15 +65,25 @@ class TrainingDomain:
             found.append(f"{facts.maps} sets of sensitivity maps; trained on {_listed(self.maps)}")
         if not any(_alike(matrix, facts.matrix) for matrix in self.matrices):
             found.append(f"matrix {_size(facts.matrix)}; trained on {_listed(map(_size, self.matrices))}")
-        if facts.pattern not in self.patterns:
-            found.append(f"sampling pattern '{facts.pattern}'; trained on {_listed(self.patterns)}")
-        if not _within(facts.acceleration, self.acceleration, ACCELERATION_MARGIN):
-            found.append(f"acceleration {facts.acceleration:.2f}; trained on {_span(*self.acceleration)}")
+        if not ({facts.sampling.family, EARLIER.get(facts.sampling.family, "")} & set(self.patterns)):
+            found.append(f"sampling pattern '{facts.sampling.family}'; trained on {_listed(self.patterns)}")
+        acceleration = self._acceleration(facts)
+        if not _within(acceleration, self.acceleration, ACCELERATION_MARGIN):
+            found.append(f"acceleration {acceleration:.2f}; trained on {_span(*self.acceleration)}")
         if not _within(facts.scale, self.scale, SCALE_MARGIN):
             found.append(f"scale {facts.scale:.3g}; trained on {_span(*self.scale)}")
         if facts.noise_std is not None and self.noise_std is not None and not _within(facts.noise_std, self.noise_std, NOISE_MARGIN):
             found.append(f"noise {facts.noise_std:.3g} of the bright tissue; trained on {_span(*self.noise_std)}")
         return found
+
+    def _acceleration(self, facts: "_Facts") -> float:
+        """On what the training scans of this matrix encoded, and whatever the scan acquired beside it."""
+        known = dict(zip(self.matrices, self.supports, strict=False)).get(facts.matrix, ())
+        return facts.sampling.on(union_of([known, facts.sampling.extent]) if known else facts.sampling.support).acceleration
+
+
+EARLIER = {"lattice of points": "points", "random points": "points", "radial": "points"}
+"""What earlier versions called a family of patterns."""
 
 
 class _Facts:
@@ -78,37 +91,9 @@ class _Facts:
 
     def __init__(self, scan: CalibratedScan):
         self.coils, self.maps, self.matrix = scan.kspace.shape[2], scan.csm.shape[1], tuple(scan.kspace.shape[3:])
-        self.pattern = pattern_name(scan.mask | scan.padding, scan.headers[0].encoding.has_readout)
-        self.acceleration = acceleration(scan)
+        self.sampling = describe_mask(scan.mask[0, :, 0], scan.padding[0, :, 0], scan.headers[0].encoding.has_readout)
         self.scale = float(scan.scale[0])
         self.noise_std = None if scan.noise_std is None else float(scan.noise_std[0])
-
-
-def acceleration(scan: CalibratedScan) -> float:
-    """Encoded locations over acquired ones; what the scanner filled in counts as neither. Infinite where nothing was acquired."""
-    encoded, acquired = float((~scan.padding).sum()), float((scan.mask & ~scan.padding).sum())
-    return encoded / acquired if acquired else float("inf")
-
-
-def pattern_name(mask: Bool[Tensor, "1 frames 1 *k"], readout: bool = True) -> str:
-    """A name for what a mask looks like, seen in its first frame: ``full``, ``equispaced lines``, ``irregular lines``, or ``points``.
-
-    Lines are equispaced when outside their longest run (the calibration lines) most gaps are the same.
-    """
-    first = mask[0, 0, 0]
-    lines = first.any(dim=-1)
-    if bool(first.all()):
-        return "full"
-    whole = bool((first == lines.unsqueeze(-1)).all()) if readout else False
-    if not whole or lines.ndim > 1:
-        return "points"
-    places = torch.nonzero(lines).flatten()
-    gaps = places.diff()
-    outside = gaps[gaps > 1]
-    if len(outside) == 0:
-        return "full" if len(places) == len(lines) else "one block of lines"
-    commonest = outside.mode().values
-    return "equispaced lines" if bool((outside == commonest).float().mean() >= 0.75) else "irregular lines"
 
 
 def _within(value: float, span: tuple[float, float], margin: float) -> bool:

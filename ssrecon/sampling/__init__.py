@@ -1,14 +1,29 @@
 """How scans are sampled: patterns for retrospective studies, and the density with which an archive was sampled.
 
 In come a matrix and a draw, out comes a mask (``patterns/``, one a file; `undersample` applies it to a `Scan`); in come the masks of an
-archive, out comes how often each location was acquired (`Density`). Read ``patterns/base.py`` first.
+archive, out comes how often each location was acquired (`Density`). In comes one scan's mask, out comes how it was sampled
+(`describe_sampling`: pattern, acceleration, calibration, partial Fourier), for everything that says so. Read ``patterns/base.py`` first.
 """
 
 from ssrecon.sampling.density import Density, Sampling
+from ssrecon.sampling.describe import SamplingDescription, describe_mask, describe_sampling, on_protocol
 from ssrecon.sampling.patterns.base import Pattern, undersample
 from ssrecon.sampling.patterns.equispaced import Equispaced
 from ssrecon.sampling.patterns.poisson_disc import PoissonDisc
 from ssrecon.sampling.patterns.random_columns import RandomColumns
 from ssrecon.sampling.patterns.variable_density import VariableDensity
 
-__all__ = ["Density", "Equispaced", "Pattern", "PoissonDisc", "RandomColumns", "Sampling", "VariableDensity", "undersample"]
+__all__ = [
+    "Density",
+    "Equispaced",
+    "Pattern",
+    "PoissonDisc",
+    "RandomColumns",
+    "Sampling",
+    "SamplingDescription",
+    "VariableDensity",
+    "describe_mask",
+    "describe_sampling",
+    "on_protocol",
+    "undersample",
+]

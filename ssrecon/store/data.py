@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ssrecon.archive import Archive
+from ssrecon.archive.leave_out import matches
 from ssrecon.archive.splits import BySubject, Split
 from ssrecon.calibrate import Calibrator
 from ssrecon.core.description import PLACE
@@ -28,12 +29,21 @@ class Data:
     only_full: bool = False
     """Undersample by `pattern` only what was fully sampled, and leave other scans as they were acquired: where a few references are
     among them (`JSSL`)."""
+    leave_out: tuple[str, ...] = ()
+    """Patterns (``*``, ``?``) for the ids of scans, volumes or subjects that are not used; a list in a file is read by
+    `ssrecon.archive.leave_out.expanded`, as the command line does."""
+    keep_unfit: bool = False
+    """Use scans that the verdict says may not train, where they can be calibrated."""
     seed: int = 0
     """Of the masks; the arms of a comparison share it."""
 
+    def __post_init__(self) -> None:
+        if files := [entry for entry in self.leave_out if entry.endswith(".lst")]:
+            raise BadRecipe("data.leave_out", found=f"the file {files[0]}", expected="what it lists: ssrecon.archive.leave_out.expanded")
+
     def chosen(self, headers: Iterable[Header]) -> tuple[Header, ...]:
-        """The headers of the contrasts that are wanted. Raises BadRecipe where there are none."""
-        headers = tuple(headers)
+        """The headers of the contrasts that are wanted, without what is left out. Raises BadRecipe where there are none."""
+        headers = tuple(header for header in headers if not any(matches(header, pattern) for pattern in self.leave_out))
         chosen = tuple(header for header in headers if not self.contrasts or header.contrast in self.contrasts)
         if not chosen:
             found = ", ".join(sorted({header.contrast or "unnamed" for header in headers}))

@@ -5,7 +5,7 @@ import os
 import shutil
 import sys
 import warnings
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, is_dataclass, replace
 from functools import cache
@@ -16,8 +16,9 @@ from typing import Any
 import torch
 
 from ssrecon.archive import Archive, open_archive
-from ssrecon.calibrate import Calibrator
-from ssrecon.calibrate.verdict import acceleration
+from ssrecon.archive.leave_out import left_out
+from ssrecon.calibrate import Calibrator, VolumeCalibration
+from ssrecon.calibrate.verdict import unfit
 from ssrecon.core.description import describe, digest
 from ssrecon.core.draw import Draw
 from ssrecon.core.engines import each, shard_of
@@ -27,7 +28,7 @@ from ssrecon.core.progress import track
 from ssrecon.core.provenance import data_fingerprint
 from ssrecon.core.scan import Prepared, Scan
 from ssrecon.privacy.pseudonyms import safe_name, safe_reason
-from ssrecon.sampling import Pattern, undersample
+from ssrecon.sampling import Pattern, describe_mask, undersample
 from ssrecon.store.catalogue import Catalogue, Record, records
 from ssrecon.store.data import Data
 from ssrecon.store.hybrid import Hybrid
@@ -57,6 +58,8 @@ def prepare(
     dask: str | None = None,
     hybrid: bool = True,
     device: str = "cpu",
+    keep_unfit: bool = False,
+    leave_out: Sequence[str] = (),
 ) -> Store:
     """Calibrate every volume of an archive (or those named in `volumes`), after undersampling it by `pattern` where one is given, and
     return the store.
@@ -64,6 +67,9 @@ def prepare(
     A slice is in memory at a time, not a volume. A volume already there whole, made from the same data in the same way, is kept: an
     interrupted call is continued by the same call. A volume that cannot be prepared (no calibration region, values that are not finite, a
     damaged file ...) is left out with a `LeftOut` warning and listed in `Store.skipped`; where it is the only one, its error is raised.
+    A scan that may not train (`ssrecon.calibrate.verdict.unfit`) is left out, with its reason, and the others of its volume are kept; with
+    `keep_unfit` whatever can be calibrated is kept. Scans that a pattern of `leave_out` fits are left out too: their own ids, those of
+    hybrid slices included, or those of their volume or subject. Both are written into the store.
     `draw` fixes the patterns (``Draw(0)`` by default); `per_slice` and `only_full` are those of `undersample`. Scans are calibrated on
     `device`; the bytes are reproducible on one kind of device.
 
@@ -76,12 +82,14 @@ def prepare(
     """
     out, draw = Path(out), draw or Draw(0)
     archive = Hybrid.of(archive, out / SCRATCH) if hybrid else archive
-    known = archive.volumes()
+    spared = left_out(archive.headers, leave_out)
+    known = {name: kept for name, ids in archive.volumes().items() if (kept := tuple(one for one in ids if one not in spared))}
     wanted = {name: ids for name, ids in known.items() if volumes is None or name in volumes}
     if not wanted:
         raise BadInput(archive.path, found=f"none of the {len(volumes or ())} volumes asked for", expected=", ".join(list(known)[:5]))
-    how = (out, calibrator, pattern, draw, per_slice, only_full, device)
-    jobs = [_Job(archive.part(name), name, ids, *how) for name, ids in wanted.items()]
+    how = (out, calibrator, pattern, draw, per_slice, only_full, device, keep_unfit)
+    asked = {name: tuple(one for one in archive.volumes()[name] if one in spared) for name in wanted} if spared else {}
+    jobs = [_Job(archive.part(name), name, ids, *how, asked.get(name, ())) for name, ids in wanted.items()]
     own = {job.volume_id for job in shard_of(jobs, shard, lambda job: job.volume_id)}
     missing = _claim(out, jobs)
     todo = [job for job in missing if job.volume_id in own]
@@ -135,6 +143,7 @@ def prepare_data(data: Data, out: Path | str, say: Callable[[str], None] = lambd
         if data.calibrator != Calibrator() and describe(data.calibrator) != made_with:
             found = f"{data.calibrator} for a store prepared with {made_with}"
             raise BadRecipe("data.calibrator", found=found, expected="the store's own, or the archive it was made from")
+        left_out(Store(data.source).headers, data.leave_out)  # a pattern that fits nothing is known before anything is linked
         _link(Path(data.source), out)
         store = Store(out)
     else:
@@ -149,6 +158,8 @@ def prepare_data(data: Data, out: Path | str, say: Callable[[str], None] = lambd
             per_slice=data.mask_per_slice,
             only_full=data.only_full,
             volumes=wanted,
+            keep_unfit=data.keep_unfit,
+            leave_out=data.leave_out,
         )
     say(f"data: {store.description}" + "".join(f"\n  left out: {name}: {reason}" for name, reason in store.skipped.items()))
     return store
@@ -168,6 +179,9 @@ class _Job:
     per_slice: bool
     only_full: bool
     device: str
+    keep_unfit: bool = False
+    spared: tuple[str, ...] = ()
+    """Scans of the volume that somebody wants left out."""
 
     @property
     def path(self) -> Path:
@@ -184,15 +198,36 @@ class _Job:
             "draw": describe(self.draw) if self.pattern is not None else None,
             "per_slice": self.per_slice,
             **({"only_full": True} if self.only_full else {}),
+            **({"keep_unfit": True} if self.keep_unfit else {}),
+            **({"leave_out": list(self.spared)} if self.spared else {}),
         }
         return {**how, "fingerprint": digest(how)}
 
     def run(self) -> None:
-        fitted = self.calibrator.fit(map(self._read, self.scan_ids))
+        unfit_scans: dict[str, BadInput] = {}
+        fitted = self._fit(unfit_scans)
         content = self.archive.content(self.volume_id)
-        about = {**self.provenance(), "calibration": fitted.record()}
-        scans = map(self._read, _trimmed(self.scan_ids))
+        reasons = {scan_id: f"found {error.found}; expected {error.expected}" for scan_id, error in unfit_scans.items()}
+        about = {**self.provenance(), "calibration": fitted.record(), **({"unfit": reasons} if reasons else {})}
+        scans = map(self._read, _trimmed([scan_id for scan_id in self.scan_ids if scan_id not in unfit_scans]))
         write_volume(self.out, (_told(prepared, content) for prepared in fitted.each(scans)), about)
+
+    def _fit(self, unfit_scans: dict[str, BadInput]) -> VolumeCalibration:
+        """Fitted to the scans that may train; the others are put into `unfit_scans`. Raises the first's error where none may."""
+        try:
+            return self.calibrator.fit(self._fit_to(unfit_scans))
+        except BadInput:
+            if unfit_scans and len(unfit_scans) == len(self.scan_ids):
+                raise next(iter(unfit_scans.values())) from None
+            raise
+
+    def _fit_to(self, unfit_scans: dict[str, BadInput]) -> Iterator[Scan]:
+        for scan_id in self.scan_ids:
+            scan = self._read(scan_id)
+            if not self.keep_unfit and (errors := unfit(scan, self.calibrator)):
+                unfit_scans[scan_id] = errors[0]
+                continue
+            yield scan
 
     def clean_up(self) -> None:
         """Remove what was written beside the store on the way."""
@@ -273,7 +308,9 @@ def _malloc_trim() -> Callable[[int], int] | None:
 def _told(prepared: Prepared, content: str) -> Prepared:
     """With what a split asks for in the header."""
     scan = prepared.scan
-    header = replace(scan.headers[0], content=content, acceleration=round(acceleration(scan.mask), 6))
+    # On what this scan alone tells; a store counts on the union of its protocol (`Store.headers`).
+    found = describe_mask(scan.mask[0, :, 0], scan.padding[0, :, 0], scan.headers[0].encoding.has_readout)
+    header = replace(scan.headers[0], content=content, acceleration=round(found.acceleration, 6))
     return replace(prepared, scan=replace(scan, headers=(header,)))
 
 

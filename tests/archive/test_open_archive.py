@@ -9,8 +9,9 @@ from ssrecon.archive import open_archive
 from ssrecon.archive.base import Folder
 from ssrecon.archive.fastmri.fastmri import FastMRI, write_fastmri
 from ssrecon.archive.mrd.ismrmrd import ISMRMRD
+from ssrecon.calibrate import Calibrator
 from ssrecon.calibrate.noise_level import SHORTEST
-from ssrecon.calibrate.verdict import NOISE_REGION, calibration_extent, verdict
+from ssrecon.calibrate.verdict import NOISE_REGION, verdict
 from ssrecon.core.encoding import GridPoints, WholeLines
 from ssrecon.core.errors import BadInput
 from ssrecon.core.scan import Calibration, Header, Scan
@@ -96,9 +97,9 @@ def columns(places: list[int], n: int = 64) -> torch.Tensor:
 def test_verdict_of_a_lattice_with_calibration_lines():
     found = verdict(make(columns([*range(1, 64, 4), *range(26, 38)])))
     assert found.may_train and found.reasons == ()
-    assert found.pattern == "equispaced, every 4"
-    assert found.calibration == (13, 48)  # lines 26 to 37, and 25, which is of the lattice
-    assert found.acceleration == pytest.approx(61 / 25)  # of lines 1 to 61, the encoded support
+    assert found.pattern == "lattice every 4"
+    assert found.calibration == (12, 48)  # lines 26 to 37: what the calibrator takes
+    assert found.acceleration == pytest.approx(64 / 25)  # a lattice reaches to the end of its last step
     assert found.noise == "unknown"  # 18 lines tell it, fewer do not
     assert verdict(make(columns([*range(1, 64, 4), *range(22, 42)]))).noise == "can be estimated"
     assert NOISE_REGION == SHORTEST
@@ -110,7 +111,7 @@ def test_verdict_of_random_columns_and_points():
     points = torch.rand(64, 48, generator=torch.Generator().manual_seed(0)) < 0.3
     points[24:40, 16:32] = True
     found = verdict(make(points, readout=False))
-    assert found.pattern == "2-D" and found.may_train
+    assert found.pattern == "random points" and found.may_train
     assert found.calibration == (16, 16)
 
 
@@ -128,7 +129,7 @@ def test_padding_does_not_count_as_acceleration():
 def test_without_calibration_it_may_not_train():
     bare = make(columns(list(range(0, 64, 4))))
     found = verdict(bare)
-    assert not found.may_train and "no calibration region" in str(found)
+    assert not found.may_train and "a fully sampled centre" in str(found)
     assert found.noise == "unknown"
     apart = Calibration(bare.kspace, columns(list(range(20, 44)))[None, None, None])
     assert verdict(replace(bare, calibration=apart)).may_train
@@ -137,13 +138,11 @@ def test_without_calibration_it_may_not_train():
     assert verdict(replace(bare, noise=torch.ones(1, 4, 8, dtype=torch.complex64))).noise == "noise scan"
 
 
-def test_calibration_extent():
-    mask = torch.zeros(10, 12, dtype=torch.bool)
-    assert calibration_extent(mask) == (0, 0)
-    mask[3:8, 5:9] = True
-    assert calibration_extent(mask) == (5, 4)
-    mask[0] = True
-    assert calibration_extent(mask) == (5, 4)
+def test_the_verdict_is_the_calibrators():
+    """What one calibrator accepts another refuses, and the verdict says so beforehand."""
+    scan = make(columns([*range(0, 64, 4), *range(27, 37)]))
+    assert not verdict(scan).may_train and "at least 12 x 12" in verdict(scan).reasons[0]
+    assert verdict(scan, Calibrator(smallest=10)).may_train
 
 
 def test_nothing_there(tmp_path):

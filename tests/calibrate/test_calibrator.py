@@ -9,10 +9,11 @@ import torch
 from ssrecon.archive import open_archive
 from ssrecon.calibrate import Calibrator, espirit
 from ssrecon.calibrate.espirit import TOGETHER
-from ssrecon.calibrate.region import crop, region_mask
+from ssrecon.calibrate.region import crop
 from ssrecon.core.errors import BadInput, NoCalibration
 from ssrecon.core.scan import CalibratedScan, Calibration, Scan
 from ssrecon.operators import encoding
+from ssrecon.sampling.centre import region_mask
 from ssrecon.simulation.phantom import PhantomArchive
 from tests.calibrate.raw import raw_scan, std
 from tests.scans import column_mask, smooth_csm, smooth_image

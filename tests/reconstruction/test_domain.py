@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from ssrecon.core.description import describe, rebuild
+from ssrecon.core.encoding import GridPoints
 from ssrecon.core.errors import BadInput
 from ssrecon.core.scan import CalibratedScan
-from ssrecon.reconstruction.domain import TrainingDomain, acceleration, pattern_name
+from ssrecon.reconstruction.domain import TrainingDomain
 from tests.scans import column_mask, make_scan
 
 
@@ -65,7 +66,8 @@ def test_padding_is_neither_acquired_nor_missing():
     padding = torch.zeros_like(scan.mask)
     padding[..., :8, :] = True
     padded = replace(scan.on(~padding), padding=padding)
-    assert acceleration(padded) == pytest.approx(24 * 32 / int(padded.mask.sum()))
+    found = TrainingDomain.of([padded])
+    assert found.acceleration[0] == pytest.approx(24 * 32 / int(padded.mask.sum()))
 
 
 @pytest.mark.parametrize(
@@ -74,15 +76,31 @@ def test_padding_is_neither_acquired_nor_missing():
         (column_mask((64, 8), 4, 8), "equispaced lines"),
         (column_mask((64, 8), 4, 0, offset=3), "equispaced lines"),
         (torch.ones(1, 1, 1, 8, 8, dtype=torch.bool), "full"),
-        (torch.eye(8, dtype=torch.bool)[None, None, None], "points"),
     ],
 )
-def test_pattern_names(mask, name):
-    assert pattern_name(mask) == name
+def test_families_of_patterns(mask, name):
+    assert TrainingDomain.of([make_scan(shape=tuple(mask.shape[3:]), mask=mask)]).patterns == (name,)
 
 
-def test_random_lines_are_irregular_and_lines_without_a_readout_are_points():
-    lines = torch.zeros(1, 1, 1, 64, 8, dtype=torch.bool)
-    lines[..., [1, 4, 11, 13, 20, 29, 30, 31, 32, 33, 40, 47, 49, 58], :] = True
-    assert pattern_name(lines) == "irregular lines"
-    assert pattern_name(lines, readout=False) == "points"
+def test_a_domain_of_an_earlier_version_knows_points():
+    """It wrote "points" for whatever is not of lines, and no supports."""
+    points = torch.rand(1, 1, 1, 32, 32, generator=torch.Generator().manual_seed(0)) < 0.45
+    points[..., 12:20, 12:20] = True
+    scan = make_scan(mask=points)
+    scan = replace(scan, headers=tuple(replace(header, encoding=GridPoints()) for header in scan.headers))
+    today = TrainingDomain.of([scan])
+    assert today.patterns == ("random points",) and today.unlike(scan) == []
+    assert replace(today, patterns=("points",), supports=()).unlike(scan) == []
+    assert any("pattern" in text for text in replace(today, patterns=("equispaced lines",)).unlike(scan))
+
+
+def test_random_columns_of_one_protocol_are_of_one_acceleration():
+    """R=8 of 96: each scan's own extent makes it 4 to 8, and what they reach between them 8."""
+    masks = [torch.zeros(1, 1, 1, 96, 8, dtype=torch.bool) for _ in range(6)]
+    for seed, mask in enumerate(masks):
+        chosen = torch.randperm(88, generator=torch.Generator().manual_seed(seed))[:4]
+        mask[..., torch.cat([torch.arange(44, 52), torch.where(chosen < 44, chosen, chosen + 8)]), :] = True
+    scans = [make_scan(shape=(96, 8), mask=mask) for mask in masks]
+    low, high = TrainingDomain.of(scans).acceleration
+    assert low == high == pytest.approx(8, rel=0.05)
+    assert all(TrainingDomain.of(scans).unlike(scan) == [] for scan in scans)

@@ -1,4 +1,4 @@
-"""Steps that readers of several formats share: readout oversampling and partial Fourier."""
+"""A step that readers of several formats share: readout oversampling."""
 
 import torch
 from jaxtyping import Complex
@@ -17,12 +17,3 @@ def remove_readout_oversampling(kspace: Complex[Tensor, "*lines x"], kept: int) 
     start = samples // 2 - kept // 2
     profile = profile[..., start : start + kept]
     return torch.fft.fftshift(torch.fft.fft(torch.fft.ifftshift(profile, dim=-1), norm="ortho"), dim=-1)
-
-
-def is_partial_fourier(first: int, last: int, centre: int, matrix: int) -> bool:
-    """Whether the lines `first` to `last` reach much farther on one side of `centre` than on the other.
-
-    An undersampled lattice ends a few lines early on one side, so that a difference of up to 8 % of the matrix (and of 4 lines) is none;
-    the mildest partial Fourier in use, 7/8, makes 12 %.
-    """
-    return abs((centre - first) - (last + 1 - centre)) > max(4.0, 0.08 * matrix)

@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 
 from ssrecon.archive.base import unknown_scan
-from ssrecon.archive.cartesian.geometry import is_partial_fourier, remove_readout_oversampling
+from ssrecon.archive.cartesian.geometry import remove_readout_oversampling
 from ssrecon.archive.cartesian.lines import usable_readout
 from ssrecon.archive.cartesian.sorting import Sorted
 from ssrecon.core.errors import BadInput
 from ssrecon.core.scan import Calibration, Header, Scan
 from ssrecon.privacy.identifying import deidentified
+from ssrecon.sampling.describe import is_partial_fourier
 
 EDGE = 2
 """Samples dropped where an asymmetric echo begins: removing the oversampling has mixed them with what was not acquired."""
@@ -210,6 +211,7 @@ class CartesianLines:
             recon_fov=tuple(encoding.recon_fov)[first:],
             partial_fourier=partial,
             notes=found.notes,
+            doubts=("incomplete",) if {"end", "incomplete"} & found.notes.keys() else (),
         )
         return deidentified(header)
 

@@ -15,13 +15,14 @@ from torch import Tensor
 
 from ssrecon.archive.arrays import attribute, finite, not_zero, opened, stored, top_names
 from ssrecon.archive.base import Archive, holds, unknown_scan
-from ssrecon.archive.cartesian.geometry import is_partial_fourier, remove_readout_oversampling
+from ssrecon.archive.cartesian.geometry import remove_readout_oversampling
 from ssrecon.archive.fastmri.writer import write_fastmri
 from ssrecon.archive.hdf5_heap import check_heap
 from ssrecon.archive.mrd.header import Encoding, FileHeader, parse_header
 from ssrecon.core.encoding import GridPoints, WholeLines
 from ssrecon.core.errors import BadInput
 from ssrecon.core.scan import Header, Scan
+from ssrecon.sampling.describe import is_partial_fourier
 
 __all__ = ["FastMRI", "is_m4raw", "write_fastmri"]
 
@@ -155,6 +156,7 @@ class FastMRI(Archive):
             partial_fourier=is_partial_fourier(volume.limits[0], volume.limits[1] - 1, phase // 2, phase),
             volume_max=largest if isinstance(largest, float) else None,
             notes=volume.notes,
+            doubts=() if file else ("no header",),
         )
 
     @cached_property

@@ -7,8 +7,8 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from ssrecon.core.errors import BadInput
+from ssrecon.sampling.centre import radius
 from ssrecon.sampling.patterns.base import Pattern, budget, centre_block, over_readout, points_matrix
-from ssrecon.sampling.patterns.variable_density import radius
 
 LEVELS = 8
 """Discs come in this many sizes to the pixel."""

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Bool
 from torch import Tensor
 
+from ssrecon.sampling.centre import radius
 from ssrecon.sampling.patterns.base import Pattern, budget, centre_block, over_readout, points_matrix
 
 
@@ -38,9 +39,3 @@ class VariableDensity(Pattern):
         chosen = np.argpartition(key, points.size - kept, axis=None)[points.size - kept :]
         points.flat[chosen] = True
         return over_readout(points, matrix)
-
-
-def radius(axes: tuple[int, ...]) -> np.ndarray:
-    """Distance from DC, 1 at the end of each axis and sqrt(dimensions) in the corners."""
-    grids = np.meshgrid(*[(np.arange(n) - n // 2) / max(1, n // 2) for n in axes], indexing="ij", sparse=True)
-    return np.sqrt(sum(grid**2 for grid in grids))

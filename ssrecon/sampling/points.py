@@ -7,7 +7,7 @@ from jaxtyping import Bool
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from ssrecon.calibrate.verdict import calibration_extent
+from ssrecon.sampling.centre import radius, run_about_centre
 
 LONGEST_STEP = 8
 AGREES = 0.98
@@ -37,15 +37,9 @@ def classify_points(points: Bool[Tensor, "z y"], support: Bool[Tensor, "z y"]) -
 def _calibration(points: Tensor) -> Tensor:
     """The fully sampled box, and a place around it, as a lattice may touch it."""
     box = torch.zeros_like(points)
-    sides = calibration_extent(points)
-    if min(sides) < 3:
-        return box
-    low = [n // 2 for n in points.shape]
-    for axis in range(2):
-        line = points.select(1 - axis, points.shape[1 - axis] // 2)
-        while low[axis] > 0 and line[low[axis] - 1] and (points.shape[axis] // 2 - low[axis]) < sides[axis]:
-            low[axis] -= 1
-    box[tuple(slice(max(0, a - 1), a + s + 1) for a, s in zip(low, sides, strict=True))] = True
+    run = run_about_centre(points)
+    if min(high - low for low, high in run) >= 3:
+        box[tuple(slice(max(0, low - 1), high + 1) for low, high in run)] = True
     return box
 
 
@@ -115,10 +109,9 @@ def _neighbour_ratio(points: Tensor, outside: Tensor, density: Tensor) -> float:
 
 def _falls(points: Tensor, outside: Tensor) -> bool:
     """Whether the outer half of the places is less densely sampled than the inner half, by 1.6 times and 3.5 sigma."""
-    grids = torch.meshgrid(*[(torch.arange(n) - n // 2) / max(1, n // 2) for n in points.shape], indexing="ij")
-    radius = (grids[0] ** 2 + grids[1] ** 2).sqrt()
-    middle = radius[outside].median()
-    inner, outer = outside & (radius <= middle), outside & (radius > middle)
+    distance = torch.from_numpy(radius(points.shape)).to(points.device)
+    middle = distance[outside].median()
+    inner, outer = outside & (distance <= middle), outside & (distance > middle)
     a, b = float(points[inner].sum()), float(points[outer].sum())
     if b == 0:
         return a > 0

@@ -11,8 +11,9 @@ import torch
 from ssrecon.core.draw import Draw
 from ssrecon.core.encoding import GridPoints, WholeLines
 from ssrecon.core.scan import Header, Scan
-from ssrecon.inspect.sampling import is_elliptical, sampling
 from ssrecon.sampling import Equispaced, PoissonDisc, RandomColumns, VariableDensity, undersample
+from ssrecon.sampling.describe import describe_sampling as sampling
+from ssrecon.sampling.describe import is_elliptical
 from tests.calibrate.raw import raw_scan
 
 

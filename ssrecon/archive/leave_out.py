@@ -1,0 +1,50 @@
+"""Scans that somebody wants left out: patterns against ids, and lists of them in files."""
+
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from ssrecon.core.errors import BadInput
+from ssrecon.core.scan import Header
+
+
+def matches(header: Header, pattern: str) -> bool:
+    """Whether a shell-style pattern (``*``, ``?``, ``[...]``) fits the id of a scan, of its volume or of its subject, as they are shown."""
+    return any(fnmatchcase(name, pattern) for name in (header.scan_id, header.volume_id, header.subject))
+
+
+def left_out(headers: Iterable[Header], patterns: Sequence[str]) -> set[str]:
+    """The ids of the scans that any of the patterns fits. Raises BadInput for a pattern that fits nothing, and where nothing is left."""
+    headers = tuple(headers)
+    found: set[str] = set()
+    for pattern in patterns:
+        fitting = {header.scan_id for header in headers if matches(header, pattern)}
+        if not fitting:
+            shown = ", ".join(header.scan_id for header in headers[:3])
+            raise BadInput(f"leave out {pattern!r}", found="nothing that it fits", expected=f"a scan, volume or subject as {shown}")
+        found |= fitting
+    if headers and len(found) == len(headers):
+        raise BadInput(f"leave out {', '.join(patterns)}", found=f"all {len(headers)} scans", expected="patterns that leave some")
+    return found
+
+
+def expanded(entries: Iterable[str]) -> tuple[str, ...]:
+    """Patterns as a command gives them: a name that ends in ``.lst`` is a file with a pattern a line, where ``#`` begins a comment.
+
+    Raises BadInput naming the file where it cannot be read or holds none.
+    """
+    found: list[str] = []
+    for entry in entries:
+        found += _listed(Path(entry)) if entry.endswith(".lst") else [entry]
+    return tuple(dict.fromkeys(found))
+
+
+def _listed(path: Path) -> list[str]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(path, found=f"no readable list ({error})", expected="a text file with a scan, volume or subject a line") from None
+    names = [name for line in lines if (name := line.partition("#")[0].strip())]
+    if not names:
+        raise BadInput(path, found="a list without a name", expected="a scan, volume or subject a line")
+    return names
