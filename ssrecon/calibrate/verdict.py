@@ -85,7 +85,7 @@ def unfit(scan: Scan, calibrator: Calibrator, found: SamplingDescription | None 
     nothing or values that are not finite, acquired samples that are exactly zero in every coil (`EMPTY`), no region that `calibrator`
     accepts (`NoCalibration`), or whose file may end early and lacks a side of k-space.
     """
-    where, found = scan.scan_id, found or describe_sampling(scan)
+    where = scan.scan_id
     inside = scan.mask & ~scan.padding
     if not bool(inside.any()):
         return [BadInput(where, "a mask that samples nothing", "acquired samples")]
@@ -95,8 +95,10 @@ def unfit(scan: Scan, calibrator: Calibrator, found: SamplingDescription | None 
     if (empty := empty_locations(scan)) > EMPTY:
         of = f"{empty:.0%} of what is said to be acquired" if empty < 1 else "everything that is said to be acquired"
         errors.append(EmptySamples(where, f"{of} exactly zero in every coil", "the receivers' noise at least, or a mask that says it"))
-    if "incomplete" in scan.header.doubts and any(found.missing_side):
-        side, axis = next((side, axis) for axis, side in enumerate(found.missing_side) if side)
+    sides = (found or describe_sampling(scan)).missing_side if "incomplete" in scan.header.doubts else ()
+    for axis, side in enumerate(sides):
+        if not side:
+            continue
         errors.append(BrokenOff(where, f"a file that may end early, and no {side} side of axis {axis}", "a whole measurement"))
     try:
         calibrator.region(scan)

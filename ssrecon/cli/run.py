@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from ssrecon.cli.options import device_of
+from ssrecon.cli.options import device_of, leave_out_option
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -19,18 +19,26 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     command.add_argument("--workers", type=int, default=1, help="arms and seeds trained at a time, each in a process of its own")
     command.add_argument("--resume", action="store_true", help="continue an interrupted run")
     command.add_argument("--show", action="store_true", help="print the recipe with its overrides as JSON, and stop")
+    keep = "train and evaluate on scans that the verdict says may not train, where they can be calibrated"
+    command.add_argument("--keep-unfit", action="store_true", help=keep)
+    leave_out_option(command)
     command.set_defaults(function=call)
 
 
 def call(options: argparse.Namespace, rest: list[str]) -> None:
     import json
 
+    from ssrecon.archive.leave_out import expanded
     from ssrecon.core.distributed import process
     from ssrecon.recipe.overrides import load_recipe, override
     from ssrecon.study.comparison import run
 
     steps = [] if options.steps is None else ["--training.steps", str(options.steps)]
-    experiment = override(load_recipe(options.recipe), [*steps, *rest])
+    recipe = load_recipe(options.recipe)
+    keep = ["--data.keep-unfit", "True"] if options.keep_unfit else []
+    patterns = dict.fromkeys([*recipe.data.leave_out, *expanded(options.leave_out)])
+    leave_out = ["--data.leave-out", *patterns] if options.leave_out else []
+    experiment = override(recipe, [*steps, *keep, *leave_out, *rest])
     if options.show:
         print(json.dumps(experiment.description, indent=2))
         return

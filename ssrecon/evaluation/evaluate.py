@@ -116,6 +116,13 @@ def residual_rows(arm: Arm, prepared: Prepared, estimate: Estimate, gamma: Gamma
         score, _ = gamma_score(arm.reconstruct, prepared.scan, gamma.hold_out(prepared.scan, draw))
         found[f"gamma, {unit}"] = float(score.mean())
     header = scan.headers[0]
+    for convention, value in found.items():
+        if not math.isfinite(value):
+            raise BadInput(
+                f"evaluation of {arm.name}, scan {header.scan_id}",
+                found=f"a residual ({convention}) of {value}: its image or its samples are zero or not finite",
+                expected="a scan that may train: prepare the archive again, or name it in --leave-out",
+            )
     return [tidy_row(arm.labels, header, header.scan_id, "residual", convention, value) for convention, value in found.items()]
 
 

@@ -79,7 +79,8 @@ def look(scan: Scan, calibrator: Calibrator = Calibrator()) -> ScanReport:  # no
     silent = not bool(torch.where(scan.mask & ~scan.padding, scan.kspace, 0).any())
     noise, source, signal = (None, "unknown", None) if silent else _noise(scan, calibrator)
     # Of a scan that is zero throughout nothing more can be told, and nothing has to be.
-    findings = [*_unfit(scan, calibrator, found), *([] if silent else _detected(scan)), *_geometry(scan, found, source), *_doubted(header)]
+    findings = [*_unfit(scan, calibrator, found), *_doubted(header)]
+    findings += [] if silent else [*_detected(scan), *_geometry(scan, found, source)]
     lines = phase_encoded((scan.mask & ~scan.padding)[0, :, 0].any(dim=0), header.encoding.has_readout)
     return ScanReport(
         **_said(header),
@@ -229,8 +230,10 @@ def description_of(report: ScanReport) -> SamplingDescription:
 
 def group_key(report: ScanReport) -> tuple[Any, ...]:
     """Scans that have these alike are shown as one group."""
-    family = description_of(report).family if report.sampling else ""
-    return report.protocol, report.contrast, report.matrix, report.coils, family, report.noise_source
+    found = description_of(report) if report.sampling else None
+    # A distance between lines that is no whole number comes out a little different in each scan.
+    sampled = (found.family, *(round(step) for step in found.step)) if found else ()
+    return report.protocol, report.contrast, report.matrix, report.coils, sampled, report.noise_source
 
 
 def with_sampling(report: ScanReport, found: SamplingDescription) -> ScanReport:

@@ -162,7 +162,7 @@ def _parsed(hint: Any, present: Any, values: list[str], shown: str, inside: Sequ
         raise BadRecipe(where, found="no value", expected="a " + readable(hint))
     if values == ["None"] and type(None) in options:
         return None
-    if str in options:
+    if str in options and typing.get_origin(hint) is not tuple:
         hint = str  # a path in place of an archive
     elif choices := _choices(hint):
         if len(values) == 1 and values[0] in choices:

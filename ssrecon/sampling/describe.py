@@ -6,8 +6,10 @@ The verdict, the audit, the strata of splits, a network's training domain and th
 import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TypeVar
 
+import numpy as np
 import torch
 from jaxtyping import Bool
 from torch import Tensor
@@ -47,6 +49,7 @@ FAMILIES = {
 """Patterns that networks may be exchanged between: one mask does not always tell a constant density from a variable one."""
 
 Key = TypeVar("Key", bound=Hashable)
+Packed = tuple[tuple[int, ...], bytes]
 Support = tuple[tuple[int, int], ...]
 """First place and the one behind the last along each axis."""
 
@@ -115,6 +118,14 @@ def describe_mask(
     mask: Bool[Tensor, "frames *k"], padding: Bool[Tensor, "frames *k"], readout: bool, apart: Bool[Tensor, "*k"] | None = None
 ) -> SamplingDescription:
     """The geometry of a mask; `apart` is that of a calibration measured apart, `readout` whether the last axis is one."""
+    return _described(_packed(mask), _packed(padding), readout, None if apart is None else _packed(apart))
+
+
+@lru_cache(maxsize=32)
+def _described(packed: Packed, packed_padding: Packed, readout: bool, packed_apart: Packed | None) -> SamplingDescription:
+    """The slices of a volume mostly share a mask, which is described once."""
+    mask, padding = _unpacked(packed), _unpacked(packed_padding)
+    apart = None if packed_apart is None else _unpacked(packed_apart)
     frames, filled = mask & ~padding, padding.all(dim=0)
     union = frames.any(dim=0)
     ends = [_side(union, axis) for axis in range(union.ndim)]
@@ -145,6 +156,16 @@ def describe_mask(
         acquired=acquired,
         outside=outside,
     )
+
+
+def _packed(mask: Tensor) -> Packed:
+    return tuple(mask.shape), np.packbits(mask.cpu().numpy()).tobytes()
+
+
+def _unpacked(packed: Packed) -> Tensor:
+    shape, content = packed
+    bits = np.unpackbits(np.frombuffer(content, np.uint8), count=math.prod(shape))
+    return torch.from_numpy(bits.reshape(shape).astype(bool))
 
 
 def on_protocol(found: Mapping[Key, SamplingDescription], protocol: Mapping[Key, Hashable]) -> dict[Key, SamplingDescription]:
@@ -193,6 +214,13 @@ def acceleration_classes(values: Sequence[float | None]) -> dict[float | None, s
             groups.append([value])
     classes: dict[float | None, str] = {value: f"{group[len(group) // 2]:.2f}" for group in groups for value in group}
     return {value: classes.get(value, str(value)) for value in values}
+
+
+def acceleration_range(values: Iterable[float]) -> str:
+    """The least and the greatest of several, for a person."""
+    known = sorted(values)
+    low, high = f"{known[0]:.2f}", f"{known[-1]:.2f}"
+    return low if low == high else f"{low} to {high}"
 
 
 def is_partial_fourier(first: int, last: int, centre: int, matrix: int) -> bool:

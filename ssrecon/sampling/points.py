@@ -55,6 +55,8 @@ def _lattice(points: Tensor, outside: Tensor) -> tuple[int, int, int] | None:
     """(step between rows, step along a row, shift from one row to the next), where the points are one; else None."""
 
     def leads(dz: int, dy: int) -> bool:
+        if dz >= points.shape[0] or dy >= points.shape[1]:
+            return False
         here, there = _shifted(points & outside, dz, dy)
         valid = _shifted(outside, dz, dy)[1]
         pairs = here & valid

@@ -207,7 +207,8 @@ class _Job:
         unfit_scans: dict[str, BadInput] = {}
         fitted = self._fit(unfit_scans)
         content = self.archive.content(self.volume_id)
-        reasons = {scan_id: f"found {error.found}; expected {error.expected}" for scan_id, error in unfit_scans.items()}
+        files = self.archive.files(self.volume_id)
+        reasons = {one: safe_reason(f"found {error.found}; expected {error.expected}", *files) for one, error in unfit_scans.items()}
         about = {**self.provenance(), "calibration": fitted.record(), **({"unfit": reasons} if reasons else {})}
         scans = map(self._read, _trimmed([scan_id for scan_id in self.scan_ids if scan_id not in unfit_scans]))
         write_volume(self.out, (_told(prepared, content) for prepared in fitted.each(scans)), about)
@@ -223,7 +224,15 @@ class _Job:
 
     def _fit_to(self, unfit_scans: dict[str, BadInput]) -> Iterator[Scan]:
         for scan_id in self.scan_ids:
-            scan = self._read(scan_id)
+            try:
+                scan = self._read(scan_id)
+            except BadRecipe:
+                raise
+            except BadInput as error:
+                if self.keep_unfit or isinstance(self.archive, Hybrid):  # the slices of a 3-D scan are read together
+                    raise
+                unfit_scans[scan_id] = error
+                continue
             if not self.keep_unfit and (errors := unfit(scan, self.calibrator)):
                 unfit_scans[scan_id] = errors[0]
                 continue

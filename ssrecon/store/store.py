@@ -36,6 +36,7 @@ from ssrecon.core.encoding import Encoding, GridPoints, HybridSlice, WholeLines
 from ssrecon.core.errors import BadInput, SsreconError
 from ssrecon.core.files import whole_file
 from ssrecon.core.scan import CalibratedScan, Header, Prepared
+from ssrecon.sampling.describe import SamplingDescription, acceleration_range, describe_mask, on_protocol
 from ssrecon.store.catalogue import Record, records
 
 SIMULATED = {"ssrecon phantom": "simulated", "simulated coils": "semi-synthetic"}
@@ -129,7 +130,8 @@ def _fill(file: h5py.File, volume: Iterable[Prepared], provenance: Mapping[str, 
             file[f"truth/{index:04d}"] = prepared.truth.detach().cpu().numpy()
         notes = {key: str(value) for key, value in header.notes.items()}
         described = {**asdict(replace(header, notes=notes)), "encoding": describe(header.encoding)}
-        entries.append({"header": described, "shape": scan.shape, "noise_source": scan.noise_source})
+        sampled = describe_mask(scan.mask[0, :, 0], scan.padding[0, :, 0], header.encoding.has_readout)
+        entries.append({"header": described, "shape": scan.shape, "noise_source": scan.noise_source, "sampling": asdict(sampled)})
     file.attrs["format"], file.attrs["version"] = FORMAT, VERSION
     file["json"] = json.dumps({"scans": entries, "provenance": dict(provenance)})
 
@@ -183,6 +185,7 @@ class Store:
         self.folder = Path(folder)
         self._provenance: dict[str, Any] = {}
         entries: dict[str, Entry] = {}
+        sampled: dict[str, SamplingDescription] = {}
         known = {record.file: record for record in records(self.folder).values() if record.state == "done"}
         for path in sorted(self.folder.glob("*.h5")):
             described = _describe(path, known.get(path.name))
@@ -192,10 +195,12 @@ class Store:
                 if header.scan_id in entries:
                     raise BadInput(path, f"scan {header.scan_id}, also in {entries[header.scan_id].file}", "scan ids that are unique")
                 entries[header.scan_id] = Entry(path.name, index, header, tuple(item["shape"]), item["noise_source"])
+                if "sampling" in item:  # earlier versions wrote the acceleration alone, each scan's on its own extent
+                    sampled[header.scan_id] = SamplingDescription(**{key: _tuples(value) for key, value in item["sampling"].items()})
         if not entries:
             raise BadInput(self.folder, "no prepared volumes", f"{FORMAT} files: run `ssrecon prepare` first")
-        self._entries = entries
-        self.headers: tuple[Header, ...] = tuple(entry.header for entry in entries.values())
+        self._entries = _on_protocols(entries, sampled)
+        self.headers: tuple[Header, ...] = tuple(entry.header for entry in self._entries.values())
 
     @property
     def kind(self) -> str:
@@ -212,6 +217,8 @@ class Store:
             f"{coils} coils {'x'.join(map(str, k))}" + f" x {frames} frames" * (frames > 1) for frames, coils, _, *k in shapes[:3]
         )
         noise = ", ".join(sorted({entry.noise_source for entry in self._entries.values()}))
+        known = [header.acceleration for header in self.headers if header.acceleration]
+        sizes += f"; R = {acceleration_range(known)}" if known else ""
         counted = f"{len(self)} scans, {len(volumes)} volumes, {len(subjects)} subjects"
         return f"{counted} ({self.kind}); {sizes}{' ...' if len(shapes) > 3 else ''}; noise level: {noise}"
 
@@ -222,8 +229,9 @@ class Store:
 
     @cached_property
     def skipped(self) -> dict[str, str]:
-        """Volumes that could not be prepared and files that could not be read, each with the reason."""
-        return {record.volume: record.reason for record in records(self.folder).values() if record.state != "done"}
+        """Volumes that could not be prepared, files that could not be read, and scans that may not train, each with the reason."""
+        failed = {record.volume: record.reason for record in records(self.folder).values() if record.state != "done"}
+        return {**failed, **{scan: str(reason) for made in self._provenance.values() for scan, reason in made.get("unfit", {}).items()}}
 
     def __len__(self) -> int:
         return len(self.headers)
@@ -283,6 +291,19 @@ class Store:
         if scan_id not in self._entries:
             raise BadInput(self.folder, f"no scan {scan_id!r} among {len(self)}", f"one of {', '.join(list(self._entries)[:5])}, ...")
         return self._entries[scan_id]
+
+
+def _on_protocols(entries: Mapping[str, Entry], sampled: Mapping[str, SamplingDescription]) -> dict[str, Entry]:
+    """Entries whose headers count their acceleration on the union of the locations that the scans of their protocol acquired."""
+    sampled = {name: found for name, found in sampled.items() if entries[name].header.acceleration is not None}
+    protocols = {name: (entries[name].header.protocol, entries[name].header.contrast, entries[name].shape[3:]) for name in sampled}
+    together = on_protocol(sampled, protocols)
+    headers = {name: replace(entries[name].header, acceleration=round(found.acceleration, 6)) for name, found in together.items()}
+    return {name: replace(entry, header=headers.get(name, entry.header)) for name, entry in entries.items()}
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 def _tensor(dataset: h5py.Dataset) -> torch.Tensor:

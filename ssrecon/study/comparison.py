@@ -185,7 +185,12 @@ def _about(this: Run, store: Store) -> dict[str, Any]:
         "hash": comparison.hash,
         "hash_version": HASH_VERSION,
         "recipe": comparison.description,
-        "data": {"kind": store.kind, "description": store.description, "fingerprint": store.fingerprint()},
+        "data": {
+            "kind": store.kind,
+            "description": store.description,
+            "fingerprint": store.fingerprint(),
+            "left_out": {**store.skipped, **dict.fromkeys(comparison.data.leave_out, "left out by request")},
+        },
         "margins": describe(comparison.margins),
         "headline_selection": comparison.headline,
         "workers": this.together,

@@ -228,9 +228,10 @@ class Trainer:
     def _validate(self, scans: Sequence[Prepared], history: History, epoch: int, started: float) -> None:
         self.network.eval()
         hold_out = partial(self.recipe.validation.hold_out, draw=self.gamma_draw)
-        score = validate(self.network, self.objective, scans, hold_out, self.draw, self.process.device)
-        if not math.isfinite(score.gamma):
-            raise TrainingDiverged(f"step {self.state.step}: the Gamma score is not finite; the last checkpoint is good")
+        try:
+            score = validate(self.network, self.objective, scans, hold_out, self.draw, self.process.device)
+        except TrainingDiverged as error:
+            raise TrainingDiverged(f"step {self.state.step}: {error}") from None
         by_gamma, by_reference = self.state.take(score)
         if by_gamma:
             self._save("gamma", weights_only=True)

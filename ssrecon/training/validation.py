@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ssrecon.core.draw import Draw
+from ssrecon.core.errors import TrainingDiverged
 from ssrecon.core.scan import CalibratedScan, Estimate, Prepared
 from ssrecon.metrics.metrics import nmse
 from ssrecon.objectives.base import Network, Objective
@@ -38,6 +39,8 @@ def validate(
 ) -> Score:
     """Score a network on what `hold_out` keeps from it.
 
+    Raises TrainingDiverged, naming the scan, where the score of one is not finite.
+
     The score of an unchanged network is bit-identical, because Gamma and every other draw are fixed for the whole training.
     """
     fixed = draw.at(0)
@@ -48,7 +51,9 @@ def validate(
         scan = prepared.scan.to(device) if known else replace(prepared.scan.to(device), noise_std=None)
         value, estimate = gamma_score(lambda s: objective.reconstruct(network, s, fixed), scan, hold_out(scan))
         scores.append(value.double().mean().item())
-        if prepared.reference is not None and math.isfinite(scores[-1]):
+        if not math.isfinite(scores[-1]):
+            raise TrainingDiverged(f"scan {', '.join(scan.ids)}: the Gamma score is not finite; the last checkpoint is good")
+        if prepared.reference is not None:
             reference = Estimate(coil_combined(prepared.reference.to(device))).magnitude
             if bool(reference.any()):
                 errors.append(nmse(estimate.magnitude, reference))

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from ssrecon.archive import open_archive
-from ssrecon.calibrate.verdict import verdict
+from ssrecon.calibrate import Calibrator
+from ssrecon.calibrate.verdict import EmptySamples, unfit
 from ssrecon.core.errors import BadInput
 from ssrecon.core.scan import Scan
 from ssrecon.operators import Fourier
@@ -136,7 +137,7 @@ def _compared(scans: list[Scan], whole: Whole, touched: int, folder: Path) -> tu
     zeros = max(0, found[0] - whole.samples[0]) if 0 in whole.samples else found[0]
     if not foreign and not zeros:
         return TOLD, ""
-    if zeros and all(verdict(scan).reasons for scan in scans):
+    if zeros and all(any(isinstance(error, EmptySamples) for error in unfit(scan, Calibrator())) for scan in scans):
         zeros = foreign[0] = 0
         foreign = +foreign
         if not foreign:

@@ -1,5 +1,6 @@
 """Patterns are told by their masks alone: this package's own, BART's and sigpy's."""
 
+import itertools
 import shutil
 import subprocess
 from dataclasses import replace
@@ -11,9 +12,11 @@ import torch
 from ssrecon.core.draw import Draw
 from ssrecon.core.encoding import GridPoints, WholeLines
 from ssrecon.core.scan import Header, Scan
-from ssrecon.sampling import Equispaced, PoissonDisc, RandomColumns, VariableDensity, undersample
+from ssrecon.core.window import window
+from ssrecon.sampling import Equispaced, PoissonDisc, RandomColumns, VariableDensity, on_protocol, undersample
+from ssrecon.sampling.centre import centred_region, largest_offset, radius
+from ssrecon.sampling.describe import FAMILIES, acceleration_classes, is_elliptical
 from ssrecon.sampling.describe import describe_sampling as sampling
-from ssrecon.sampling.describe import is_elliptical
 from tests.calibrate.raw import raw_scan
 
 
@@ -151,3 +154,89 @@ def test_sigpys_poisson_disc():
     mask = np.abs(sigpy.mri.poisson((128, 128), 6, calib=(20, 20), seed=0)) > 0
     found = sampling(scan_of(mask, readout=False))
     assert found.pattern == "Poisson disc" and found.calibration[0] >= 20
+
+
+def drawn(pattern, n, count=12):
+    """Descriptions of scans of one protocol, each with a mask of its own."""
+    full = scan_of(torch.ones(n))
+    scans = [replace(full, header=replace(full.header, volume_id=f"v{index}")) for index in range(count)]
+    return {index: sampling(undersample(scan, pattern, Draw(0))) for index, scan in enumerate(scans)}
+
+
+def test_an_equispaced_pattern_has_one_name():
+    """R=4 of 320 in all, 24 lines of calibration: every 5.26 outside them, and not irregular."""
+    for found in drawn(Equispaced(4, 24), 320).values():
+        assert found.pattern == "lattice" and found.family == "equispaced lines"
+        assert found.step[0] == pytest.approx(5.27, abs=0.02) and found.acceleration == pytest.approx(4.0, rel=0.01)
+
+
+@pytest.mark.parametrize("acceleration, lines, n", [(8, 8, 96), (8, 4, 96), (4, 24, 320)])
+def test_random_columns_of_a_protocol_are_of_one_acceleration(acceleration, lines, n):
+    """On the extent of each scan alone, R=8 of 96 was 1.25 to 7.92."""
+    alone = drawn(RandomColumns(acceleration, lines), n)
+    together = on_protocol(alone, dict.fromkeys(alone, "protocol"))
+    values = {found.acceleration for found in together.values()}
+    assert len(values) == 1 and values.pop() == pytest.approx(acceleration, rel=0.02)
+    assert {found.scans for found in together.values()} == {12} and alone[0].scans == 1
+    assert len(set(acceleration_classes([found.acceleration for found in together.values()]).values())) == 1
+
+
+def test_partial_fourier_is_no_part_of_the_support():
+    """What no scan of a protocol acquired counts neither as acquired nor as left out by the acceleration."""
+    alone = {}
+    for seed in range(8):
+        mask = torch.rand(128, generator=torch.Generator().manual_seed(seed)) < 0.4
+        mask[52:76] = True
+        mask[:32] = False
+        alone[seed] = sampling(scan_of(mask))
+    together = on_protocol(alone, dict.fromkeys(alone, "protocol"))
+    lines = {found.support[0] for found in together.values()}
+    assert len(lines) == 1 and lines.pop() == (min(found.extent[0][0] for found in alone.values()), 128)
+
+
+def test_protocols_do_not_share_a_support():
+    few = torch.zeros(64)
+    few[16:48] = 1
+    alone = {0: sampling(scan_of(torch.ones(64))), 1: sampling(scan_of(few))}
+    together = on_protocol(alone, {0: "large", 1: "small"})
+    assert [found.acceleration for found in together.values()] == [1.0, 1.0]
+    assert on_protocol(alone, dict.fromkeys(alone, "one"))[1].acceleration == 2.0
+
+
+def test_classes_of_accelerations_have_no_fixed_borders():
+    classes = acceleration_classes([3.7, 3.76, 3.8, 4.1, 8.0, None])
+    assert classes[3.7] == classes[3.76] == classes[3.8] == classes[4.1] != classes[8.0] and classes[None] == "None"
+
+
+@pytest.mark.parametrize("shape", [(9, 12), (10, 7), (6, 5, 8)])
+def test_the_centred_region_is_the_largest_box_about_dc(shape):
+    """Against trying every box."""
+    for seed in range(6):
+        mask = torch.rand(shape, generator=torch.Generator().manual_seed(seed)) < 0.93
+        boxes = [sides for sides in itertools.product(*(range(1, n + 1) for n in shape)) if bool(mask[window(shape, sides)].all())]
+        best = max(((np.prod(sides), min(sides)) for sides in boxes), default=(0, 0))
+        found = centred_region(mask)
+        assert (np.prod(found), min(found)) == best and (not boxes or bool(mask[window(shape, found)].all()))
+
+
+@pytest.mark.parametrize("shape", [(9,), (8, 5), (4, 7, 6)])
+def test_one_radius(shape):
+    grids = np.meshgrid(*[np.arange(n) - n // 2 for n in shape], indexing="ij")
+    ends = [n // 2 for n in shape]
+    assert np.allclose(radius(shape), np.sqrt(sum((g / e) ** 2 for g, e in zip(grids, ends, strict=True))))
+    rms = np.sqrt(np.mean([(g / (e + 1)) ** 2 for g, e in zip(grids, ends, strict=True)], axis=0))
+    assert np.allclose(radius(shape, beyond=1, mean=True), rms) and radius(shape, beyond=1, mean=True).max() < 1
+    assert np.allclose(largest_offset(shape), np.max([np.abs(g / e) for g, e in zip(grids, ends, strict=True)], axis=0))
+
+
+def test_lines_across_the_last_axis_are_lines():
+    mask = torch.zeros(64, 48, dtype=torch.bool)
+    mask[[1, 5, 8, 15, 20, *range(24, 40), 47, 58, 63]] = True
+    assert sampling(scan_of(mask, readout=False)).family == "irregular lines"
+
+
+@pytest.mark.parametrize("shape", [(1, 9), (2, 3), (4, 6), (64, 5)])
+def test_small_matrices_have_a_name(shape):
+    for seed in range(4):
+        points = torch.rand(shape, generator=torch.Generator().manual_seed(seed)) < 0.5
+        assert sampling(scan_of(points, readout=False)).pattern in FAMILIES

@@ -100,18 +100,19 @@ def test_bad_volumes_are_reported_and_left_out(tmp_path):
     archive = Small(broken=("b",), bare=("c",), full=False)
     with pytest.warns(LeftOut) as caught:
         store = prepare(archive, tmp_path, Calibrator())
-    assert {h.volume_id for h in store.headers} == {"a"}
-    assert set(store.skipped) == {"b", "c"}
-    assert "b/slice-001: found 4 acquired values that are not finite" in store.skipped["b"]
+    assert {h.scan_id for h in store.headers if h.volume_id == "b"} == {"b/slice-000"}
+    assert {h.volume_id for h in store.headers} == {"a", "b"}
+    assert set(store.skipped) == {"b/slice-001", "c"}
+    assert "found 4 acquired values that are not finite" in store.skipped["b/slice-001"]
     assert "at least 12 x 12" in store.skipped["c"] and len(caught) == 2
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.h5", "catalogue.sqlite"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.h5", "b.h5", "catalogue.sqlite"]
 
 
 def test_where_nothing_is_left_the_error_is_raised(tmp_path):
     with pytest.raises(NoCalibration):
         prepare(Small(bare=("a",), volumes_=("a",), full=False), tmp_path, Calibrator())
     with pytest.raises(BadInput):
-        prepare(Small(broken=("a", "b", "c")), tmp_path, Calibrator())
+        prepare(Small(broken=("a", "b", "c")), tmp_path, Calibrator(), keep_unfit=True)
 
 
 def test_nothing_is_written_over(tmp_path):

@@ -192,7 +192,7 @@ def test_real_files(test_data):
     assert poisson.header.encoding == GridPoints()
     assert float(poisson.mask.float().mean()) == pytest.approx(0.124, abs=0.001)
     found = verdict(poisson)
-    assert found.may_train and found.pattern == "2-D" and min(found.calibration) >= 20
+    assert found.may_train and found.pattern == "Poisson disc" and min(found.calibration) >= 20
     for name in ("brain_d", "brain_f"):
         scan = archive.read(f"{name}/slice-000")
         assert verdict(scan).pattern == "full"

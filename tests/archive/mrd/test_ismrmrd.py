@@ -102,7 +102,7 @@ def test_three_dimensions(tmp_path):
     assert torch.equal(scan.mask[0, 0, 0, ..., 0], torch.from_numpy(mask))
     torch.testing.assert_close(scan.kspace[0, 0], torch.from_numpy(kspace * mask[..., None]))
     assert scan.header.encoded_matrix == (z, y, x)
-    assert verdict(scan).pattern == "2-D"
+    assert verdict(scan).sampling.family == "random points"  # too few to tell a lattice of them
 
 
 def test_slices_are_scans_and_interleaving_does_not_matter(tmp_path):
@@ -326,7 +326,7 @@ def test_real_scan(test_data):
     assert acquired(scan.mask) == sorted({*range(18, 124, 3), *range(48, 96)})
     energy = scan.kspace.abs().square().sum(dim=(0, 1, 2))
     assert int(energy.sum(-1).argmax()) == 72 and abs(int(energy.sum(-2).argmax()) - 96) <= 1
-    assert verdict(scan).pattern == "equispaced, every 3"
+    assert verdict(scan).pattern == "lattice every 3"
     noise = scan.noise[0]
     covariance = noise @ noise.conj().mT / noise.shape[-1] * scan.noise_bandwidth_ratio
     whiten = torch.linalg.inv(torch.linalg.cholesky(covariance))

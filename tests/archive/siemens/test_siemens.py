@@ -495,7 +495,7 @@ def test_real_vb_noise_is_one_after_whitening(test_data):
     """Beside the object, in the outermost lines, in units of the noise readout with its bandwidth correction."""
     scan = open_archive(test_data / "raw" / "phantom_twix_vb_12ch_r2_noise_acs.dat").read("phantom_twix_vb_12ch_r2_noise_acs/slice-000")
     assert scan.kspace.shape == (1, 1, 12, 64, 128) and scan.noise.shape == (1, 12, 256)
-    assert acquired(scan.mask) == sorted({*range(0, 64, 2), *range(20, 44)}) and verdict(scan).pattern == "equispaced, every 2"
+    assert acquired(scan.mask) == sorted({*range(0, 64, 2), *range(20, 44)}) and verdict(scan).pattern == "lattice every 2"
     noise = scan.noise[0]
     covariance = noise @ noise.conj().mT / noise.shape[-1] * scan.noise_bandwidth_ratio
     outer = torch.linalg.inv(torch.linalg.cholesky(covariance)) @ scan.kspace[0, 0][:, [0, 2, 4, 6, 56, 58, 60, 62]].flatten(1)

@@ -1,0 +1,104 @@
+"""Scans that somebody wants left out, by pattern and by list."""
+
+import csv
+import json
+
+import pytest
+
+from ssrecon.archive.leave_out import expanded, left_out
+from ssrecon.cli.main import main
+from ssrecon.core.errors import BadInput, BadRecipe
+from ssrecon.core.scan import Header
+from ssrecon.simulation.phantom import PhantomArchive
+from ssrecon.store.data import Data
+from ssrecon.store.store import Store
+
+HEADERS = [Header(f"v{volume}/slice-{index:03d}", f"v{volume}", f"person{volume // 2}") for volume in range(4) for index in range(2)]
+
+
+def test_scans_volumes_and_subjects():
+    assert left_out(HEADERS, ["v0"]) == {"v0/slice-000", "v0/slice-001"}
+    assert left_out(HEADERS, ["*/slice-001", "v0"]) == {"v0/slice-000", *(f"v{volume}/slice-001" for volume in range(4))}
+    assert left_out(HEADERS, ["person1"]) == left_out(HEADERS, ["v[23]"]) == {h.scan_id for h in HEADERS if h.subject == "person1"}
+    assert left_out(HEADERS, []) == set()
+
+
+def test_what_fits_nothing_or_everything_is_an_error():
+    with pytest.raises(BadInput, match=r"leave out 'v9'.*nothing that it fits.*v0/slice-000"):
+        left_out(HEADERS, ["v0", "v9"])
+    with pytest.raises(BadInput, match="all 8 scans"):
+        left_out(HEADERS, ["*"])
+
+
+def test_a_list(tmp_path):
+    (tmp_path / "bad.lst").write_text("# moved\nv0/slice-001  # a spike\n\nv1\n")
+    assert expanded(["v2", str(tmp_path / "bad.lst"), "v1"]) == ("v2", "v0/slice-001", "v1")
+    (tmp_path / "empty.lst").write_text("# nothing\n")
+    for name in ("empty.lst", "missing.lst"):
+        with pytest.raises(BadInput, match=name):
+            expanded([str(tmp_path / name)])
+    with pytest.raises(BadRecipe, match=r"bad\.lst"):
+        Data("in", leave_out=("bad.lst",))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("simulated")
+    main(["simulate", str(folder / "in"), "--subjects", "4", "--slices", "2", "--matrix", "48", "--coils", "4"])
+    return folder / "in"
+
+
+def ids(store):
+    return {header.scan_id for header in Store(store).headers}
+
+
+def test_the_commands(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("SSRECON_KEEP_NAMES", "1")
+    main(["prepare", str(folder), str(tmp_path / "all")])
+    first, *others = sorted({header.volume_id for header in Store(tmp_path / "all").headers})
+    (tmp_path / "bad.lst").write_text(f"{first}\n")
+    by = ["--leave-out", str(tmp_path / "bad.lst"), "--leave-out", f"{others[0]}/*-001"]
+    gone = {name for name in ids(tmp_path / "all") if name.startswith(f"{first}/")} | {f"{others[0]}/slice-001"}
+    assert main(["prepare", str(folder), str(tmp_path / "some"), *by]) == 0
+    assert ids(tmp_path / "some") == ids(tmp_path / "all") - gone
+    assert Store(tmp_path / "some").provenance(f"{others[0]}/slice-000")["leave_out"] == [f"{others[0]}/slice-001"]
+    main(["audit", str(folder), "--out", str(tmp_path / "audit"), *by])
+    content = json.loads((tmp_path / "audit" / "audit.json").read_text())
+    assert set(content["left_out"]["scans"]) == gone and not {scan["scan"] for scan in content["scans"]} & gone
+    assert "left out: 3 scans" in capsys.readouterr().out and "Left out" in (tmp_path / "audit" / "audit.html").read_text()
+    assert main(["audit", str(folder), "--out", str(tmp_path / "none"), "--leave-out", "nobody"]) == 2
+    assert "nothing that it fits" in capsys.readouterr().err
+
+
+RECIPE = """
+from ssrecon import Comparison, Recipe, networks, objectives, partition
+from ssrecon.archive.splits import BySubject
+from ssrecon.recipe import Training
+from ssrecon.sampling import RandomColumns
+from ssrecon.store.data import Data
+recipe = Recipe(
+    data=Data(source="{source}", pattern=RandomColumns(2, 16), split=BySubject(validation=1, test=1)),
+    network=networks.Unrolled(networks.ResNet(blocks=1, channels=4), unrolls=1, cg_iterations=2),
+    objective=objectives.SSDU(partition.Uniform(loss_fraction=0.4)),
+    training=Training(steps=1, validate_every=1))
+comparison = Comparison(title="t", arms={{"network": recipe}}, baselines={{}})
+"""
+
+
+def test_a_run(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("SSRECON_KEEP_NAMES", "1")
+    (tmp_path / "mini.py").write_text(RECIPE.format(source=folder))
+    by = ["--leave-out", "*/slice-001"]
+    main(["run", str(tmp_path / "mini.py"), "--out", str(tmp_path / "run"), "--device", "cpu", *by])
+    assert {name.rpartition("/")[2] for name in ids(tmp_path / "run" / "store")} == {"slice-000"}
+    rows = csv.DictReader((tmp_path / "run" / "metrics.csv").read_text().splitlines())
+    assert {row["scan"] for row in rows} <= {"", *ids(tmp_path / "run" / "store")}
+    about = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert about["recipe"]["arms"]["network"]["data"]["leave_out"] == ["*/slice-001"]
+    assert about["data"]["left_out"] == {"*/slice-001": "left out by request"}
+
+
+def test_recipes_say_so_too():
+    archive = PhantomArchive(subjects=3, slices=2, matrix=(48, 48), coils=4)
+    chosen = Data(archive, leave_out=("*-000",)).chosen(archive.headers)
+    assert len(chosen) == 3
