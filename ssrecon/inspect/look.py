@@ -3,7 +3,7 @@
 import base64
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from ssrecon.inspect.duplicates import signature
 from ssrecon.inspect.finding import Finding
 from ssrecon.inspect.picture import picture
 from ssrecon.sampling.centre import centred_region
-from ssrecon.sampling.describe import SamplingDescription, describe_sampling, phase_encoded
+from ssrecon.sampling.describe import SamplingDescription, describe_sampling, phase_encoded, read_description
 
 VERDICTS = {"note": "train", "warn": "train with a warning", "refuse": "refuse"}
 """By the gravest finding."""
@@ -224,8 +224,7 @@ def acquired_lines(report: ScanReport) -> np.ndarray:
 
 def description_of(report: ScanReport) -> SamplingDescription:
     """The sampling of a record, as its class."""
-    known = {f.name for f in fields(SamplingDescription)}
-    return SamplingDescription(**{name: value for name, value in report.sampling.items() if name in known})
+    return read_description(report.sampling)
 
 
 def group_key(report: ScanReport) -> tuple[Any, ...]:

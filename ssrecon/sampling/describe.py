@@ -5,9 +5,9 @@ The verdict, the audit, the strata of splits, a network's training domain and th
 
 import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -106,6 +106,16 @@ class SamplingDescription:
         encoded = locations - self.outside * locations / own
         outside = round(locations - encoded)
         return replace(self, support=support, acceleration=encoded / max(1.0, self.acquired), scans=scans, outside=outside)
+
+
+def read_description(written: Mapping[str, Any]) -> SamplingDescription:
+    """A description from the JSON of its fields; fields that another version wrote are passed over."""
+    known = {f.name for f in fields(SamplingDescription)}
+    return SamplingDescription(**{name: _tuples(value) for name, value in written.items() if name in known})
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, (list, tuple)) else value
 
 
 def describe_sampling(scan: Scan) -> SamplingDescription:

@@ -36,7 +36,7 @@ from ssrecon.core.encoding import Encoding, GridPoints, HybridSlice, WholeLines
 from ssrecon.core.errors import BadInput, SsreconError
 from ssrecon.core.files import whole_file
 from ssrecon.core.scan import CalibratedScan, Header, Prepared
-from ssrecon.sampling.describe import SamplingDescription, acceleration_range, describe_mask, on_protocol
+from ssrecon.sampling.describe import SamplingDescription, acceleration_range, describe_mask, on_protocol, read_description
 from ssrecon.store.catalogue import Record, records
 
 SIMULATED = {"ssrecon phantom": "simulated", "simulated coils": "semi-synthetic"}
@@ -196,7 +196,7 @@ class Store:
                     raise BadInput(path, f"scan {header.scan_id}, also in {entries[header.scan_id].file}", "scan ids that are unique")
                 entries[header.scan_id] = Entry(path.name, index, header, tuple(item["shape"]), item["noise_source"])
                 if "sampling" in item:  # earlier versions wrote the acceleration alone, each scan's on its own extent
-                    sampled[header.scan_id] = SamplingDescription(**{key: _tuples(value) for key, value in item["sampling"].items()})
+                    sampled[header.scan_id] = read_description(item["sampling"])
         if not entries:
             raise BadInput(self.folder, "no prepared volumes", f"{FORMAT} files: run `ssrecon prepare` first")
         self._entries = _on_protocols(entries, sampled)
@@ -300,10 +300,6 @@ def _on_protocols(entries: Mapping[str, Entry], sampled: Mapping[str, SamplingDe
     together = on_protocol(sampled, protocols)
     headers = {name: replace(entries[name].header, acceleration=round(found.acceleration, 6)) for name, found in together.items()}
     return {name: replace(entry, header=headers.get(name, entry.header)) for name, entry in entries.items()}
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 def _tensor(dataset: h5py.Dataset) -> torch.Tensor:

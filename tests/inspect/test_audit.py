@@ -1,5 +1,7 @@
 """`ssrecon audit` from end to end: every verdict with its reason, resumable parts, shards, a page with nothing outside it."""
 
+import base64
+import io
 import json
 import os
 from dataclasses import replace
@@ -8,14 +10,19 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from matplotlib.image import imread
 
 from ssrecon.archive import open_archive
 from ssrecon.archive.plain import write_plain
+from ssrecon.calibrate import Calibrator
 from ssrecon.cli.main import main
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import OutputInUse
 from ssrecon.inspect.audit import audit
 from ssrecon.inspect.look import acquired_lines, look
+from ssrecon.inspect.page import write_page
+from ssrecon.inspect.picture import picture
+from ssrecon.inspect.summary import by_kind, write_json
 from ssrecon.sampling import Equispaced, RandomColumns, undersample
 from ssrecon.simulation.phantom import PhantomArchive
 from tests.core.test_engines import cluster
@@ -153,3 +160,60 @@ def test_a_cluster_finds_the_same(folder, tmp_path):
     with cluster(2, tmp_path) as (address, _):
         together = audit(open_archive(folder), tmp_path / "together", dask=address)
     assert together.scans == alone.scans and together.refused == alone.refused and not together.missing
+
+
+def test_the_page_shows_pictures_and_each_scans_own_numbers(folder, tmp_path):
+    found = audit(open_archive(folder), tmp_path)
+    page = write_page(found, tmp_path / "audit.html").read_text()
+    assert page.count('class="scan"') >= 3
+    # A few a volume in the parts, one a protocol and kind of finding in what is read of them, none in the JSON.
+    parts = [json.loads(path.read_text())["scans"] for path in (tmp_path / "parts").glob("*.json")]
+    assert all(any(scan["picture"] for scan in scans) for scans in parts)
+    write_json(found, tmp_path / "audit.json")
+    assert not any(scan["picture"] for scan in json.loads((tmp_path / "audit.json").read_text())["scans"])
+    kinds = {one.kind: one for one in by_kind(found.scans)}
+    assert len(kinds["no_calibration"].scans) == len(kinds["no_calibration"].findings) == 2
+    assert all(f"<td>{record.scan}</td><td>lines 1</td>" in page for record in kinds["no_calibration"].scans)
+
+
+def test_a_picture_is_the_zero_filled_image():
+    scan = PhantomArchive(subjects=1, slices=1, matrix=(96, 64), coils=4).read("phantom-0000-T1-000")
+    shown = imread(io.BytesIO(base64.b64decode(picture(scan))))
+    image = torch.fft.fftshift(torch.fft.ifft2(torch.fft.ifftshift(scan.kspace[0, 0], dim=(-2, -1))), dim=(-2, -1))
+    expected = torch.linalg.vector_norm(image, dim=0).numpy()
+    assert shown.shape == (96, 64) and np.corrcoef(shown.ravel(), expected.ravel())[0, 1] > 0.99
+    assert picture(replace(scan, kspace=torch.zeros_like(scan.kspace))) == ""
+
+
+def test_no_strip_where_everything_was_acquired_and_one_scan_knows_itself_alone(tmp_path):
+    (tmp_path / "in").mkdir()
+    written(tmp_path / "in", 1)
+    found = audit(open_archive(tmp_path / "in"), tmp_path / "out")
+    page = write_page(found, tmp_path / "audit.html").read_text()
+    assert '<figure class="cohort' not in page and "everything was acquired in every scan" in page
+    first = open_archive(tmp_path / "in").headers[0].scan_id
+    alone = audit(open_archive(tmp_path / "in"), tmp_path / "one", leave_out=[f"{first[:-1]}1"])
+    assert len(alone.scans) == 1 and "The union of one scan" in " ".join(alone.cohorts[0].says)
+    assert "The union of one scan" not in " ".join(found.cohorts[0].says)
+
+
+def test_random_columns_have_the_acceleration_of_their_protocol(tmp_path):
+    (tmp_path / "in").mkdir()
+    for number in range(4):
+        written(tmp_path / "in", number, lambda scan: undersample(scan, RandomColumns(4, 8), Draw(scan.header.slice), per_slice=True))
+    found = audit(open_archive(tmp_path / "in"), tmp_path / "out", calibrator=Calibrator(smallest=6))
+    accelerations = {record.sampling["acceleration"] for record in found.scans}
+    assert len(accelerations) == 1 and accelerations.pop() == pytest.approx(4, rel=0.05)
+
+
+def test_parts_of_an_earlier_version_are_made_again(tmp_path):
+    (tmp_path / "in").mkdir()
+    written(tmp_path / "in", 1)
+    whole = audit(open_archive(tmp_path / "in"), tmp_path / "out")
+    (part,) = (tmp_path / "out" / "parts").iterdir()
+    content = json.loads(part.read_text())
+    for scan in content["scans"]:
+        scan["sampling"] = {"pattern": "full", "step": [], "acceleration": 1.0}
+        del scan["notes"], scan["picture"]
+    part.write_text(json.dumps({**content, "fingerprint": "1 " + content["fingerprint"].split()[1]}))
+    assert audit(open_archive(tmp_path / "in"), tmp_path / "out").scans == whole.scans

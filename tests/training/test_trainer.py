@@ -352,3 +352,13 @@ def test_weights_are_kept_on_the_way(store, tmp_path):
     last, sixth = (read_checkpoint(tmp_path / f"checkpoints/{name}.safetensors").tensors for name in ("last", "step-000006"))
     assert all(torch.equal(last[name], value) for name, value in sixth.items())
     assert recipe(keep_every=2).hash == recipe().hash
+
+
+def test_a_score_that_is_not_finite_names_the_scan(store):
+    """What is unfit does not get here; if a scan does, its name is what one needs."""
+    scan_id = store.headers[1].scan_id
+    good, bad = store.load(store.headers[0].scan_id), store.load(scan_id)
+    bad = replace(bad, scan=replace(bad.scan, kspace=torch.zeros_like(bad.scan.kspace), noise_std=None))
+    network = RECIPE.network.build(0)
+    with pytest.raises(TrainingDiverged, match=rf"scan {scan_id}: the Gamma score is not finite"):
+        validate(network, RECIPE.objective, [good, bad], partial(Gamma().hold_out, draw=Draw(0)), Draw(0), torch.device("cpu"))
