@@ -23,7 +23,7 @@ from ssrecon.reconstruction.loaded_network import load_checkpoint
 from ssrecon.store.store import Store, write_volume
 from ssrecon.training.trainer import Trainer
 from ssrecon.training.validation import validate
-from tests.scans import make_scan
+from tests.scans import EXAMPLE, make_scan
 from tests.training.small import RECIPE, assign, make_store, recipe
 
 
@@ -229,7 +229,7 @@ def test_scans_of_known_and_unknown_noise_train_and_validate_together(tmp_path):
     assert sorted(map(len, batches)) == [3, 3] and all(len({mixed.noise_known(scan_id) for scan_id in batch}) == 1 for batch in batches)
     scans = [mixed.load(header.scan_id) for header in mixed.headers[:2]]
     assert [scan.scan.noise_std is None for scan in scans] == [False, True]
-    network = RECIPE.network.build(0)
+    network = RECIPE.network.build(0, EXAMPLE)
 
     def score(scans):
         return validate(network, RECIPE.objective, scans, partial(Gamma().hold_out, draw=Draw(0)), Draw(0), torch.device("cpu")).gamma
@@ -268,7 +268,7 @@ def test_gamma_belongs_to_the_data_and_not_to_the_seed(store, tmp_path):
 
 def test_a_bound_on_the_gradient_is_kept(store, tmp_path):
     """Adam's steps do not depend on the gradient's size until it is as small as its epsilon."""
-    start = RECIPE.network.build(0).state_dict()
+    start = RECIPE.network.build(0, EXAMPLE).state_dict()
 
     def moved(**training):
         run(recipe(steps=1, validate_every=1, **training), store, tmp_path / str(training))
@@ -293,7 +293,7 @@ def test_an_empty_slice_does_not_stop_validation(tmp_path):
     store = make_store(tmp_path / "store", shapes=((24, 24),))
     scans = [store.load(header.scan_id, reference=True) for header in store.headers[:2]]
     empty = replace(scans[1], reference=replace(scans[1].reference, kspace=torch.zeros_like(scans[1].reference.kspace)))
-    network = RECIPE.network.build(0)
+    network = RECIPE.network.build(0, EXAMPLE)
 
     def score(scans):
         return validate(network, RECIPE.objective, scans, partial(Gamma().hold_out, draw=Draw(0)), Draw(0), torch.device("cpu"))
