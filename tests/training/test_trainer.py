@@ -1,3 +1,4 @@
+import json
 import math
 import os
 import signal
@@ -352,3 +353,62 @@ def test_weights_are_kept_on_the_way(store, tmp_path):
     last, sixth = (read_checkpoint(tmp_path / f"checkpoints/{name}.safetensors").tensors for name in ("last", "step-000006"))
     assert all(torch.equal(last[name], value) for name, value in sixth.items())
     assert recipe(keep_every=2).hash == recipe().hash
+
+
+def forged(path, change):
+    """The checkpoint with another record of itself."""
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    with safe_open(path, "pt") as file:
+        about, tensors = json.loads(file.metadata()["ssrecon"]), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    change(about)
+    text = json.dumps(about).replace('"DEEP"', "[" * 50_000 + "]" * 50_000)
+    save_file(tensors, path, {"ssrecon": text})
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda about: about["domain"].pop("coils"), "last.safetensors: found TrainingDomain without its coils"),
+        (lambda about: about["recipe"].pop("data"), "last.safetensors: found Recipe without its data"),
+        (lambda about: about["example"].pop("matrix"), "last.safetensors: found Example without its matrix"),
+        (lambda about: about.update(recipe="DEEP"), "last.safetensors: found .*(nested|RecursionError)"),
+        (lambda about: about.pop("domain"), "last.safetensors: found a checkpoint that does not say its domain"),
+    ],
+)
+def test_a_checkpoint_with_a_damaged_record_is_named(store, tmp_path, change, message):
+    run(recipe(steps=1), store, tmp_path)
+    path = forged(tmp_path / "checkpoints/last.safetensors", change)
+    with pytest.raises(BadInput, match=message):
+        load_checkpoint(path, trust=["tests.training.small"])
+
+
+def test_a_damaged_state_is_named_when_it_is_resumed(store, tmp_path):
+    run(recipe(steps=1), store, tmp_path)
+    forged(tmp_path / "checkpoints/last.safetensors", lambda about: about.update(state={"steps": "many"}))
+    with pytest.raises(BadInput, match="last.safetensors: found a state of a training that is"):
+        run(recipe(steps=1), store, tmp_path, resume=True)
+
+
+def test_a_checkpoint_from_before_examples_loads_and_resumes(store, tmp_path):
+    """Of the version before rooms: classes by file, no example, a hash of its own."""
+    run(recipe(steps=2, validate_every=1), store, tmp_path)
+
+    def earlier(about):
+        about.pop("example"), about.pop("hash_version"), about["recipe"]["network"].pop("warm_start")
+        about["hash"] = "0123456789abcdef"
+        about["recipe"]["network"]["class"] = "ssrecon.networks.unrolled.Unrolled"
+        about["domain"]["class"] = "ssrecon.domain.TrainingDomain"
+
+    path = forged(tmp_path / "checkpoints/last.safetensors", earlier)
+    assert load_checkpoint(path, trust=["tests.training.small"]).recipe == recipe(steps=2, validate_every=1)
+    run(recipe(steps=2, validate_every=1), store, tmp_path, resume=True)
+
+
+def test_a_loaded_network_gives_images_without_a_gradient(store, tmp_path):
+    run(recipe(steps=1), store, tmp_path)
+    loaded = load_checkpoint(tmp_path / "checkpoints/last.safetensors", trust=["tests.training.small"])
+    image = loaded(store.load(store.headers[0].scan_id).scan).image
+    assert not image.requires_grad and image.numpy().any()
