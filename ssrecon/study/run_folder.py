@@ -226,7 +226,11 @@ def _read_history(file: Path) -> dict[str, np.ndarray]:
         return {}
     with open(file, newline="", encoding="utf-8") as lines:
         rows = list(csv.DictReader(lines))
-    return {key: np.array([_number(row.get(key)) for row in rows]) for key in HISTORY_COLUMNS} if rows else {}
+    if not rows:
+        return {}
+    # Runs from before Gamma's floor was written down have no such column: that they do not say it is to be seen.
+    known = [key for key in HISTORY_COLUMNS if key != "gamma_floor" or key in rows[0]]
+    return {key: np.array([_number(row.get(key)) for row in rows]) for key in known}
 
 
 def _number(text: str | None) -> float:

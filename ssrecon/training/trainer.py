@@ -225,6 +225,7 @@ class Trainer:
                 "learning_rate": self._learning_rate(max(self.state.step - 1, 0)),
                 "mu": mu.item() if isinstance(mu, Tensor) else None,
                 "seconds": time.monotonic() - started,
+                "gamma_floor": score.gamma_floor,
             }
         )
         self._save("last")

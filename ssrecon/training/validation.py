@@ -22,6 +22,8 @@ class Score:
 
     gamma: float
     """Held-out residual in units of the noise variance (its floor is 1), or relative to the data where the noise of any scan is unknown."""
+    gamma_floor: float | None
+    """What the noise alone gives, 1 in units of its variance; None for a relative residual."""
     hidden_nmse: float | None
     """NMSE against the reference, where every validation scan has one: for reports, and for the selection rule that is allowed to see
     it.
@@ -56,7 +58,7 @@ def validate(
             else:
                 empty += 1  # a slice outside the object: there is nothing to be wrong relative to
     hidden = sum(errors) / len(errors) if errors and len(errors) + empty == len(scans) else None
-    return Score(sum(scores) / len(scores), hidden)
+    return Score(sum(scores) / len(scores), 1.0 if known else None, hidden)
 
 
 def _reconstructed(network: Network, objective: Objective, draw: Draw, scan: CalibratedScan) -> Estimate:

@@ -44,6 +44,17 @@ def test_training_curves_show_the_histories(run):
     np.testing.assert_array_equal(drawn[0].get_ydata(), history["0"]["gamma"][1:])
 
 
+def test_the_unit_of_gamma_is_read_and_not_guessed():
+    """Relative residuals of .93 to 1 are none in units of the noise, and noise units below .9 are; earlier runs did not say."""
+    relative, noise = np.array([0.99, 0.93]), np.array([1.6, 0.85])
+
+    def said(gamma, floor):
+        return figures.in_noise_units([{"0": {"gamma": gamma, **({} if floor is None else {"gamma_floor": np.full(2, floor)})}}])
+
+    assert not said(relative, np.nan) and said(noise, 1.0)
+    assert said(relative, None) and not said(noise, None)
+
+
 def test_rank_correlation_is_that_of_each_training():
     gamma = np.array([4.0, 3.0, 2.0, 1.5])
     first, second = (gamma, gamma**3), (gamma + 100, np.array([1.0, 2.0, 3.0, 4.0]))
