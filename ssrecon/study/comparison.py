@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ from ssrecon.core.distributed import Process
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadRecipe, OutputInUse, at_least
 from ssrecon.core.files import discard_partial_files, whole_file
+from ssrecon.core.folder_lock import NAME as LOCK
+from ssrecon.core.folder_lock import folder_lock
 from ssrecon.core.provenance import provenance
 from ssrecon.evaluation.evaluate import Arm, evaluate
 from ssrecon.recipe.recipe import Comparison, Recipe
@@ -65,7 +67,8 @@ def run(
 ) -> Path:
     """Run a recipe or a comparison into `folder` and return its report.
 
-    Raises OutputInUse where the folder holds another recipe's run, or an unfinished one of this recipe without `resume`. A finished arm is
+    Raises OutputInUse where the folder holds another recipe's run, or an unfinished one of this recipe without `resume`, and where another
+    process is writing into it (`folder_lock`; a process that was killed is none). A finished arm is
     never trained again: with `resume` a comparison may have gained arms and seeds since, and those alone are trained. On several processes
     (torchrun) all train, the first does the rest. `workers` are processes of another kind: so many arms and seeds are trained at a time,
     each by one of them, on the same device; they share the CPU's threads, whose number changes the rounding of sums. They are spawned: a
@@ -84,9 +87,17 @@ def run(
         raise BadRecipe(
             "workers", found, expected="it in a module that is imported, or the script as a recipe: ssrecon run FILE --workers N"
         )
+    if this.folder.exists() and not this.folder.is_dir():
+        raise OutputInUse(this.folder, found="a file", expected="a folder, or a path where one can be made; choose another with --out")
+    with folder_lock(this.folder) if this.process.first else nullcontext():
+        return _run(this, resume)
+
+
+def _run(this: Run, resume: bool) -> Path:
+    comparison = this.comparison
     if this.process.first:
         with _claimed(this, resume):
-            prepare_data(comparison.data, this.folder / "store", say)
+            prepare_data(comparison.data, this.folder / "store", this.say)
     this.process.wait()
     store = Store(this.folder / "store")
     assignment = comparison.data.split.assign(comparison.data.chosen(store.headers))
@@ -112,7 +123,7 @@ def _alone(recipe: Recipe) -> Comparison:
 @contextmanager
 def _claimed(this: Run, resume: bool) -> Iterator[None]:
     """The folder is this run's from here on; what fails before the first volume is prepared (a mistyped path) leaves no trace."""
-    known = this.folder.exists()
+    known = _has_files(this.folder)
     fresh = _claim(this, resume)
     try:
         yield
@@ -127,8 +138,6 @@ def _claimed(this: Run, resume: bool) -> Iterator[None]:
 def _claim(this: Run, resume: bool) -> bool:
     """Whether the folder is newly this run's. Raises OutputInUse where it is anything else's."""
     record = this.folder / "run.json"
-    if this.folder.exists() and not this.folder.is_dir():
-        raise OutputInUse(this.folder, found="a file", expected="a folder, or a path where one can be made; choose another with --out")
     trained = any(this.folder.glob("arms/*/*/checkpoints/*.safetensors"))
     if record.exists() and trained:
         known = _record(record)
@@ -150,11 +159,15 @@ def _claim(this: Run, resume: bool) -> bool:
     # A run that has trained nothing yet (its pre-flight failed, or its recipe was mended since) is begun again; a store it prepared is
     # kept where it fits.
     discard_partial_files(this.folder)
-    if not record.exists() and this.folder.exists() and any(this.folder.iterdir()):
+    if not record.exists() and _has_files(this.folder):
         raise OutputInUse(this.folder, found="files that are not a run of ssrecon", expected="an empty folder; choose another with --out")
     # Before anything is trained: the margins of non-inferiority are on record.
     _write_json(record, _intended(this.comparison))
     return True
+
+
+def _has_files(folder: Path) -> bool:
+    return any(item.name != LOCK for item in folder.iterdir())
 
 
 def _intended(comparison: Comparison) -> dict[str, Any]:
