@@ -6,6 +6,7 @@ import json
 import types
 import typing
 from collections.abc import Callable, Collection, Mapping
+from enum import StrEnum
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,9 @@ READ_FILE = {"file": True}
 """Metadata of a field that names a file whose content changes the result: a checkpoint, a list of a split."""
 NO_RESULT = {"result": False}
 """Metadata of a field that changes what a thing is called, how fast it is made or what is kept of it on the way, and nothing else."""
+
+FROM_DATA = {"result": False, "described": False}
+"""Metadata of a field that a training fills in from its data: no description, hash or override has it. It is not compared, either."""
 
 RENAMED = {
     "ssrecon.archive.phantom": "ssrecon.simulation",
@@ -53,11 +57,10 @@ def describe(value: Any, place: Callable[[str], str] = str) -> Any:
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         found = {"class": public_name(type(value))}
-        for f in dataclasses.fields(value):
-            if f.init:
-                item = getattr(value, f.name)
-                is_place = isinstance(item, (str, Path)) and ("place" in f.metadata or "file" in f.metadata)
-                found[f.name] = place(str(item)) if is_place else describe(item, place)
+        for f in described_fields(value):
+            item = getattr(value, f.name)
+            is_place = isinstance(item, (str, Path)) and ("place" in f.metadata or "file" in f.metadata)
+            found[f.name] = place(str(item)) if is_place else describe(item, place)
         return found
     if isinstance(value, Mapping):
         return {str(key): describe(item, place) for key, item in value.items()}
@@ -65,9 +68,16 @@ def describe(value: Any, place: Callable[[str], str] = str) -> Any:
         return [describe(item, place) for item in value]
     if isinstance(value, Path):
         return str(value)
+    if isinstance(value, StrEnum):
+        return str(value)
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     raise BadRecipe("recipe", found=f"a value of type {type(value).__name__} ({value!r})", expected="numbers, text, tuples and dataclasses")
+
+
+def described_fields(value: Any) -> tuple[dataclasses.Field[Any], ...]:
+    """The fields of a dataclass, or of an object of one, that make up its description."""
+    return tuple(f for f in dataclasses.fields(value) if f.init and f.metadata.get("described", True))
 
 
 def digest(value: Any) -> str:
@@ -157,7 +167,7 @@ def rebuild(description: Any, where: str, trust: Collection[str] = ()) -> Any:
         raise BadRecipe(where, found=f"the unknown class {description['class']}", expected="a class of this version of ssrecon") from error
     if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
         raise BadRecipe(where, found=f"{description['class']}, which is no dataclass", expected="a frozen description")
-    known = {f.name for f in dataclasses.fields(kind) if f.init}
+    known = {f.name for f in described_fields(kind)}
     if unknown := set(description) - known - {"class"}:
         raise BadRecipe(where, found=f"unknown field {sorted(unknown)[0]!r} of {name}", expected="one of " + ", ".join(sorted(known)))
     values = {key: rebuild(item, f"{where}.{key}", trust) for key, item in description.items() if key != "class"}
@@ -179,7 +189,7 @@ def check_types(value: Any, where: str) -> None:
 
 
 def fits(value: Any, hint: Any) -> bool:
-    """Whether a value is of an annotated type."""
+    """Whether a value is of an annotated type. A text stands for the member of an enumeration of texts that has it as its value."""
     origin = typing.get_origin(hint)
     if hint is Any:
         return True
@@ -194,6 +204,8 @@ def fits(value: Any, hint: Any) -> bool:
         return len(value) == len(options) and all(fits(item, option) for item, option in zip(value, options, strict=True))
     if origin is not None:
         return isinstance(value, origin)
+    if isinstance(hint, type) and issubclass(hint, StrEnum):
+        return isinstance(value, str) and value in set(hint)
     if hint is float:
         return isinstance(value, (int, float)) and not isinstance(value, bool)
     if hint is int:
@@ -202,4 +214,7 @@ def fits(value: Any, hint: Any) -> bool:
 
 
 def readable(hint: Any) -> str:
+    """An annotated type for a person; of an enumeration of texts its values."""
+    if isinstance(hint, type) and issubclass(hint, StrEnum):
+        return " or ".join(map(repr, map(str, hint)))
     return hint.__name__ if isinstance(hint, type) and not typing.get_args(hint) else str(hint).replace("ssrecon.", "")

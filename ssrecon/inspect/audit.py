@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from ssrecon.archive import Archive
+from ssrecon.archive.deidentified import without_names
 from ssrecon.core.engines import each, shard_of
 from ssrecon.core.errors import BadInput, OutputInUse, SsreconError
 from ssrecon.core.files import whole_file
@@ -50,7 +51,7 @@ def audit(archive: Archive, out: Path | str, workers: int = 1, shard: tuple[int,
     A part made from the same files is kept: an interrupted audit is continued by the same call, and shards put theirs beside each other.
     A scan is in memory at a time. Raises OutputInUse where `out` is a file, or holds parts of another archive.
     """
-    out = Path(out)
+    archive, out = without_names(archive), Path(out)
     if out.exists() and not out.is_dir():
         raise OutputInUse(out, found="a file", expected="a folder, or a path where one can be made")
     jobs = [_Job(archive.part(name), name, ids, out / PARTS) for name, ids in archive.volumes().items()]

@@ -78,10 +78,10 @@ def equivariance_of(
     data hold an image elsewhere."""
     terms, noise, inside = [], None, support(scan.csm)
     if noisy:
-        noise = white_noise(draw, "virtual noise", scan.ids, scan.kspace)
+        noise = white_noise(draw, "virtual noise", scan.keys, scan.kspace)
         noise = along(noise_level(scan), noise) * noise
     for number in range(transforms):
-        moved = transform(estimate.image * inside, draw, scan.ids, f"transform {number}") * inside
+        moved = transform(estimate.image * inside, draw, scan.keys, f"transform {number}") * inside
         virtual = measured(scan, moved, scan.mask if mask is None else mask, estimate)
         terms.append(mean_square(moved - network(virtual if noise is None else with_noise(virtual, noise)).image))
     return torch.stack(terms).mean(dim=0)

@@ -41,10 +41,10 @@ def along(values: Shaped[Tensor, " batch"], like: Tensor) -> Shaped[Tensor, "bat
     return values.reshape(-1, *[1] * (like.ndim - 1))
 
 
-def white_noise(draw: Draw, purpose: str, ids: Sequence[str], like: Complex[Tensor, "batch *any"]) -> Complex[Tensor, "batch *any"]:
-    """Complex noise with E|n|^2 = 1, drawn scan by scan."""
+def white_noise(draw: Draw, purpose: str, keys: Sequence[str], like: Complex[Tensor, "batch *any"]) -> Complex[Tensor, "batch *any"]:
+    """Complex noise with E|n|^2 = 1, drawn scan by scan (`CalibratedScan.keys`)."""
     shape = (2, *like.shape[1:])
-    drawn = np.stack([draw.generator(purpose, scan_id).standard_normal(shape, dtype=np.float32) for scan_id in ids])
+    drawn = np.stack([draw.generator(purpose, key).standard_normal(shape, dtype=np.float32) for key in keys])
     parts = torch.from_numpy(drawn / np.float32(math.sqrt(2)))
     return torch.complex(parts[:, 0], parts[:, 1]).to(like.device, like.dtype)
 
@@ -56,7 +56,7 @@ def with_noise(scan: CalibratedScan, noise: Complex[Tensor, "batch frames coils 
 
 def noisier(scan: CalibratedScan, draw: Draw, purpose: str, added: Float[Tensor, " batch"]) -> CalibratedScan:
     """The scan with more white noise, of standard deviation `added`; its noise level says so."""
-    noise = white_noise(draw, purpose, scan.ids, scan.kspace)
+    noise = white_noise(draw, purpose, scan.keys, scan.kspace)
     return replace(with_noise(scan, along(added, noise) * noise), noise_std=torch.hypot(noise_level(scan), added))
 
 

@@ -39,7 +39,7 @@ class Noise2Noise(Objective):
         frames = scan.kspace.shape[1]
         if frames < 2:
             raise BadInput(scan.ids[0], found="a single frame", expected="two repetitions or more, as frames")
-        given = torch.tensor([int(draw.generator("repetition", scan_id).integers(frames)) for scan_id in scan.ids]).to(scan.mask.device)
+        given = torch.tensor([int(draw.generator("repetition", key).integers(frames)) for key in scan.keys]).to(scan.mask.device)
         rows = torch.arange(len(scan.ids), device=given.device)
         estimate = network(_frames(scan, rows[:, None], given[:, None]))
         others = (given[:, None] + torch.arange(1, frames, device=given.device)) % frames

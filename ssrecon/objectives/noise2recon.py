@@ -54,7 +54,7 @@ class Noise2Recon(Objective):
             return Loss(held_out)
         with torch.no_grad():
             pseudo = network(scan).image
-        uniform = np.array([draw.generator("noise level", scan_id).uniform(self.least, self.most) for scan_id in scan.ids])
+        uniform = np.array([draw.generator("noise level", key).uniform(self.least, self.most) for key in scan.keys])
         level = noise_level(scan) * torch.from_numpy(uniform).to(scan.kspace.device, torch.float32)
         image = network(noisier(scan, draw, "noise", level)).image
         # Only where a coil sees anything: no data hold an image elsewhere, and one that grows there makes every difference small.

@@ -61,7 +61,7 @@ def risk(
     r"""The estimate of :math:`\sum W |h - E x|^2 / m` of each scan, and its three terms; W is 1 where no `weight` is given."""
     sigma = noise_level(scan)
     first = predicted(scan, estimate)
-    probe = white_noise(draw, "divergence", scan.ids, scan.kspace)
+    probe = white_noise(draw, "divergence", scan.keys, scan.kspace)
     # Without noise there is no divergence to know, and no unit for the step.
     tau = along(step * torch.where(sigma > 0, sigma, 1), probe)
     moved = predicted(scan, network(with_noise(scan, tau * probe)))

@@ -42,11 +42,11 @@ class Transform(ABC):
         """One move of images whose last two sides are `shape`: linear, and differentiable in the image."""
 
     def __call__(
-        self, image: Complex[Tensor, "batch frames maps *x"], draw: Draw, ids: Sequence[str], purpose: str = "transform"
+        self, image: Complex[Tensor, "batch frames maps *x"], draw: Draw, keys: Sequence[str], purpose: str = "transform"
     ) -> Complex[Tensor, "batch frames maps *x"]:
         """Every scan moved in its own way."""
         shape = tuple(image.shape[-2:])
-        return torch.stack([self.drawn(shape, draw.generator(purpose, name))(one) for name, one in zip(ids, image, strict=True)])
+        return torch.stack([self.drawn(shape, draw.generator(purpose, key))(one) for key, one in zip(keys, image, strict=True)])
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """What may be told of where a scan comes from: harmless words stay readable, all else becomes a hash whose key stays with the user."""
 
-import ast
 import builtins
 import os
 import re
@@ -8,6 +7,7 @@ import secrets
 import sys
 from functools import cache
 from hashlib import blake2b
+from importlib import resources
 from pathlib import Path
 
 from ssrecon.core.errors import BadInput
@@ -23,7 +23,7 @@ WORDS = frozenset(
     " subject volunteer slice vol volume case train val test validation"
     " trainingset validationset testset challenge multicoil singlecoil coil full sample undersample image images"
     " fullsample accfactor task files recon calib"
-    " raw data kspace noise acs mrd twix vb vd ve xa poisson undersampled accelerated study semi synthetic simulated ssrecon coils"
+    " raw data kspace noise acs mrd twix vb vd ve xa poisson undersampled accelerated study semi synthetic simulated measured ssrecon coils"
     # Sequences, contrasts, orientations.
     " t1 t2 pd t1w t2w pdw t1rho flair stir gre tse fse se epi mprage space spgr flash trufi bssfp haste vibe dess dwi adc swi tof"
     " ax cor sag tra axt1 axt2 axpd axflair axt1pre axt1post axt1c pre post fs fat fatsat corpd corpdfs fbk mtr cine sax lax lvot aorta"
@@ -53,16 +53,10 @@ PIECE = re.compile(r"\b[a-z]-[0-9a-f]{16}\b|\bfile(?:_brain_AX[A-Z0-9]+_\d{3}_)?
 """Pseudonyms, fastMRI's names, numbers with what looks like a part of them (dates, times, UIDs), words."""
 
 DECIMAL = re.compile(r"\d{1,4}\.\d{1,6}")
-SPEAKING = (
-    "archive/**/*.py",
-    "calibrate/*.py",
-    "core/files.py",
-    "operators/*.py",
-    "privacy/*.py",
-    "sampling/**/*.py",
-    "simulation/**/*.py",
-    "store/*.py",
-)
+OWN_WORDS = "own_words.txt"
+"""Beside this file: the words of the texts in the source of whatever reads and prepares. ``python -m tests.privacy.vocabulary`` writes it
+anew, and a test holds it against the source."""
+
 FAILURES = frozenset(
     "unable synchronously open opened file signature found not truncated eof sblock base addr stored object doesn exist can read data"
     " filter returned failure during required address undefined end reached before buffer bytes errno no such directory permission denied"
@@ -134,7 +128,7 @@ def safe_reason(reason: str, *files: Path) -> str:
 def own_words(text: str) -> str:
     """A note or reason with a ``…`` for whatever a file may have put into it.
 
-    What stays is a word that stands in this package's own source, a harmless one, a pseudonym, or a number that is too short to be
+    What stays is a word of this package's own texts (`own_vocabulary`), a harmless one, a pseudonym, or a number that is too short to be
     anyone's: so a file's text cannot come out in a sentence of ours, whichever reader or library quoted it.
     """
     return PIECE.sub(lambda found: found[0] if _is_own(found[0]) else "…", text)
@@ -184,15 +178,10 @@ def _is_own(piece: str) -> bool:
 
 @cache
 def own_vocabulary() -> frozenset[str]:
-    """The words of the texts in the source of whatever reads and prepares, and those that HDF5 and Python explain failures with."""
-    package = Path(__file__).parents[1]
-    found = set(WORDS | FAILURES) | {name.lower() for name in dir(builtins) if name.endswith(("Error", "Warning"))}
-    for file in (file for place in SPEAKING for file in sorted(package.glob(place))):
-        tree = ast.parse(file.read_text(encoding="utf-8"))
-        prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}  # docstrings name authors
-        texts = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in prose)
-        found |= {word for text in texts if isinstance(text, str) for word in re.findall(r"[^\W\d_]+", text.lower())}
-    return frozenset(found) | frozenset("abcdefghijklmnopqrstuvwxyz")
+    """The words of the texts of whatever reads and prepares, and those that HDF5 and Python explain failures with."""
+    own = resources.files(__package__).joinpath(OWN_WORDS).read_text(encoding="utf-8").split()
+    errors = {name.lower() for name in dir(builtins) if name.endswith(("Error", "Warning"))}
+    return WORDS | FAILURES | errors | frozenset(own) | frozenset("abcdefghijklmnopqrstuvwxyz")
 
 
 def _key(path: Path) -> bytes:

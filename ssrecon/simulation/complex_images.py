@@ -17,6 +17,7 @@ from ssrecon.archive.base import Archive, holds, unknown_scan
 from ssrecon.core.description import READ_FILE
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadInput
+from ssrecon.core.origin import Origin
 from ssrecon.core.scan import Header, Scan
 from ssrecon.operators import Fourier
 from ssrecon.simulation.phantom.acquisition import correlated, encode
@@ -132,6 +133,7 @@ def _header(matrix: tuple[int, int], fov: tuple[float, float]) -> Header:
         scan_id="semi-synthetic",
         volume_id="semi-synthetic",
         subject="semi-synthetic",
+        origin=Origin.SEMI_SYNTHETIC,
         vendor="simulated coils",
         encoded_matrix=matrix,
         recon_matrix=matrix,

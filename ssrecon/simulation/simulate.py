@@ -79,5 +79,6 @@ def _write(path: Path, scans: list[Scan]) -> None:
         recon_fov=header.recon_fov,
         noise=scans[0].noise,
         noise_bandwidth_ratio=scans[0].noise_bandwidth_ratio,
+        origin=header.origin,
         truth=torch.cat([scan.truth[0] for scan in scans if scan.truth is not None]),
     )

@@ -8,7 +8,7 @@ one a readout position x, all with the same mask; the transform is orthonormal, 
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
@@ -21,10 +21,19 @@ from torch import Tensor
 
 from ssrecon.archive import Archive
 from ssrecon.archive.base import unknown_scan
+from ssrecon.archive.deidentified import without_names
 from ssrecon.core.encoding import HybridSlice
 from ssrecon.core.files import whole_file
 from ssrecon.core.scan import Calibration, Header, Scan
 from ssrecon.operators import Fourier
+
+
+@dataclass(frozen=True)
+class _Source:
+    """The scan that a slice, or a scan that is given as it is, is read from, and the header that is given here."""
+
+    scan_id: str
+    header: Header
 
 
 class Hybrid(Archive):
@@ -38,9 +47,13 @@ class Hybrid(Archive):
     time. `discard` removes the files; the folder is left, as other processes may be about to put theirs into it.
     """
 
-    def __init__(self, archive: Archive, scratch: Path | None = None):
-        self.archive, self.scratch, self.path = archive, scratch, archive.path
-        self._held: tuple[str, dict[str, Any]] | None = None
+    is_deidentified = True
+
+    def __init__(self, archive: Archive, scratch: Path | None = None, slices: Mapping[str, "_Source"] | None = None):
+        """With `slices` it is not asked which scans of `archive` are transformed: these are all there are (`part`)."""
+        self.archive, self.scratch, self.path = without_names(archive), scratch, archive.path
+        self._known_slices = slices
+        self._in_memory: tuple[str, dict[str, Any]] | None = None
 
     @staticmethod
     def of(archive: Archive, scratch: Path | None = None) -> Archive:
@@ -62,34 +75,36 @@ class Hybrid(Archive):
         return self.archive.content(volume_id)
 
     def part(self, volume_id: str) -> "Hybrid":
-        smaller = Hybrid(self.archive.part(volume_id), self.scratch)
-        kept = {header.volume_id for header in smaller.archive.headers}
-        smaller.__dict__["_slices"] = {name: item for name, item in self._slices.items() if item[1].volume_id in kept}
-        return smaller
+        smaller = self.archive.part(volume_id)
+        kept = {header.volume_id for header in smaller.headers}
+        return Hybrid(smaller, self.scratch, {name: source for name, source in self._slices.items() if source.header.volume_id in kept})
 
     @cached_property
     def headers(self) -> tuple[Header, ...]:
-        return tuple(header for _, header in self._slices.values())
+        return tuple(source.header for source in self._slices.values())
 
     @cached_property
-    def _slices(self) -> dict[str, tuple[str, Header]]:
-        """Of each scan given here the scan it is made of, and its header."""
-        found: dict[str, tuple[str, Header]] = {}
+    def _slices(self) -> Mapping[str, "_Source"]:
+        """The scans that are given here, by their ids."""
+        return self._transformed() if self._known_slices is None else self._known_slices
+
+    def _transformed(self) -> dict[str, "_Source"]:
+        found: dict[str, _Source] = {}
         for header in self.archive.headers:
             if not _is_volume(header):
-                found[header.scan_id] = (header.scan_id, header)
+                found[header.scan_id] = _Source(header.scan_id, header)
             elif reason := self.archive.not_transformable(header.scan_id):
-                found[header.scan_id] = (header.scan_id, replace(header, notes={**header.notes, "native": reason}))
+                found[header.scan_id] = _Source(header.scan_id, replace(header, notes={**header.notes, "native": reason}))
             else:
                 for x in range(header.encoded_matrix[2]):
                     own = _slice_header(header, x)
-                    found[own.scan_id] = (header.scan_id, own)
+                    found[own.scan_id] = _Source(header.scan_id, own)
         return found
 
     def read(self, scan_id: str) -> Scan:
         if scan_id not in self._slices:
             raise unknown_scan(self.path, scan_id, tuple(self._slices))
-        whole, header = self._slices[scan_id]
+        whole, header = self._slices[scan_id].scan_id, self.with_draw_key(self._slices[scan_id].header)
         if whole == scan_id:
             return replace(self.archive.read(scan_id), header=header)
         if self.scratch is not None:
@@ -99,17 +114,17 @@ class Hybrid(Archive):
                     _transpose(self.archive, whole, file)
             with h5py.File(target) as file:
                 return _slice(file, header)
-        if self._held is None or self._held[0] != whole:
-            self._held = (whole, _InMemory())
-            _transpose(self.archive, whole, self._held[1])
-        return _slice(self._held[1], header)
+        if self._in_memory is None or self._in_memory[0] != whole:
+            self._in_memory = (whole, _MemoryFile())
+            _transpose(self.archive, whole, self._in_memory[1])
+        return _slice(self._in_memory[1], header)
 
     def discard(self, volume_id: str) -> None:
         """Remove the files of a volume, and what a killed process left half-written of them."""
-        self._held = None
+        self._in_memory = None
         if self.scratch is None or not self.scratch.exists():
             return
-        for whole in {whole for whole, header in self._slices.values() if header.volume_id == volume_id}:
+        for whole in {source.scan_id for source in self._slices.values() if source.header.volume_id == volume_id}:
             place = self._place(whole)
             for file in (place, *self.scratch.glob(f".{place.name}.*.partial")):
                 file.unlink(missing_ok=True)
@@ -138,8 +153,8 @@ def _slice_header(header: Header, x: int) -> Header:
     )
 
 
-class _InMemory(dict[str, Any]):
-    """What `_transpose` needs of an h5py file."""
+class _MemoryFile(dict[str, Any]):
+    """Stands for an h5py file where there is none: as much of its interface as `_transpose` uses."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -40,7 +40,9 @@ class Schedule:
         def kind(scan_id: str) -> tuple[int, ...]:
             return (*store.shape(scan_id), store.noise_known(scan_id), references and store.has_reference(scan_id))
 
-        return Schedule(tuple((scan_id, kind(scan_id)) for scan_id in sorted(ids)), batch_size, seed)
+        # By what draws are keyed by: names of measured files, and pseudonyms, would shuffle the same scans otherwise elsewhere.
+        keys = {header.scan_id: (header.scan_key, header.scan_id) for header in store.headers}
+        return Schedule(tuple((scan_id, kind(scan_id)) for scan_id in sorted(ids, key=lambda scan_id: keys[scan_id])), batch_size, seed)
 
     def epoch(self, number: int) -> list[tuple[str, ...]]:
         draw = Draw(self.seed, number).generator("order")

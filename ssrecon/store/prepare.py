@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from ssrecon.archive import Archive, open_archive
+from ssrecon.archive.deidentified import Deidentified, refuse_identity, without_names
 from ssrecon.calibrate import Calibrator
 from ssrecon.calibrate.verdict import acceleration
 from ssrecon.core.description import describe, digest
@@ -75,6 +76,7 @@ def prepare(
     Raises OutputInUse where `out` holds anything that was made from other data or in another way, and CannotWrite for a full disk.
     """
     out, draw = Path(out), draw or Draw(0)
+    archive = without_names(archive)
     archive = Hybrid.of(archive, out / SCRATCH) if hybrid else archive
     known = archive.volumes()
     wanted = {name: ids for name, ids in known.items() if volumes is None or name in volumes}
@@ -122,8 +124,11 @@ def prepare(
     return store
 
 
-def prepare_data(data: Data, out: Path | str, say: Callable[[str], None] = lambda text: None) -> Store:
+def prepare_data(
+    data: Data, out: Path | str, say: Callable[[str], None] = lambda text: None, require_deidentified: bool = False
+) -> Store:
     """What a recipe trains on, as a store in `out`. A source that is a store already is linked (copied where links are impossible).
+    `require_deidentified` is that of `open_archive`.
 
     Raises BadRecipe where a store is to be undersampled or calibrated once more, and what `open_archive` and `prepare` raise.
     """
@@ -138,7 +143,9 @@ def prepare_data(data: Data, out: Path | str, say: Callable[[str], None] = lambd
         _link(Path(data.source), out)
         store = Store(out)
     else:
-        archive = open_archive(data.source) if isinstance(data.source, str) else data.source
+        archive = open_archive(data.source, require_deidentified) if isinstance(data.source, str) else without_names(data.source)
+        if require_deidentified and not isinstance(data.source, str):
+            refuse_identity(archive)
         wanted = {header.volume_id for header in data.chosen(archive.headers)}
         store = prepare(
             archive,
@@ -279,6 +286,8 @@ def _told(prepared: Prepared, content: str) -> Prepared:
 
 def _settings(archive: Archive) -> Any:
     """What an archive is told besides where its files lie."""
+    if isinstance(archive, Deidentified):
+        return _settings(archive.reader)
     if not is_dataclass(archive):
         return type(archive).__name__
     return {name: value for name, value in describe(archive).items() if name != "path"}

@@ -35,10 +35,10 @@ from ssrecon.core.description import describe, rebuild
 from ssrecon.core.encoding import Encoding, GridPoints, HybridSlice, WholeLines
 from ssrecon.core.errors import BadInput, SsreconError
 from ssrecon.core.files import whole_file
+from ssrecon.core.origin import recorded_origin
 from ssrecon.core.scan import CalibratedScan, Header, Prepared
 from ssrecon.store.catalogue import Record, records
 
-SIMULATED = {"ssrecon phantom": "simulated", "simulated coils": "semi-synthetic"}
 FORMAT, VERSION = "ssrecon store", 1
 ARRAYS = ("kspace", "mask", "padding", "csm", "calibration", "scale", "noise_std")
 
@@ -199,9 +199,9 @@ class Store:
 
     @property
     def kind(self) -> str:
-        """``measured``, ``simulated``, ``semi-synthetic``, or ``mixed``; the maker of simulated scans is named in their headers."""
-        kinds = {SIMULATED.get(header.vendor, "measured") for header in self.headers}
-        return kinds.pop() if len(kinds) == 1 else "mixed"
+        """``measured``, ``simulated``, ``semi-synthetic``, or ``mixed``: the origin of the scans (`Origin`)."""
+        origins = {header.origin for header in self.headers}
+        return str(origins.pop()) if len(origins) == 1 else "mixed"
 
     @property
     def description(self) -> str:
@@ -292,6 +292,7 @@ def _tensor(dataset: h5py.Dataset) -> torch.Tensor:
 def _header(written: Mapping[str, Any]) -> Header:
     known = {f.name for f in fields(Header)}
     values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in written.items() if key in known}
+    values["origin"] = recorded_origin(str(written.get("origin", "")), str(written.get("vendor", "")))
     values["encoding"] = rebuild(written["encoding"], written["scan_id"]) if "encoding" in written else _earlier_encoding(written)
     return Header(**values)
 

@@ -23,6 +23,7 @@ from ssrecon.core.folder_lock import folder_lock
 from ssrecon.core.provenance import provenance
 from ssrecon.evaluation.evaluate import Arm, evaluate
 from ssrecon.recipe.recipe import Comparison, Recipe
+from ssrecon.recipe.selection import TRAINED
 from ssrecon.reconstruction.loaded_network import load_checkpoint
 from ssrecon.store.prepare import prepare_data
 from ssrecon.store.store import Store
@@ -64,6 +65,7 @@ def run(
     resume: bool = False,
     say: Say = lambda text: None,
     workers: int = 1,
+    require_deidentified: bool = False,
 ) -> Path:
     """Run a recipe or a comparison into `folder` and return its report.
 
@@ -72,7 +74,7 @@ def run(
     never trained again: with `resume` a comparison may have gained arms and seeds since, and those alone are trained. On several processes
     (torchrun) all train, the first does the rest. `workers` are processes of another kind: so many arms and seeds are trained at a time,
     each by one of them, on the same device; they share the CPU's threads, whose number changes the rounding of sums. They are spawned: a
-    script that calls this with several has ``if __name__ == "__main__":`` about the call.
+    script that calls this with several has ``if __name__ == "__main__":`` about the call. `require_deidentified` is that of `open_archive`.
 
     Raises BadRecipe for several workers under torchrun, and where an arm has a class of the script itself, which no other process could
     give its name.
@@ -90,14 +92,14 @@ def run(
     if this.folder.exists() and not this.folder.is_dir():
         raise OutputInUse(this.folder, found="a file", expected="a folder, or a path where one can be made; choose another with --out")
     with folder_lock(this.folder) if this.process.first else nullcontext():
-        return _run(this, resume)
+        return _run(this, resume, require_deidentified)
 
 
-def _run(this: Run, resume: bool) -> Path:
+def _run(this: Run, resume: bool, require_deidentified: bool) -> Path:
     comparison = this.comparison
     if this.process.first:
         with _claimed(this, resume):
-            prepare_data(comparison.data, this.folder / "store", this.say)
+            prepare_data(comparison.data, this.folder / "store", this.say, require_deidentified)
     this.process.wait()
     store = Store(this.folder / "store")
     assignment = comparison.data.split.assign(comparison.data.chosen(store.headers))
@@ -289,7 +291,7 @@ def _evaluate(
     arms = [Arm(name, baseline) for name, baseline in baselines.items()]
     for name, seeds in trained.items():
         for seed, result in seeds.items():
-            for selection in ("gamma", "reference"):
+            for selection in TRAINED:
                 path = result.checkpoint(selection)
                 if path.exists():
                     arms.append(Arm(name, load_checkpoint(path, this.process.device, _modules(this.comparison)), seed, selection))

@@ -25,6 +25,7 @@ from ssrecon.core.scan import CalibratedScan, Prepared
 from ssrecon.objectives import Objective
 from ssrecon.objectives.measurement import NOISE_FROM
 from ssrecon.recipe.recipe import Recipe
+from ssrecon.recipe.selection import Selection
 from ssrecon.reconstruction.checkpoint import Checkpoint, load_optimizer, optimizer_tensors, read_checkpoint, save_checkpoint
 from ssrecon.reconstruction.domain import TrainingDomain
 from ssrecon.store.loader import Schedule, Step, collate, load
@@ -52,8 +53,8 @@ class Trained:
     best_hidden: float | None
     best_hidden_step: int | None
 
-    def checkpoint(self, selection: str) -> Path:
-        """The checkpoint that a selection rule chose: ``gamma``, ``reference``, or ``last``."""
+    def checkpoint(self, selection: Selection) -> Path:
+        """The checkpoint that a selection rule chose."""
         return self.folder / "checkpoints" / f"{selection}.safetensors"
 
 

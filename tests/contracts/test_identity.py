@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from ssrecon.archive import open_archive
-from ssrecon.archive.base import Folder
+from ssrecon.archive.folder import Folder
 from ssrecon.archive.plain import write_plain
 from ssrecon.baselines import ZeroFilled
 from ssrecon.calibrate import Calibrator
