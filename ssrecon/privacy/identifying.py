@@ -9,7 +9,7 @@ import h5py
 
 from ssrecon.core.scan import Header
 from ssrecon.privacy.identifying_hdf5 import identity_of_hdf5
-from ssrecon.privacy.identifying_text import is_known, names
+from ssrecon.privacy.identifying_text import is_known, may_identify
 from ssrecon.privacy.pseudonyms import harmless, own_words, safe_name, safe_subject, safe_text
 
 WITHOUT_NAME: Mapping[str, Callable[[str], str]] = {
@@ -54,14 +54,14 @@ def identity_of(path: Path) -> tuple[str, ...]:
         if h5py.is_hdf5(path):
             places += identity_of_hdf5(path)
         elif path.suffix == ".hdr":
-            places += _of_text(path)
+            places += _identity_of_bart_header(path)
     except (OSError, RuntimeError, ValueError, KeyError) as error:
         # What cannot be looked through cannot be called free of names.
         places.append(f"whatever could not be read ({type(error).__name__})")
     return tuple(dict.fromkeys(places))
 
 
-def _of_text(path: Path) -> Iterator[str]:
+def _identity_of_bart_header(path: Path) -> Iterator[str]:
     """The comments of a BART header: its command line, its files."""
     section = ""
     for line in path.read_text(errors="replace").splitlines():
@@ -69,5 +69,5 @@ def _of_text(path: Path) -> Iterator[str]:
             section = line.lstrip("# ").strip()
             if not is_known(section):
                 yield "the name of a section"
-        elif section != "Dimensions" and names("", line):
+        elif section != "Dimensions" and may_identify("", line):
             yield section if is_known(section) else "text"

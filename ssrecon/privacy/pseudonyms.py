@@ -39,17 +39,17 @@ WORDS = frozenset(
 )
 """Words that say what was scanned or how, never whom. Only what is listed here stays readable."""
 
-HOME = frozenset("archive archives store stores my mine own mnt srv home users work workspace scratch tmp runs".split())
+PATH_WORDS = frozenset("archive archives store stores my mine own mnt srv home users work workspace scratch tmp runs".split())
 """Words of paths, besides."""
 
-LISTED = re.compile(r"(file\d{7}|file_brain_AX[A-Z0-9]+_\d{3}_\d{7})(\.h5)?", re.IGNORECASE)
+FASTMRI_NAME = re.compile(r"(file\d{7}|file_brain_AX[A-Z0-9]+_\d{3}_\d{7})(\.h5)?", re.IGNORECASE)
 """fastMRI's names, whose seven digits its publishers gave."""
 
 TOKEN = re.compile(r"[^\W_]+")
 NUMBER_DIGITS = 4
 """Numbers of more digits, or several in a row that have more together, could be a date, a telephone or an accession number."""
 
-PIECE = re.compile(r"\b[a-z]-[0-9a-f]{16}\b|\bfile(?:_brain_AX[A-Z0-9]+_\d{3}_)?\d{7}\b|\d++(?:[\s_.:/\\-]+\d++)+|[^\W_]+")
+WORD_OR_NUMBER = re.compile(r"\b[a-z]-[0-9a-f]{16}\b|\bfile(?:_brain_AX[A-Z0-9]+_\d{3}_)?\d{7}\b|\d++(?:[\s_.:/\\-]+\d++)+|[^\W_]+")
 """Pseudonyms, fastMRI's names, numbers with what looks like a part of them (dates, times, UIDs), words."""
 
 DECIMAL = re.compile(r"\d{1,4}\.\d{1,6}")
@@ -57,7 +57,7 @@ OWN_WORDS = "own_words.txt"
 """Beside this file: the words of the texts in the source of whatever reads and prepares. ``python -m tests.privacy.vocabulary`` writes it
 anew, and a test holds it against the source."""
 
-FAILURES = frozenset(
+FAILURE_WORDS = frozenset(
     "unable synchronously open opened file signature found not truncated eof sblock base addr stored object doesn exist can read data"
     " filter returned failure during required address undefined end reached before buffer bytes errno no such directory permission denied"
     " error message wrong version number bad type invalid dtype int uint float complex bool str list tuple dict none shape could not"
@@ -79,15 +79,15 @@ def pseudonym(identity: str, kind: str = "s") -> str:
 
     Aumasson et al. BLAKE2: simpler, smaller, fast as MD5. ACNS (2013). doi:10.1007/978-3-642-38980-1_8
     """
-    return f"{kind}-{blake2b(identity.encode('utf-8', 'surrogateescape'), digest_size=8, key=_key(key_file())).hexdigest()}"
+    return f"{kind}-{blake2b(identity.encode('utf-8', 'surrogateescape'), digest_size=8, key=_read_key(key_file())).hexdigest()}"
 
 
 def harmless(text: str) -> bool:
     """Whether every word of a name is on the list, or a number too short to be anyone's; no initials (``E_M_1947``, ``K 4711``)."""
-    if LISTED.fullmatch(text):
+    if FASTMRI_NAME.fullmatch(text):
         return True
     tokens = TOKEN.findall(text.lower())
-    letters, words = sum(map(_is_letter, tokens)), any(map(_listed, tokens))
+    letters, words = sum(map(_is_letter, tokens)), any(map(_is_listed, tokens))
     if letters > 1 or (letters and not words and len(tokens) > 1):
         return False
     digits = 0
@@ -97,7 +97,7 @@ def harmless(text: str) -> bool:
             if digits > NUMBER_DIGITS:
                 return False
         elif not _is_letter(token):
-            if not _listed(token):
+            if not _is_listed(token):
                 return False
             digits = min(sum(map(str.isdecimal, token)), NUMBER_DIGITS) if token[-1].isdecimal() and token not in WORDS else 0
     return True
@@ -113,7 +113,7 @@ def safe_name(name: str) -> str:
 
 def safe_place(path: str) -> str:
     """A path whose parts may each name someone: those of harmless words as they are, others as pseudonyms."""
-    return "/".join(part if part.lower() in HOME else safe_name(part) for part in path.split("/"))
+    return "/".join(part if part.lower() in PATH_WORDS else safe_name(part) for part in path.split("/"))
 
 
 def safe_reason(reason: str, *files: Path) -> str:
@@ -131,7 +131,7 @@ def own_words(text: str) -> str:
     What stays is a word of this package's own texts (`own_vocabulary`), a harmless one, a pseudonym, or a number that is too short to be
     anyone's: so a file's text cannot come out in a sentence of ours, whichever reader or library quoted it.
     """
-    return PIECE.sub(lambda found: found[0] if _is_own(found[0]) else "…", text)
+    return WORD_OR_NUMBER.sub(lambda found: found[0] if _is_own_word(found[0]) else "…", text)
 
 
 def safe_text(text: str) -> str:
@@ -149,13 +149,13 @@ def _is_letter(token: str) -> bool:
     return len(token) == 1 and token.isalpha()
 
 
-def _listed(token: str) -> bool:
+def _is_listed(token: str) -> bool:
     if token in WORDS or re.fullmatch(r"mid\d{1,5}|fid\d{1,6}|umr[0-9a-z]{3}|t[12]\d\d|\d{1,2}(?:t|d|ch)|\d{4}v|(?:[a-e]|xa)\d\d", token):
         return True
-    return _counted(token)
+    return _is_word_with_number(token)
 
 
-def _counted(token: str) -> bool:
+def _is_word_with_number(token: str) -> bool:
     """``slice12``, ``axt1001``, CMRxRecon's ``P007`` and ``Center001``."""
     if re.fullmatch(r"(?:p|r|s)\d{1,3}|(?:center|centre)\d{1,4}", token):
         return True
@@ -163,15 +163,15 @@ def _counted(token: str) -> bool:
     return counted is not None and counted[1] in WORDS
 
 
-def _is_own(piece: str) -> bool:
-    if PSEUDONYM.fullmatch(piece) or LISTED.fullmatch(piece) or DECIMAL.fullmatch(piece):
+def _is_own_word(piece: str) -> bool:
+    if PSEUDONYM.fullmatch(piece) or FASTMRI_NAME.fullmatch(piece) or DECIMAL.fullmatch(piece):
         return True
     letters = re.findall(r"[^\W\d_]+", piece.lower())
     numbers = re.findall(r"\d+", piece)
     if not letters:
         return sum(map(len, numbers)) <= NUMBER_DIGITS
     if not all(word in own_vocabulary() for word in letters):
-        return _listed(piece.lower())
+        return _is_listed(piece.lower())
     # 320x320x16 is a matrix.
     return all(len(number) <= NUMBER_DIGITS for number in numbers) and (len(numbers) < 2 or set(letters) == {"x"})
 
@@ -181,12 +181,12 @@ def own_vocabulary() -> frozenset[str]:
     """The words of the texts of whatever reads and prepares, and those that HDF5 and Python explain failures with."""
     own = resources.files(__package__).joinpath(OWN_WORDS).read_text(encoding="utf-8").split()
     errors = {name.lower() for name in dir(builtins) if name.endswith(("Error", "Warning"))}
-    return WORDS | FAILURES | errors | frozenset(own) | frozenset("abcdefghijklmnopqrstuvwxyz")
+    return WORDS | FAILURE_WORDS | errors | frozenset(own) | frozenset("abcdefghijklmnopqrstuvwxyz")
 
 
-def _key(path: Path) -> bytes:
+def _read_key(path: Path) -> bytes:
     if not path.exists():
-        _make(path)
+        _make_key(path)
     try:
         key, mode = path.read_bytes(), path.stat().st_mode
     except OSError as error:
@@ -198,7 +198,7 @@ def _key(path: Path) -> bytes:
     return key
 
 
-def _make(path: Path) -> None:
+def _make_key(path: Path) -> None:
     """A new key, whole or not at all; of several processes that make one at once, the first wins."""
     made = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     try:

@@ -44,27 +44,27 @@ class Catalogue:
 
     def put(self, *records: Record) -> None:
         """Add or replace."""
-        with self._opened() as database:
+        with self._transaction() as database:
             database.executemany(
                 "INSERT OR REPLACE INTO volumes VALUES (?, ?, ?, ?, ?, ?, ?, ?)", [tuple(vars(r).values()) for r in records]
             )
 
     def forget_failures(self) -> None:
         """Before another attempt: what fails again is put again."""
-        with self._opened() as database:
+        with self._transaction() as database:
             database.execute("DELETE FROM volumes WHERE state != 'done'")
 
     @contextmanager
-    def _opened(self) -> Iterator[sqlite3.Connection]:
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
         try:
-            with closing(_connect(self.path)) as database, database:
+            with closing(_open_database(self.path)) as database, database:
                 yield database
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError):
                 raise OSError(f"{self.path}: {error}") from error
             # Damaged: an index can be made again, and is, volume by volume.
             self.path.unlink(missing_ok=True)
-            with closing(_connect(self.path)) as database, database:
+            with closing(_open_database(self.path)) as database, database:
                 yield database
 
 
@@ -81,7 +81,7 @@ def records(folder: Path) -> dict[str, Record]:
     return found
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def _open_database(path: Path) -> sqlite3.Connection:
     database = sqlite3.connect(path, timeout=60)
     # Names of files that could not be read are in it: what is deleted is to be gone.
     database.execute("PRAGMA secure_delete=ON")

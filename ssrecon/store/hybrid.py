@@ -108,16 +108,16 @@ class Hybrid(Archive):
         if whole == scan_id:
             return replace(self.archive.read(scan_id), header=header)
         if self.scratch is not None:
-            target = self._place(whole)
+            target = self._scratch_file(whole)
             if not target.exists():
                 with whole_file(target) as partial, h5py.File(partial, "w") as file:
-                    _transpose(self.archive, whole, file)
+                    _write_transposed(self.archive, whole, file)
             with h5py.File(target) as file:
-                return _slice(file, header)
+                return _read_slice(file, header)
         if self._in_memory is None or self._in_memory[0] != whole:
             self._in_memory = (whole, _MemoryFile())
-            _transpose(self.archive, whole, self._in_memory[1])
-        return _slice(self._in_memory[1], header)
+            _write_transposed(self.archive, whole, self._in_memory[1])
+        return _read_slice(self._in_memory[1], header)
 
     def discard(self, volume_id: str) -> None:
         """Remove the files of a volume, and what a killed process left half-written of them."""
@@ -125,11 +125,11 @@ class Hybrid(Archive):
         if self.scratch is None or not self.scratch.exists():
             return
         for whole in {source.scan_id for source in self._slices.values() if source.header.volume_id == volume_id}:
-            place = self._place(whole)
+            place = self._scratch_file(whole)
             for file in (place, *self.scratch.glob(f".{place.name}.*.partial")):
                 file.unlink(missing_ok=True)
 
-    def _place(self, whole: str) -> Path:
+    def _scratch_file(self, whole: str) -> Path:
         assert self.scratch is not None
         return self.scratch / f"{blake2b(whole.encode(), digest_size=8).hexdigest()}.h5"
 
@@ -154,7 +154,7 @@ def _slice_header(header: Header, x: int) -> Header:
 
 
 class _MemoryFile(dict[str, Any]):
-    """Stands for an h5py file where there is none: as much of its interface as `_transpose` uses."""
+    """Stands for an h5py file where there is none: as much of its interface as `_write_transposed` uses."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -165,7 +165,7 @@ class _MemoryFile(dict[str, Any]):
         return self[name]
 
 
-def _transpose(archive: Archive, scan_id: str, file: Any) -> None:
+def _write_transposed(archive: Archive, scan_id: str, file: Any) -> None:
     """``kspace`` (x, frames, coils, z, y) and what belongs to it, from the partitions of a scan."""
     fourier = Fourier(1)
     for start, piece in archive.partitions(scan_id):
@@ -179,7 +179,7 @@ def _transpose(archive: Archive, scan_id: str, file: Any) -> None:
             file.attrs["ratio"] = piece.noise_bandwidth_ratio
             if piece.noise is not None:
                 file.create_dataset("noise", tuple(piece.noise.shape), np.complex64)[...] = piece.noise.numpy()
-        file["kspace"][:, :, :, start:stop] = _across(fourier.adjoint(piece.kspace[0]))
+        file["kspace"][:, :, :, start:stop] = _slices_first(fourier.adjoint(piece.kspace[0]))
         file["mask"][:, start:stop] = piece.mask[0, :, 0].any(dim=-1).numpy()
         file["padding"][:, start:stop] = piece.padding[0, :, 0].all(dim=-1).numpy()
         if piece.calibration is not None:
@@ -187,21 +187,21 @@ def _transpose(archive: Archive, scan_id: str, file: Any) -> None:
                 shape = (samples, 1, piece.calibration.kspace.shape[2], piece.header.encoded_matrix[0], y)
                 file.create_dataset("calibration", shape, np.complex64, chunks=(1, *shape[1:3], 1, y))
                 file.create_dataset("calibration_mask", shape[3:], bool)
-            file["calibration"][:, :, :, start:stop] = _across(fourier.adjoint(piece.calibration.kspace[0]))
+            file["calibration"][:, :, :, start:stop] = _slices_first(fourier.adjoint(piece.calibration.kspace[0]))
             file["calibration_mask"][start:stop] = piece.calibration.mask[0, 0, 0].all(dim=-1).numpy()
         if piece.csm is not None:
             if "csm" not in file:
                 shape = (samples, *piece.csm.shape[1:3], piece.header.encoded_matrix[0], y)
                 file.create_dataset("csm", shape, np.complex64, chunks=(1, *shape[1:3], 1, y))
-            file["csm"][:, :, :, start:stop] = _across(piece.csm[0])
+            file["csm"][:, :, :, start:stop] = _slices_first(piece.csm[0])
 
 
-def _across(values: Tensor) -> np.ndarray:
+def _slices_first(values: Tensor) -> np.ndarray:
     """``(frames, coils, z, y, x)`` to ``(x, frames, coils, z, y)``."""
     return values.movedim(-1, 0).contiguous().numpy()
 
 
-def _slice(file: Any, header: Header) -> Scan:
+def _read_slice(file: Any, header: Header) -> Scan:
     x = header.slice % len(file["kspace"])
 
     def tensor(name: str, index: Any = ...) -> Tensor:

@@ -63,7 +63,7 @@ class Schedule:
             yield Step(number, epoch, batches[index])
 
 
-class _Reads(Dataset):
+class _StepsOfScans(Dataset):
     def __init__(self, store: Store, shares: list[Sequence[str]], reference: bool):
         self.store, self.shares, self.reference = store, shares, reference
 
@@ -76,7 +76,7 @@ class _Reads(Dataset):
 
 def load(store: Store, steps: Sequence[Step], process: Process, reference: bool, workers: int) -> Iterator[tuple[Step, list[Prepared]]]:
     """Every step with this process's share of its scans; references are read only where asked for."""
-    reads = _Reads(store, [process.share(step.ids) for step in steps], reference)
+    reads = _StepsOfScans(store, [process.share(step.ids) for step in steps], reference)
     # Spawned, not forked: a forked child of a process whose torch has started threads can wait for ever.
     ahead: dict[str, Any] = {"num_workers": workers, "prefetch_factor": 4, "multiprocessing_context": "spawn"} if workers else {}
     loader = DataLoader(reads, batch_size=None, **ahead)

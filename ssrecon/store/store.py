@@ -79,10 +79,10 @@ def write_volume(folder: Path, volume: Iterable[Prepared], provenance: Mapping[s
         raise BadInput(folder, "a volume without scans", "at least one")
     path = volume_path(folder, first.scan.headers[0].volume_id)
     # What the iterator itself raises is not ours to rename.
-    source = _Guarded(chain([first], volume))
+    source = _WatchedIterator(chain([first], volume))
     try:
         with whole_file(path) as partial, h5py.File(partial, "w") as file:
-            _fill(file, source, provenance)
+            _write_scans(file, source, provenance)
     except (OSError, RuntimeError) as error:
         if source.failed or isinstance(error, SsreconError):
             raise
@@ -91,7 +91,7 @@ def write_volume(folder: Path, volume: Iterable[Prepared], provenance: Mapping[s
     return path
 
 
-class _Guarded:
+class _WatchedIterator:
     """An iterator that remembers whether it was the one that failed."""
 
     def __init__(self, items: Iterable[Prepared]):
@@ -110,7 +110,7 @@ class _Guarded:
             raise
 
 
-def _fill(file: h5py.File, volume: Iterable[Prepared], provenance: Mapping[str, Any]) -> None:
+def _write_scans(file: h5py.File, volume: Iterable[Prepared], provenance: Mapping[str, Any]) -> None:
     entries: list[dict[str, Any]] = []
     for index, prepared in enumerate(volume):
         scan = prepared.scan
@@ -142,7 +142,7 @@ def is_store(folder: Path) -> bool:
 def read_provenance(path: Path, known: Record | None = None) -> dict[str, Any] | None:
     """The provenance of a finished volume; None where there is no such file or it is not one that this version reads."""
     try:
-        return dict(_describe(Path(path), known)["provenance"])
+        return dict(_volume_json(Path(path), known)["provenance"])
     except (OSError, BadInput):
         return None
 
@@ -150,19 +150,19 @@ def read_provenance(path: Path, known: Record | None = None) -> dict[str, Any] |
 def record_of(path: Path, volume_id: str, seconds: float = 0.0) -> Record:
     """What the catalogue keeps of a finished volume."""
     stat = path.stat()
-    return Record(volume_id, "done", "", path.name, stat.st_size, stat.st_mtime_ns, seconds, _description(path))
+    return Record(volume_id, "done", "", path.name, stat.st_size, stat.st_mtime_ns, seconds, _read_json(path))
 
 
-def _describe(path: Path, known: Record | None = None) -> dict[str, Any]:
+def _volume_json(path: Path, known: Record | None = None) -> dict[str, Any]:
     """What a volume says of itself, from the catalogue where that is of this very file."""
     if known is not None:
         stat = path.stat()
         if (known.bytes, known.changed) == (stat.st_size, stat.st_mtime_ns):
             return dict(json.loads(known.described))
-    return dict(json.loads(_description(path)))
+    return dict(json.loads(_read_json(path)))
 
 
-def _description(path: Path) -> str:
+def _read_json(path: Path) -> str:
     try:
         with h5py.File(path, "r") as file:
             found = (file.attrs.get("format"), file.attrs.get("version"))
@@ -185,7 +185,7 @@ class Store:
         entries: dict[str, Entry] = {}
         known = {record.file: record for record in records(self.folder).values() if record.state == "done"}
         for path in sorted(self.folder.glob("*.h5")):
-            described = _describe(path, known.get(path.name))
+            described = _volume_json(path, known.get(path.name))
             self._provenance[path.name] = described["provenance"]
             for index, item in enumerate(described["scans"]):
                 header = _header(item["header"])

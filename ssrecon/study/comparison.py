@@ -79,12 +79,12 @@ def run(
     Raises BadRecipe for several workers under torchrun, and where an arm has a class of the script itself, which no other process could
     give its name.
     """
-    comparison = experiment if isinstance(experiment, Comparison) else _alone(experiment)
+    comparison = experiment if isinstance(experiment, Comparison) else _as_comparison(experiment)
     this = Run(Path(folder), comparison, process or Process(), say, workers)
     at_least(this, workers=1)
     if workers > 1 and this.process.world > 1:
         raise BadRecipe("workers", found=f"{workers} under torchrun", expected="1: the processes of torchrun train one arm together")
-    if this.together > 1 and "__main__" in _modules(comparison):
+    if this.together > 1 and "__main__" in _user_modules(comparison):
         found = "a class that the script itself defines"
         raise BadRecipe(
             "workers", found, expected="it in a module that is imported, or the script as a recipe: ssrecon run FILE --workers N"
@@ -98,12 +98,12 @@ def run(
 def _run(this: Run, resume: bool, require_deidentified: bool) -> Path:
     comparison = this.comparison
     if this.process.first:
-        with _claimed(this, resume):
+        with _folder_of_this_run(this, resume):
             prepare_data(comparison.data, this.folder / "store", this.say, require_deidentified)
     this.process.wait()
     store = Store(this.folder / "store")
     assignment = comparison.data.split.assign(comparison.data.chosen(store.headers))
-    about = _about(this, store)
+    about = _run_record(this, store)
     trained, flights = _train_arms(this, assignment)
     if this.process.first:
         baselines = _tune_baselines(this, store, assignment)
@@ -117,16 +117,16 @@ def _run(this: Run, resume: bool, require_deidentified: bool) -> Path:
     return this.folder / "report.html"
 
 
-def _alone(recipe: Recipe) -> Comparison:
+def _as_comparison(recipe: Recipe) -> Comparison:
     name = type(recipe.objective).__name__.lower()
     return Comparison(title=recipe.title or name, arms={name: recipe}, seeds=(recipe.seed,))
 
 
 @contextmanager
-def _claimed(this: Run, resume: bool) -> Iterator[None]:
+def _folder_of_this_run(this: Run, resume: bool) -> Iterator[None]:
     """The folder is this run's from here on; what fails before the first volume is prepared (a mistyped path) leaves no trace."""
     known = _has_files(this.folder)
-    fresh = _claim(this, resume)
+    fresh = _begin(this, resume)
     try:
         yield
     except BaseException:
@@ -137,12 +137,12 @@ def _claimed(this: Run, resume: bool) -> Iterator[None]:
         raise
 
 
-def _claim(this: Run, resume: bool) -> bool:
+def _begin(this: Run, resume: bool) -> bool:
     """Whether the folder is newly this run's. Raises OutputInUse where it is anything else's."""
     record = this.folder / "run.json"
     trained = any(this.folder.glob("arms/*/*/checkpoints/*.safetensors"))
     if record.exists() and trained:
-        known = _record(record)
+        known = _read_record(record)
         same = known.get("hash") == this.comparison.hash
         if not same and "hash_version" not in known:
             same = alike(known.get("recipe"), this.comparison.description)
@@ -156,7 +156,7 @@ def _claim(this: Run, resume: bool) -> bool:
             found = "an unfinished run of this recipe" if same else "a run of this recipe before it gained arms or seeds"
             raise OutputInUse(this.folder, found=found, expected="--resume to continue it, or another --out")
         if not same:
-            _write_json(record, _intended(this.comparison))
+            _write_json(record, _recipe_record(this.comparison))
         return False
     # A run that has trained nothing yet (its pre-flight failed, or its recipe was mended since) is begun again; a store it prepared is
     # kept where it fits.
@@ -164,7 +164,7 @@ def _claim(this: Run, resume: bool) -> bool:
     if not record.exists() and _has_files(this.folder):
         raise OutputInUse(this.folder, found="files that are not a run of ssrecon", expected="an empty folder; choose another with --out")
     # Before anything is trained: the margins of non-inferiority are on record.
-    _write_json(record, _intended(this.comparison))
+    _write_json(record, _recipe_record(this.comparison))
     return True
 
 
@@ -172,7 +172,7 @@ def _has_files(folder: Path) -> bool:
     return any(item.name != LOCK for item in folder.iterdir())
 
 
-def _intended(comparison: Comparison) -> dict[str, Any]:
+def _recipe_record(comparison: Comparison) -> dict[str, Any]:
     return {"title": comparison.title, "hash": comparison.hash, "hash_version": HASH_VERSION, "recipe": comparison.description}
 
 
@@ -186,14 +186,14 @@ def _has_grown(known: Any, now: Mapping[str, Any]) -> bool:
     return same and kept and set(known["seeds"]) <= set(now["seeds"])
 
 
-def _record(path: Path) -> dict[str, Any]:
+def _read_record(path: Path) -> dict[str, Any]:
     try:
         return dict(json.loads(path.read_text()))
     except (ValueError, TypeError) as error:
         raise OutputInUse(path, found=f"a damaged record of a run ({error})", expected="a whole one, or another folder (--out)") from error
 
 
-def _about(this: Run, store: Store) -> dict[str, Any]:
+def _run_record(this: Run, store: Store) -> dict[str, Any]:
     comparison = this.comparison
     return {
         "title": comparison.title,
@@ -294,7 +294,7 @@ def _evaluate(
             for selection in TRAINED:
                 path = result.checkpoint(selection)
                 if path.exists():
-                    arms.append(Arm(name, load_checkpoint(path, this.process.device, _modules(this.comparison)), seed, selection))
+                    arms.append(Arm(name, load_checkpoint(path, this.process.device, _user_modules(this.comparison)), seed, selection))
     comparison = this.comparison
     # Without a reference, what is predicted of Gamma is all there is to compare.
     gamma = None if all(map(store.has_reference, assignment.test)) else next(iter(comparison.arms.values())).validation
@@ -302,7 +302,7 @@ def _evaluate(
     evaluate(arms, store, assignment.test, this.folder, this.process.device, comparison.figure_scans, gamma, draw)
 
 
-def _modules(comparison: Comparison) -> set[str]:
+def _user_modules(comparison: Comparison) -> set[str]:
     """The user's own modules in this recipe: running it has trusted them already."""
     found: set[str] = set()
 
