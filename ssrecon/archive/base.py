@@ -27,7 +27,7 @@ DESCRIBED_IN_FULL = 64
 
 
 class Archive(ABC):
-    """Scans that can be listed cheaply and read one at a time. A new format is one new file in `ssrecon.archive` with one subclass.
+    """An archive lists its scans cheaply and reads them one at a time. A new format is one new file in `ssrecon.archive` with one subclass.
 
     A reader gives headers as its file has them, names of people among them. What `open_archive` returns is wrapped (`Deidentified`) and
     gives none: a reader itself has nothing to do for that, and whoever makes one directly sees what the file says.
@@ -47,69 +47,76 @@ class Archive(ABC):
     @classmethod
     @abstractmethod
     def recognises(cls, path: Path) -> bool:
-        """Whether `path` holds this format: from its content, not from its name. Never raises."""
+        """Tell whether `path` holds this format, from its content and not from its name. It never raises."""
 
     @property
     @abstractmethod
     def headers(self) -> tuple[Header, ...]:
-        """One header a scan, in the order of the archive, without reading samples. Raises `BadInput` naming the file."""
+        """The headers, one a scan, stand in the order of the archive; no samples are read for them. Raises `BadInput` naming the file."""
 
     @abstractmethod
     def read(self, scan_id: str) -> Scan:
-        """One scan, and only that, from the disk. Raises `BadInput` naming the file, what was found and what was expected."""
+        """Read one scan, and only that, from the disk. Raises `BadInput` naming the file, what was found and what was expected."""
 
     def partitions(self, scan_id: str) -> Iterator[tuple[int, Scan]]:
-        """A 3-D scan in pieces along its first axis, each with its place there: whole, where a format cannot read less.
+        """Give a 3-D scan in pieces along its first axis, each with its place there. Where a format cannot read less, the
+        piece is the scan.
 
         Joined they are what `read` gives. Raises `BadInput` as `read` does (counts are of a piece), at the latest after the last piece.
         """
         yield 0, self.read(scan_id)
 
     def not_transformable(self, scan_id: str) -> str:
-        """Why a 3-D scan may not be transformed along its readout; empty where it may. Formats that know better do not read samples."""
+        """Say why a 3-D scan may not be transformed along its readout; the text is empty where it may be.
+
+        Formats whose headers tell it do not read samples for it.
+        """
         return uneven(masks(piece) for _, piece in self.partitions(scan_id))
 
     @property
     def format_name(self) -> str:
-        """What the format is called in descriptions."""
+        """Descriptions call the format so."""
         return type(self).__name__
 
     @property
     def skipped(self) -> Mapping[str, str]:
-        """What could not be used, each with the reason: files of a folder, and parts of a file (after its name, in a folder)."""
+        """This maps what could not be used to the reason: files of a folder, and parts of a file (in a folder, after the file's name)."""
         return {}
 
     @property
     def companions(self) -> frozenset[Path]:
-        """Other files that this archive reads (a header, a mask, further repetitions): in a folder they are not opened for themselves."""
+        """These other files are read by this archive (a header, a mask, repetitions). A folder does not open them for themselves."""
         return frozenset()
 
     @property
     def identity(self) -> tuple[str, ...]:
-        """Places of the files that may name a person, a place or a date; never what they hold."""
+        """These are the places in the files that may name a person, a place or a date. What they hold is never shown."""
         return tuple(dict.fromkeys(place for file in self.files("") for place in identity_of(file)))
 
     def files(self, volume_id: str) -> tuple[Path, ...]:
-        """The files that a volume is read from; none where it is made and not read."""
+        """Return the files that a volume is read from. There are none where it is made and not read."""
         places = {Path(self.path), *self.companions} if self.from_files else set()
         inside = {file for place in places if place.is_dir() for file in place.rglob("*")}
         return tuple(sorted(file for file in places | inside if file.is_file()))
 
     def content(self, volume_id: str) -> str:
-        """A digest of a volume's files, whatever they are called, with its place among the volumes in them; empty where it is made."""
+        """Return a digest of a volume's files, whatever they are called, with its place among the volumes in them.
+
+        It is empty where the volume is made and not read.
+        """
         files = self.files(volume_id)
         return f"{content_fingerprint(files)}-{self._volumes_by_files[files].index(volume_id):04d}" if files else ""
 
     @cached_property
     def _volumes_by_files(self) -> dict[tuple[Path, ...], list[str]]:
-        """The volumes that are read from the same files, in the order of the archive."""
+        """This maps files to the volumes that are read from just these, in the order of the archive."""
         found: dict[tuple[Path, ...], list[str]] = {}
         for volume_id in self.volumes():
             found.setdefault(self.files(volume_id), []).append(volume_id)
         return found
 
     def with_draw_key(self, header: Header) -> Header:
-        """The header of one of these scans with what its random draws are keyed by: `Header.draw_key`.
+        """Return the header of one of these scans with what its random draws are keyed by (`Header.draw_key`).
 
         That is the content of its files and its place in the volume, so that neither the name of a file nor the key of the pseudonyms
         changes a mask. Simulated scans of harmless names draw by their ids: these are the same for everyone, and what they were made from
@@ -126,16 +133,16 @@ class Archive(ABC):
 
     @cached_property
     def _contents_read(self) -> dict[str, str]:
-        """`content` of the volumes that were asked for: files are not read again for every scan."""
+        """This keeps `content` of the volumes that were asked for, so that files are not read again for every scan."""
         return {}
 
     @cached_property
     def _place_in_volume(self) -> dict[str, int]:
-        """The place of every scan in its volume."""
+        """This maps the id of every scan to its place in its volume."""
         return {scan_id: place for ids in self.volumes().values() for place, scan_id in enumerate(ids)}
 
     def part(self, volume_id: str) -> "Archive":
-        """An archive of no more than the files of a volume, to be sent to another process."""
+        """Return an archive of no more than the files of a volume, to be sent to another process."""
         return self
 
     def __len__(self) -> int:
@@ -145,14 +152,14 @@ class Archive(ABC):
         return (self.read(header.scan_id) for header in self.headers)
 
     def volumes(self) -> dict[str, tuple[str, ...]]:
-        """The scan ids of each volume."""
+        """Return the scan ids of each volume."""
         ids: dict[str, list[str]] = {}
         for header in self.headers:
             ids.setdefault(header.volume_id, []).append(header.scan_id)
         return {volume_id: tuple(scan_ids) for volume_id, scan_ids in ids.items()}
 
     def describe(self) -> str:
-        """What was found, scan by scan (one line for the scans of a volume that are alike), with a first verdict: may it train."""
+        """Say what was found, scan by scan, with a first verdict on whether it may train. Scans of a volume that are alike share a line."""
         in_full = len(self) <= DESCRIBED_IN_FULL
         volumes = self.volumes()
         subjects = {header.subject for header in self.headers}
@@ -182,7 +189,7 @@ class Archive(ABC):
 
 
 def holds(path: Path, test: Callable[[h5py.File], bool]) -> bool:
-    """Whether `path` is an HDF5 file that passes a test. False, and no error, for whatever else it is."""
+    """Tell whether `path` is an HDF5 file that passes a test. For whatever else it is, the answer is False and no error is raised."""
     if not path.is_file():
         return False
     try:
@@ -193,6 +200,6 @@ def holds(path: Path, test: Callable[[h5py.File], bool]) -> bool:
 
 
 def unknown_scan(path: Path, scan_id: str, known: tuple[str, ...]) -> BadInput:
-    """The error for a scan id that an archive does not hold."""
+    """Return the error for a scan id that an archive does not hold."""
     listed = ", ".join(known[:3]) + (f" ... ({len(known)} in all)" if len(known) > 3 else "")
     return BadInput(path, found=f"no scan {scan_id!r}", expected=f"one of {listed}")

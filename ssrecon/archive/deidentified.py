@@ -15,14 +15,14 @@ from ssrecon.privacy.identifying import deidentified
 
 @dataclass(frozen=True)
 class _Listed:
-    """A scan as its reader lists it, and as it is listed without names."""
+    """A scan has a header as its reader lists it, and one without names."""
 
     by_reader: Header
     header: Header
 
 
 class Deidentified(Archive):
-    """The scans of a reader without names: ids, subjects and texts by their pseudonyms, notes in our own words (`deidentified`).
+    """This archive gives the scans of a reader without names: ids, subjects and texts are pseudonyms, notes are our own words.
 
     Scans are asked for by the ids that are listed here. What was listed is what is read: an archive that was sent to another process, which
     may have another key or none, gives the same headers there. Errors of the reader name the file, and its scans by the ids that are
@@ -36,8 +36,8 @@ class Deidentified(Archive):
 
     @staticmethod
     def of_file(path: Path, require_deidentified: bool = False) -> "Deidentified":
-        """A file in whichever format its content is. Raises `BadInput` where it is in none, and, where that is asked, where the file itself
-        bears identity: the places are named, and not what they hold."""
+        """Open a file in whichever format its content is. Raises `BadInput` where it is in none, and with `require_deidentified` where the
+        file bears identity (`refuse_identity`)."""
         archive = Deidentified(reader_of(path))
         if require_deidentified:
             refuse_identity(archive)
@@ -45,7 +45,7 @@ class Deidentified(Archive):
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """Never: it is the reader that is found."""
+        """Never recognise a path: it is the reader that is found."""
         return False
 
     @cached_property
@@ -108,17 +108,17 @@ class Deidentified(Archive):
 
     @cached_property
     def _volume_ids(self) -> dict[str, str]:
-        """What the reader calls each volume."""
+        """This maps each volume to what the reader calls it."""
         return {listed.header.volume_id: listed.by_reader.volume_id for listed in self._listed.values()}
 
 
 def without_names(archive: Archive) -> Archive:
-    """An archive whose headers bear no names: itself where they do not, or else wrapped."""
+    """Return an archive whose headers bear no names: the archive itself where that is so, or else one around it."""
     return archive if not archive.from_files or archive.is_deidentified else Deidentified(archive)
 
 
 def refuse_identity(archive: Archive) -> None:
-    """Raises `BadInput` where the files of an archive bear identity: the places are named, and not what they hold."""
+    """Raise `BadInput` where the files of an archive bear identity. It names the places, and not what they hold."""
     if places := archive.identity:
         more = f" and {len(places) - 5} more places" if places[5:] else ""
         raise BadInput(archive.path, found="what may bear identity: " + ", ".join(places[:5]) + more, expected="a de-identified file")
@@ -126,7 +126,7 @@ def refuse_identity(archive: Archive) -> None:
 
 @contextmanager
 def _ids_without_names(listed: _Listed) -> Iterator[None]:
-    """What a reader says of a scan in an error is said of it by the ids that are listed without names."""
+    """Rename scans in the errors of a reader: they are called by the ids that are listed without names."""
     try:
         yield
     except BadInput as error:

@@ -19,7 +19,7 @@ NOT_DATA = {".txt", ".md", ".json", ".csv", ".yaml", ".yml", ".png", ".jpg", ".j
 
 @dataclass(frozen=True)
 class _Member:
-    """A scan of the folder: the archive that reads it, its id there, and its header here."""
+    """A scan of the folder is read by an archive, has an id there, and a header here."""
 
     archive: Archive
     scan_id: str
@@ -28,14 +28,14 @@ class _Member:
 
 @dataclass(frozen=True)
 class _Contents:
-    """What was found in a folder: scans by their ids, and why files or parts of files could not be used."""
+    """This is what was found in a folder: scans by their ids, and why files or parts of files could not be used."""
 
     scans: Mapping[str, _Member]
     skipped: Mapping[str, str]
 
 
 class Folder(Archive):
-    """The files of a folder and its subfolders, each in its own format. Scans of a subfolder carry its name in front of theirs.
+    """This archive reads the files of a folder and its subfolders, each in its own format. Ids in a subfolder begin with its name.
 
     Files that cannot be used do not stop the others: they are in `skipped` and in `describe`. Headers and scans have lost their names.
     """
@@ -106,7 +106,7 @@ class Folder(Archive):
 
     @cached_property
     def _archives_by_volume(self) -> dict[str, dict[Path, Archive]]:
-        """The archives that each volume is read from, by their paths."""
+        """This maps each volume to the archives that it is read from, by their paths."""
         found: dict[str, dict[Path, Archive]] = {}
         for member in self._contents.scans.values():
             found.setdefault(member.header.volume_id, {})[member.archive.path] = member.archive
@@ -145,7 +145,7 @@ class Folder(Archive):
         return scans[scan_id]
 
     def _within(self, scan: Scan, member: _Member) -> Scan:
-        """A scan with the ids that it has in this folder: as listed, so that whoever is sent a part of it needs no key."""
+        """Return a scan with the ids that were listed for it in this folder. Whoever is sent a part of the folder so needs no key."""
         listed = member.header
         header = replace(scan.header, scan_id=listed.scan_id, volume_id=listed.volume_id, subject=listed.subject)
         return replace(scan, header=self.with_draw_key(header))
@@ -158,7 +158,7 @@ def _data_files(folder: Path) -> list[Path]:
 
 
 def _in_subfolder(header: Header, parent: Path) -> Header:
-    """A header of a file that lies in a subfolder."""
+    """Return a header of a file that lies in a subfolder as the folder lists it."""
     if not parent.parts:
         return header
     parent = Path(safe_name(parent.as_posix()))

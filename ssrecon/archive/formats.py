@@ -18,7 +18,7 @@ ROOMS = ("ssrecon.archive", "ssrecon.simulation")
 
 @cache
 def formats() -> tuple[type[Archive], ...]:
-    """Every format of this package that files or folders are in, found by walking it."""
+    """Return every format that files or folders are in. They are found by walking the package."""
     for room in ROOMS:
         for module in walk_packages(import_module(room).__path__, f"{room}."):
             import_module(module.name)
@@ -34,17 +34,17 @@ def formats() -> tuple[type[Archive], ...]:
 
 
 def formats_of(path: Path) -> list[type[Archive]]:
-    """The formats that recognise a file or folder as theirs: one, or none."""
+    """Return the formats that recognise a file or folder as theirs: one, or none."""
     return [kind for kind in formats() if kind.recognises(path)]
 
 
 def known_layouts() -> str:
-    """All formats in words, for errors."""
+    """Return all formats in words, for errors."""
     return " or ".join(kind.layout for kind in formats())
 
 
 def reader_of(path: Path) -> Archive:
-    """The reader of a file. Raises `BadInput`, with what the file holds, where it is in no known format."""
+    """Return the reader of a file. Raises `BadInput`, with what the file holds, where it is in no known format."""
     if kinds := formats_of(path):
         return kinds[0](path)  # type: ignore[call-arg]
     if refused := refusal(path):
@@ -53,7 +53,7 @@ def reader_of(path: Path) -> Archive:
 
 
 def _content_in_words(path: Path) -> str:
-    """What a file of no known format holds, in words."""
+    """Say what a file of no known format holds."""
     with path.open("rb") as file:
         start = file.read(8)
     if not start:

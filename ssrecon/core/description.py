@@ -35,14 +35,14 @@ RENAMED = {
 
 
 def public_name(kind: type) -> str:
-    """``ssrecon.objectives.SSDU``: the room that exports a class, whatever file it lies in; a class from elsewhere by its module."""
+    """Return the name under which a class is exported by its room, ``ssrecon.objectives.SSDU``; a class from elsewhere has its module's."""
     package, *inner = kind.__module__.split(".")
     place = f"ssrecon.{inner[0]}" if package == "ssrecon" and inner else kind.__module__
     return f"{place}.{kind.__qualname__}"
 
 
 def current_name(written: str) -> str:
-    """The public name of a class that was written down by this or an earlier version, which named the file as well."""
+    """Return the public name of a class that this version, or an earlier one with the file's name as well, has written down."""
     for old, new in RENAMED.items():
         if written == old or written.startswith(f"{old}."):
             written = new + written[len(old) :]
@@ -51,7 +51,7 @@ def current_name(written: str) -> str:
 
 
 def describe(value: Any, place: Callable[[str], str] = str) -> Any:
-    """JSON of a frozen description: a dataclass becomes ``{"class": "ssrecon.objectives.SSDU", field: ...}``.
+    """Return the JSON of a frozen description: a dataclass becomes ``{"class": "ssrecon.objectives.SSDU", field: ...}``.
 
     `place` is what becomes of paths (fields marked `PLACE` or `READ_FILE`), for descriptions that others may read.
     """
@@ -76,12 +76,12 @@ def describe(value: Any, place: Callable[[str], str] = str) -> Any:
 
 
 def described_fields(value: Any) -> tuple[dataclasses.Field[Any], ...]:
-    """The fields of a dataclass, or of an object of one, that make up its description."""
+    """Return the fields of a dataclass, or of an object of one, that make up its description."""
     return tuple(f for f in dataclasses.fields(value) if f.init and f.metadata.get("described", True))
 
 
 def digest(value: Any) -> str:
-    """A short hash of what changes a result: of a dataclass the fields not marked otherwise, of a file that is read its content."""
+    """Return a short hash of what changes a result: the fields that are not marked otherwise, and the content of files that are read."""
     return blake2b(json.dumps(_hashed(value), sort_keys=True).encode(), digest_size=8).hexdigest()
 
 
@@ -104,7 +104,7 @@ HASH_VERSION = 2
 
 
 def alike(one: Any, other: Any) -> bool:
-    """Whether two descriptions, either of which an earlier version may have written, are of the same thing.
+    """Tell whether two descriptions, either of which an earlier version may have written, are of the same thing.
 
     Classes are compared by today's names, fields that one of them does not know by their defaults, and the fields that `digest` leaves
     out are not compared.
@@ -129,7 +129,7 @@ def _comparable(description: Any) -> Any:
 
 
 def _fields_of(name: str) -> tuple[dataclasses.Field[Any], ...]:
-    """The fields of one of our own classes; none of a class from elsewhere, which is not imported for this."""
+    """Return the fields of one of our own classes. A class from elsewhere is not imported for this and has none."""
     place, _, kind = name.rpartition(".")
     if not place.startswith("ssrecon."):
         return ()
@@ -141,7 +141,7 @@ def _fields_of(name: str) -> tuple[dataclasses.Field[Any], ...]:
 
 
 def rebuild(description: Any, where: str, trust: Collection[str] = ()) -> Any:
-    """The object that `describe` described.
+    """Return the object that `describe` described.
 
     Only classes that a room of ``ssrecon`` exports, and those of the modules named in `trust`, are imported; they must be dataclasses.
     Raises BadRecipe, naming `where`, for foreign code, an unknown class or field, and a value of a wrong type.
@@ -189,7 +189,7 @@ def check_types(value: Any, where: str) -> None:
 
 
 def fits(value: Any, hint: Any) -> bool:
-    """Whether a value is of an annotated type. A text stands for the member of an enumeration of texts that has it as its value."""
+    """Tell whether a value is of an annotated type. A text stands for the member of an enumeration of texts that has it as its value."""
     origin = typing.get_origin(hint)
     if hint is Any:
         return True
@@ -214,7 +214,7 @@ def fits(value: Any, hint: Any) -> bool:
 
 
 def readable(hint: Any) -> str:
-    """An annotated type for a person; of an enumeration of texts its values."""
+    """Return an annotated type in words, of an enumeration of texts its values."""
     if isinstance(hint, type) and issubclass(hint, StrEnum):
         return " or ".join(map(repr, map(str, hint)))
     return hint.__name__ if isinstance(hint, type) and not typing.get_args(hint) else str(hint).replace("ssrecon.", "")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`, moved over it when the block ends well and removed when it does not.
+    """Give a temporary path beside `path`, which is moved over it when the block ends well and removed when it does not.
 
     A kill at any moment leaves the old file or the new one. A full disk raises OSError and leaves the old one. The file has the permissions
     that the system gives to any new file of this process.
@@ -29,7 +29,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 def content_digest(path: Path | str) -> str | None:
-    """A short hash of all that a file holds, whatever it is called; None where there is no such file."""
+    """Return a short hash of all that a file holds, whatever it is called, or None where there is no such file."""
     try:
         with open(path, "rb") as file:
             return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=8)).hexdigest()
@@ -38,6 +38,6 @@ def content_digest(path: Path | str) -> str | None:
 
 
 def discard_partial_files(folder: Path) -> None:
-    """Remove what a killed process left half-written. Only where no other process writes into the folder."""
+    """Remove what a killed process left half-written. It is for folders that no other process writes into."""
     for partial in folder.glob(".*.partial"):
         partial.unlink(missing_ok=True)

@@ -26,7 +26,7 @@ WITHOUT_NAME: Mapping[str, Callable[[str], str]] = {
 
 
 def deidentified(header: Header, listed: tuple[Header, Header] | None = None) -> Header:
-    """A header without names: ids, subject and every text by their pseudonyms, notes in our own words. Doing it twice changes nothing.
+    """Return a header without names: ids, subject and texts are pseudonyms, notes are our own words. Doing it twice changes nothing.
 
     `listed` is a header with names and the same one without: a text that is equal to the former's becomes the latter's, and needs no key.
     """
@@ -44,10 +44,10 @@ def deidentified(header: Header, listed: tuple[Header, Header] | None = None) ->
 
 
 def identity_of(path: Path) -> tuple[str, ...]:
-    """Places of a file that may name a person, a place or a date: its own name, fields of such names, and any free text.
+    """Return the places of a file that may name a person, a place or a date: its own name, fields of such names, and any free text.
 
-    The places are named, never what they hold. It errs on the side of naming too many: text is innocent where all its words are on the list
-    of `ssrecon.privacy.pseudonyms`, where it is a hash, or was blanked (``xxxx``).
+    What the places hold is never shown. The function errs on the side of naming too many: text is innocent where all its words are on the
+    list of `ssrecon.privacy.pseudonyms`, where it is a hash, or was blanked (``xxxx``).
     """
     places = [] if harmless(path.stem) else ["the file's name"]
     try:
@@ -62,7 +62,7 @@ def identity_of(path: Path) -> tuple[str, ...]:
 
 
 def _identity_of_bart_header(path: Path) -> Iterator[str]:
-    """The comments of a BART header: its command line, its files."""
+    """Yield the sections of a BART header whose comments (its command line, its files) may name someone."""
     section = ""
     for line in path.read_text(errors="replace").splitlines():
         if line.startswith("#"):

@@ -25,7 +25,7 @@ COMMENT_MESSAGE = 1 << 13
 
 
 def identity_of_hdf5(path: Path) -> Iterator[str]:
-    """Places that may name someone, never what they hold. What was deleted from a file without repacking it is not seen."""
+    """Yield the places that may name someone, never what they hold. What was deleted from a file without repacking it is not seen."""
     with h5py.File(path) as file:
         if size := file.userblock_size:
             with path.open("rb") as raw:
@@ -88,7 +88,8 @@ def _identity_of_dataset(place: str, name: str, node: h5py.Dataset) -> Iterator[
 
 
 def _may_bear_text(name: str, node: h5py.Dataset) -> bool:
-    """Whether values are to be looked at: texts, what is called so, records with a text in them, integers that could be one. No samples."""
+    """Tell whether the values of a dataset have to be looked at: texts, records with a text in them, integers that could be one, and what
+    has the name of a field that identifies. Samples do not."""
     kind = node.dtype.kind
     if kind == "V":
         return any(_has_text(node.dtype[field]) or IDENTIFYING_FIELD.search(field) for field in node.dtype.names or ())
@@ -108,7 +109,7 @@ def _could_be_text(shape: tuple[int, ...]) -> bool:
 
 
 def _identity_of_values(place: str, field: str, value: object) -> Iterator[str]:
-    """Texts of a value and of its fields, each held against the name of its field."""
+    """Yield the place where a text of a value, or of one of its fields, may name someone; each is held against the name of its field."""
     array = np.asarray(value)
     if meanings := h5py.check_dtype(enum=array.dtype):
         if not all(map(is_known, meanings)):

@@ -44,12 +44,12 @@ FORMAT_NAMES = frozenset(
 
 
 def is_known(name: str) -> bool:
-    """Whether a name of a field or part consists of words that formats, this package or its list of harmless words know."""
+    """Tell whether the name of a field or part consists of words that formats, this package or its list of harmless words know."""
     return name in FORMAT_NAMES or harmless(name) or own_words(name) == name
 
 
 def may_identify(field: str, text: str) -> bool:
-    """Whether a field of this name with this value may say whom, where or when."""
+    """Tell whether a field of this name with this value may say whom, where or when."""
     text = text.strip()
     if BLANKED.fullmatch(text) or HEXADECIMAL.fullmatch(text.lower()):
         return False
@@ -65,7 +65,7 @@ def _is_measured(field: str, text: str) -> bool:
 
 
 def identity_of_xml(text: str) -> Iterator[str]:
-    """Elements of an ISMRMRD header that may name someone, by their paths."""
+    """Yield the paths of elements of an ISMRMRD header that may name someone."""
     try:
         root = ElementTree.fromstring(text.rstrip("\0 \n"))
     except ElementTree.ParseError:

@@ -66,14 +66,14 @@ FAILURE_WORDS = frozenset(
 
 
 def key_file() -> Path:
-    """Where the key lies: ``SSRECON_KEY_FILE``, else ``ssrecon/key`` in the user's configuration folder."""
+    """Return where the key lies: ``SSRECON_KEY_FILE``, else ``ssrecon/key`` in the user's configuration folder."""
     if told := os.environ.get("SSRECON_KEY_FILE"):
         return Path(told)
     return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "ssrecon" / "key"
 
 
 def pseudonym(identity: str, kind: str = "s") -> str:
-    """The same short name for the same identity and key: ``s-`` and 8 bytes of keyed BLAKE2b in hexadecimal.
+    """Return one short name for one identity and key: ``s-`` and 8 bytes of keyed BLAKE2b in hexadecimal.
 
     Without the key it can neither be read off nor tried out. Raises `BadInput` for a key file that is damaged or cannot be made.
 
@@ -83,7 +83,10 @@ def pseudonym(identity: str, kind: str = "s") -> str:
 
 
 def harmless(text: str) -> bool:
-    """Whether every word of a name is on the list, or a number too short to be anyone's; no initials (``E_M_1947``, ``K 4711``)."""
+    """Tell whether a name can be nobody's: each of its words is on the list, or is a number too short to be anyone's.
+
+    Names with initials (``E_M_1947``, ``K 4711``) are not harmless.
+    """
     if FASTMRI_NAME.fullmatch(text):
         return True
     tokens = TOKEN.findall(text.lower())
@@ -104,7 +107,7 @@ def harmless(text: str) -> bool:
 
 
 def safe_name(name: str) -> str:
-    """A file's or folder's name, or ids made of several with ``/``: harmless parts as they are, others as ``v-`` and a keyed hash."""
+    """Return a name of a file or folder, or an id made of several with ``/``, in which parts that are not harmless are pseudonyms."""
     if os.environ.get(KEEP_NAMES) == "1":
         return name
     parts = (part if PSEUDONYM.fullmatch(part) or harmless(part) else pseudonym(part, "v") for part in name.split("/"))
@@ -112,12 +115,15 @@ def safe_name(name: str) -> str:
 
 
 def safe_place(path: str) -> str:
-    """A path whose parts may each name someone: those of harmless words as they are, others as pseudonyms."""
+    """Return a path in which each part that may name someone is a pseudonym."""
     return "/".join(part if part.lower() in PATH_WORDS else safe_name(part) for part in path.split("/"))
 
 
 def safe_reason(reason: str, *files: Path) -> str:
-    """What was wrong with a file, in words for other eyes: the parts of the file's path by their pseudonyms, and else `own_words` only."""
+    """Return what was wrong with a file in words that others may read.
+
+    Parts of the file's path are replaced by their pseudonyms; of the rest our own words stay (`own_words`).
+    """
     places = {part for file in files for part in (*file.parts, file.stem) if own_words(part) != part}
     for part in sorted(places, key=len, reverse=True):
         # Whole words only, and none of ours: a folder may be called `in`.
@@ -126,7 +132,7 @@ def safe_reason(reason: str, *files: Path) -> str:
 
 
 def own_words(text: str) -> str:
-    """A note or reason with a ``…`` for whatever a file may have put into it.
+    """Return a note or reason in which a ``…`` stands for whatever a file may have put into it.
 
     What stays is a word of this package's own texts (`own_vocabulary`), a harmless one, a pseudonym, or a number that is too short to be
     anyone's: so a file's text cannot come out in a sentence of ours, whichever reader or library quoted it.
@@ -135,12 +141,12 @@ def own_words(text: str) -> str:
 
 
 def safe_text(text: str) -> str:
-    """Free text whose words are on the list, or one keyed hash of all of it: equal protocols stay equal."""
+    """Return a free text as it is where all its words are on the list, or else one pseudonym for all of it: equal texts stay equal."""
     return text if PSEUDONYM.fullmatch(text) or harmless(text) else pseudonym(text, "t")
 
 
 def safe_subject(identity: str) -> str:
-    """A pseudonym stays what it is; so does a harmless name with a word in it (``volunteer-1``), but never a bare number."""
+    """Return the pseudonym of a subject. A pseudonym stays what it is, and so does a harmless name with a word in it (``volunteer-1``)."""
     named = re.search(r"[^\W\d_]", identity) is not None and harmless(identity)
     return identity if PSEUDONYM.fullmatch(identity) or named else pseudonym(identity)
 
@@ -156,7 +162,7 @@ def _is_listed(token: str) -> bool:
 
 
 def _is_word_with_number(token: str) -> bool:
-    """``slice12``, ``axt1001``, CMRxRecon's ``P007`` and ``Center001``."""
+    """Tell whether a word on the list has a number behind it: ``slice12``, ``axt1001``, CMRxRecon's ``P007`` and ``Center001``."""
     if re.fullmatch(r"(?:p|r|s)\d{1,3}|(?:center|centre)\d{1,4}", token):
         return True
     counted = re.fullmatch(r"([a-z]+|[a-z]*(?:t1|t2))(\d{1,4})", token)
@@ -178,7 +184,7 @@ def _is_own_word(piece: str) -> bool:
 
 @cache
 def own_vocabulary() -> frozenset[str]:
-    """The words of the texts of whatever reads and prepares, and those that HDF5 and Python explain failures with."""
+    """Return the words of our own texts on reading and preparing, and those that HDF5 and Python explain failures with."""
     own = resources.files(__package__).joinpath(OWN_WORDS).read_text(encoding="utf-8").split()
     errors = {name.lower() for name in dir(builtins) if name.endswith(("Error", "Warning"))}
     return WORDS | FAILURE_WORDS | errors | frozenset(own) | frozenset("abcdefghijklmnopqrstuvwxyz")
@@ -199,7 +205,7 @@ def _read_key(path: Path) -> bytes:
 
 
 def _make_key(path: Path) -> None:
-    """A new key, whole or not at all; of several processes that make one at once, the first wins."""
+    """Make a new key, whole or not at all. Of several processes that make one at once, the first wins."""
     made = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

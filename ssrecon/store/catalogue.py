@@ -19,7 +19,7 @@ TABLE = """CREATE TABLE IF NOT EXISTS volumes (
 
 @dataclass(frozen=True)
 class Record:
-    """One volume, or one file that could not be read."""
+    """A record is of one volume, or of one file that could not be read."""
 
     volume: str
     state: str
@@ -36,21 +36,21 @@ class Record:
 
 
 class Catalogue:
-    """The catalogue of one writer. Every change is a transaction of its own, on the disk when the call returns."""
+    """A catalogue belongs to one writer. Every change is a transaction of its own, which is on the disk when the call returns."""
 
     def __init__(self, folder: Path, shard: tuple[int, int] | None = None):
         part = f"-{shard[0]}-of-{shard[1]}" if shard else ""
         self.path = Path(folder) / f"{NAME}{part}.sqlite"
 
     def put(self, *records: Record) -> None:
-        """Add or replace."""
+        """Add records, in place of those of the same volumes."""
         with self._transaction() as database:
             database.executemany(
                 "INSERT OR REPLACE INTO volumes VALUES (?, ?, ?, ?, ?, ?, ?, ?)", [tuple(vars(r).values()) for r in records]
             )
 
     def forget_failures(self) -> None:
-        """Before another attempt: what fails again is put again."""
+        """Remove what failed, before another attempt: what fails again is put again."""
         with self._transaction() as database:
             database.execute("DELETE FROM volumes WHERE state != 'done'")
 
@@ -69,7 +69,10 @@ class Catalogue:
 
 
 def records(folder: Path) -> dict[str, Record]:
-    """All catalogues of a store, by volume; what is done is done whatever another says of it. A damaged one counts as none."""
+    """Return the records of all catalogues of a store, by volume.
+
+    A volume that one of them calls done is done, whatever another says of it. A damaged catalogue counts as none.
+    """
     found: dict[str, Record] = {}
     for path in sorted(Path(folder).glob(f"{NAME}*.sqlite")):
         try:

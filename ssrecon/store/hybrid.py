@@ -30,14 +30,16 @@ from ssrecon.operators import Fourier
 
 @dataclass(frozen=True)
 class _Source:
-    """The scan that a slice, or a scan that is given as it is, is read from, and the header that is given here."""
+    """A scan that is given here is read from another scan, by its id, and has a header of its own."""
 
     scan_id: str
     header: Header
 
 
 class Hybrid(Archive):
-    """Another archive whose 3-D Cartesian scans with a whole readout are hybrid slices ``kz ky``; everything else is as it was.
+    """This archive gives the 3-D Cartesian scans of another one, where their readouts are whole, as hybrid slices ``kz ky``.
+
+    Everything else is as it was.
 
     `Header.notes` say what was done, and of scans that stay 3-D why: an asymmetric echo, points left out along the readout, or padding
     along it, where the transform would mix what was acquired with what was not.
@@ -57,7 +59,7 @@ class Hybrid(Archive):
 
     @staticmethod
     def of(archive: Archive, scratch: Path | None = None) -> Archive:
-        """The archive itself where it holds nothing in three dimensions."""
+        """Return an archive around another one, or that one itself where it holds nothing in three dimensions."""
         return Hybrid(archive, scratch) if any(_is_volume(header) for header in archive.headers) else archive
 
     @classmethod
@@ -85,7 +87,7 @@ class Hybrid(Archive):
 
     @cached_property
     def _slices(self) -> Mapping[str, "_Source"]:
-        """The scans that are given here, by their ids."""
+        """This maps the ids of the scans that are given here to what they are read from."""
         return self._transformed() if self._known_slices is None else self._known_slices
 
     def _transformed(self) -> dict[str, "_Source"]:
@@ -154,7 +156,7 @@ def _slice_header(header: Header, x: int) -> Header:
 
 
 class _MemoryFile(dict[str, Any]):
-    """Stands for an h5py file where there is none: as much of its interface as `_write_transposed` uses."""
+    """This stands for an h5py file where there is none, with as much of its interface as `_write_transposed` uses."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -166,7 +168,7 @@ class _MemoryFile(dict[str, Any]):
 
 
 def _write_transposed(archive: Archive, scan_id: str, file: Any) -> None:
-    """``kspace`` (x, frames, coils, z, y) and what belongs to it, from the partitions of a scan."""
+    """Write ``kspace`` (x, frames, coils, z, y) and what belongs to it, from the partitions of a scan."""
     fourier = Fourier(1)
     for start, piece in archive.partitions(scan_id):
         frames, coils, z, y, samples = piece.kspace.shape[1:]
@@ -197,7 +199,7 @@ def _write_transposed(archive: Archive, scan_id: str, file: Any) -> None:
 
 
 def _slices_first(values: Tensor) -> np.ndarray:
-    """``(frames, coils, z, y, x)`` to ``(x, frames, coils, z, y)``."""
+    """Return values ``(frames, coils, z, y, x)`` as ``(x, frames, coils, z, y)``."""
     return values.movedim(-1, 0).contiguous().numpy()
 
 

@@ -41,7 +41,7 @@ TRIM = 16
 
 
 class LeftOut(UserWarning):
-    """A volume that could not be prepared; the others were."""
+    """A volume could not be prepared; the others were."""
 
 
 def prepare(
@@ -127,7 +127,7 @@ def prepare(
 def prepare_data(
     data: Data, out: Path | str, say: Callable[[str], None] = lambda text: None, require_deidentified: bool = False
 ) -> Store:
-    """What a recipe trains on, as a store in `out`. A source that is a store already is linked (copied where links are impossible).
+    """Put what a recipe trains on into a store in `out`. A source that is a store already is linked (copied where links are impossible).
     `require_deidentified` is that of `open_archive`.
 
     Raises BadRecipe where a store is to be undersampled or calibrated once more, and what `open_archive` and `prepare` raise.
@@ -163,7 +163,7 @@ def prepare_data(
 
 @dataclass(frozen=True)
 class _VolumeToPrepare:
-    """One volume; a process may be sent it."""
+    """This is a volume with all that a process needs to know to prepare it."""
 
     archive: Archive
     volume_id: str
@@ -181,7 +181,7 @@ class _VolumeToPrepare:
         return volume_path(self.out, self.volume_id)
 
     def provenance(self) -> dict[str, Any]:
-        """What the volume is made from and how; equal provenance means equal samples."""
+        """Say what the volume is made from and how. Equal provenance means equal samples."""
         how = {
             "archive": _archive_settings(self.archive),
             "volume": self.volume_id,
@@ -213,7 +213,7 @@ class _VolumeToPrepare:
 
 
 def _not_yet_prepared(out: Path, jobs: list[_VolumeToPrepare]) -> list[_VolumeToPrepare]:
-    """The volumes that are still to be made. Nothing is ever written over."""
+    """Return the volumes that are still to be made. Raises OutputInUse where the folder holds anything else: nothing is written over."""
     if out.exists() and not out.is_dir():
         raise OutputInUse(out, found="a file", expected="a folder, or a path where one can be made")
     expected = {job.path.name: job for job in jobs}
@@ -241,7 +241,7 @@ def _remove_partial_files(out: Path, names: set[str]) -> None:
 
 
 def _prepare_volume(job: _VolumeToPrepare) -> tuple[SsreconError | None, float]:
-    """Prepare one volume; its error, if any, and the seconds it took."""
+    """Prepare one volume. Return its error, if there is one, and the seconds that it took."""
     # One thread: with another number of them sums are added in another order, and the bytes would depend on the number of workers.
     threads, start = torch.get_num_threads(), monotonic()
     torch.set_num_threads(1)
@@ -259,13 +259,16 @@ def _prepare_volume(job: _VolumeToPrepare) -> tuple[SsreconError | None, float]:
 
 
 def _worker_lost(job: _VolumeToPrepare, error: object) -> SsreconError:
-    """The error of a job whose worker did not come back."""
+    """Return the error of a volume whose worker did not come back."""
     return BadInput(job.volume_id, found=f"a worker that was lost with it ({type(error).__name__})", expected="more memory for each worker")
 
 
 def _returning_memory(items: Iterable[str]) -> Iterator[str]:
-    """The items; every TRIM of them, freed memory goes back to the system. HDF5's small blocks lie between the slices that were freed, and
-    glibc keeps what it cannot join: for a volume of 503 MB, 440 to 580 MB in trials, 140 to 160 MB this way. Elsewhere nothing is done."""
+    """Yield the items, and give freed memory back to the system after every TRIM of them.
+
+    HDF5's small blocks lie between the slices that were freed, and glibc keeps what it cannot join: in trials a volume of 503 MB took 440
+    to 580 MB, and takes 140 to 160 MB this way. Systems without glibc do nothing here.
+    """
     for number, item in enumerate(items):
         if number % TRIM == TRIM - 1 and (trim := _malloc_trim()) is not None:
             trim(0)
@@ -278,14 +281,14 @@ def _malloc_trim() -> Callable[[int], int] | None:
 
 
 def _with_fields_for_splits(prepared: Prepared, content: str) -> Prepared:
-    """With what a split asks for in the header."""
+    """Return a scan with the fields of the header that a split asks for: content and acceleration."""
     scan = prepared.scan
     header = replace(scan.headers[0], content=content, acceleration=round(acceleration(scan.mask), 6))
     return replace(prepared, scan=replace(scan, headers=(header,)))
 
 
 def _archive_settings(archive: Archive) -> Any:
-    """What an archive is told besides where its files lie."""
+    """Describe what an archive is told besides where its files lie."""
     if isinstance(archive, Deidentified):
         return _archive_settings(archive.reader)
     if not is_dataclass(archive):

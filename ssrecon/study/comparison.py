@@ -124,7 +124,7 @@ def _as_comparison(recipe: Recipe) -> Comparison:
 
 @contextmanager
 def _folder_of_this_run(this: Run, resume: bool) -> Iterator[None]:
-    """The folder is this run's from here on; what fails before the first volume is prepared (a mistyped path) leaves no trace."""
+    """Make the folder this run's. What fails inside the block before the first volume is prepared (a mistyped path) leaves no trace."""
     known = _has_files(this.folder)
     fresh = _begin(this, resume)
     try:
@@ -138,7 +138,7 @@ def _folder_of_this_run(this: Run, resume: bool) -> Iterator[None]:
 
 
 def _begin(this: Run, resume: bool) -> bool:
-    """Whether the folder is newly this run's. Raises OutputInUse where it is anything else's."""
+    """Tell whether the folder is newly this run's. Raises OutputInUse where it holds anything else."""
     record = this.folder / "run.json"
     trained = any(this.folder.glob("arms/*/*/checkpoints/*.safetensors"))
     if record.exists() and trained:
@@ -177,7 +177,7 @@ def _recipe_record(comparison: Comparison) -> dict[str, Any]:
 
 
 def _has_grown(known: Any, now: Mapping[str, Any]) -> bool:
-    """Whether a comparison is a recorded one with more arms or seeds, and the same in everything else."""
+    """Tell whether a comparison is a recorded one with more arms or seeds, and the same in everything else."""
     now = json.loads(json.dumps(now))
     if not isinstance(known, dict) or known.keys() != now.keys() or "arms" not in known:
         return False
@@ -303,7 +303,7 @@ def _evaluate(
 
 
 def _user_modules(comparison: Comparison) -> set[str]:
-    """The user's own modules in this recipe: running it has trusted them already."""
+    """Return the user's own modules in this recipe: running it has trusted them already."""
     found: set[str] = set()
 
     def walk(value: Any) -> None:
