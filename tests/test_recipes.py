@@ -30,6 +30,7 @@ from ssrecon.store.prepare import prepare
 from ssrecon.store.store import Store
 from ssrecon.study.comparison import run
 from ssrecon.training.trainer import Trainer
+from tests.contracts.classes import subclasses
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.py"))
 QUICKSTART = next(path for path in RECIPES if path.stem == "quickstart")
