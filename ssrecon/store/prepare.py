@@ -68,7 +68,7 @@ def prepare(
     `draw` fixes the patterns (``Draw(0)`` by default); `per_slice` and `only_full` are those of `undersample`. Scans are calibrated on
     `device`; the bytes are reproducible on one kind of device.
 
-    3-D Cartesian volumes become hybrid slices where they may (`ssrecon.hybrid`), unless `hybrid` is False.
+    3-D Cartesian volumes become hybrid slices where they may (`ssrecon.store.hybrid`), unless `hybrid` is False.
 
     Several `workers` are processes of this machine; with `dask`, the address of a scheduler, its workers do the same work; a `shard`
     (i, n) is the i-th of n parts of the archive, all of which may be made at once into one folder. Who made a volume changes no byte.

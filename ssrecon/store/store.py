@@ -6,7 +6,7 @@
       format, version              attributes: "ssrecon store", 1
       json                         one string: {"scans": [{"header", "shape", "noise_source"}, ...], "provenance": {...}}
       scan/0000/                   one group a scan, in the volume's order; each dataset is contiguous: a slice is one read
-        kspace  csm                complex64, axes as in `ssrecon.scan`
+        kspace  csm                complex64, axes as in `ssrecon.core.scan`
         mask  padding  calibration bool
         scale  noise_std           float32, in the scan's own units; noise_std is absent where unknown
       reference/0000/kspace mask   the fully sampled scan, where there is one
@@ -14,7 +14,7 @@
 
 ``reference`` and ``truth`` are groups of their own, so that they can be deleted from a file and everything self-supervised still runs.
 Files are written beside their place and moved there whole: what a reader finds was finished. ``catalogue*.sqlite`` beside them is an index
-(`ssrecon.catalogue`), and says what could not be prepared; without it the files are read instead.
+(`ssrecon.store.catalogue`), and says what could not be prepared; without it the files are read instead.
 """
 
 import json
