@@ -122,7 +122,7 @@ class Archive(ABC):
         changes a mask. Simulated scans of harmless names draw by their ids: these are the same for everyone, and what they were made from
         is not a file.
         """
-        by_ids = header.origin is not Origin.MEASURED and all(map(harmless, header.scan_id.split("/")))
+        by_ids = header.origin is Origin.SIMULATED and all(map(harmless, header.scan_id.split("/")))
         content = "" if by_ids else self._content_once(header.volume_id)
         return replace(header, draw_key=f"{content}/{self._place_in_volume[header.scan_id]:04d}" if content else "")
 
