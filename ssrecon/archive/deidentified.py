@@ -1,5 +1,6 @@
 """An archive without names: whatever format is read, identity does not get past what wraps its reader."""
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ from ssrecon.archive.formats import reader_of
 from ssrecon.core.errors import BadInput
 from ssrecon.core.scan import Header, Scan
 from ssrecon.privacy.identifying import deidentified
+from ssrecon.privacy.pseudonyms import own_words
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,8 @@ def _ids_without_names(listed: _Listed) -> Iterator[None]:
         ids = ((listed.by_reader.scan_id, listed.header.scan_id), (listed.by_reader.volume_id, listed.header.volume_id))
         found = error.found
         for by_reader, without_name in ids:
-            found = found.replace(by_reader, without_name)
+            if own_words(by_reader) != by_reader:  # Else it may be any word of the sentence: a file may be called `in`.
+                found = re.sub(rf"(?<![^\W_]){re.escape(by_reader)}(?![^\W_])", without_name, found)
         if found == error.found:
             raise
         raise type(error)(error.where, found=found, expected=error.expected) from error.__cause__

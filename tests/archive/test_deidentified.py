@@ -71,6 +71,21 @@ def test_errors_call_scans_by_the_ids_that_are_listed():
         archive.read(f"{NAME}/0")
 
 
+class CalledOf(Named):
+    """A file that is called ``of``, as a word of the sentence about it."""
+
+    headers = (replace(SAID, scan_id="of/0", volume_id="of"),)
+
+    def read(self, scan_id):
+        raise BadInput(self.path, found=f"3 acquired samples of {scan_id} that are not finite", expected="finite k-space")
+
+
+def test_a_file_that_is_called_like_a_word_leaves_the_sentence_as_it_is():
+    with pytest.raises(BadInput) as error:
+        Deidentified(CalledOf()).read(f"{pseudonym('of', 'v')}/0")
+    assert error.value.found in [f"3 acquired samples of {name}/0 that are not finite" for name in ("of", pseudonym("of", "v"))]
+
+
 def test_a_format_of_tomorrow_is_opened_without_names(tmp_path, monkeypatch):
     (tmp_path / "one.later").write_text("text")
     known = formats.formats()
