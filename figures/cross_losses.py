@@ -32,7 +32,8 @@ def mean_loss(objective: Objective, network: Network, scans: list[Prepared]) -> 
     values = []
     for prepared in scans:
         reference = prepared.reference if objective.needs_reference or objective.takes_reference else None
-        values += [objective.loss(network, prepared.scan, reference, Draw(0, epoch)).per_scan for epoch in EPOCHS]
+        draws = [objective.draws(prepared.scan, Draw(0, epoch)) for epoch in EPOCHS]
+        values += [objective.loss(network, prepared.scan, reference, drawn).per_scan for drawn in draws]
     return float(torch.cat(values).mean())
 
 

@@ -127,8 +127,11 @@ from ssrecon.sampling import RandomColumns
 class Mine(Objective):
     weight: float = 1.0
 
-    def loss(self, network, scan, reference, draw):
-        found = SSDU(Uniform(0.4)).loss(network, scan, None, draw)
+    def draws(self, scan, draw):
+        return SSDU(Uniform(0.4)).draws(scan, draw)
+
+    def loss(self, network, scan, reference, draws):
+        found = SSDU(Uniform(0.4)).loss(network, scan, None, draws)
         return Loss(self.weight * found.per_scan)
 
 

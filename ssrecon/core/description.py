@@ -171,6 +171,9 @@ def rebuild(description: Any, where: str, trust: Collection[str] = ()) -> Any:
     if unknown := set(description) - known - {"class"}:
         raise BadRecipe(where, found=f"unknown field {sorted(unknown)[0]!r} of {name}", expected="one of " + ", ".join(sorted(known)))
     values = {key: rebuild(item, f"{where}.{key}", trust) for key, item in description.items() if key != "class"}
+    required = {f.name for f in dataclasses.fields(kind) if f.init and f.default is f.default_factory is dataclasses.MISSING}
+    if missing := sorted(required - set(values)):
+        raise BadRecipe(where, found=f"{name} without its {missing[0]}", expected="a whole description, as ssrecon writes it")
     result = kind(**values)
     check_types(result, where)
     return result

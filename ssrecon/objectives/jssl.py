@@ -10,7 +10,7 @@ from ssrecon.core.description import FROM_DATA
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadRecipe
 from ssrecon.core.scan import CalibratedScan
-from ssrecon.objectives.base import Loss, Network, Objective
+from ssrecon.objectives.base import Draws, Loss, Network, Objective
 from ssrecon.objectives.distances import Distance, NormalizedL1L2
 from ssrecon.objectives.measurement import along, predicted
 from ssrecon.partition import Gaussian, Partitioner
@@ -68,8 +68,11 @@ class JSSL(Objective):
             )
         return self.subjects is None or subject in self.subjects
 
-    def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draw: Draw) -> Loss:
-        part = self.partitioner.split(scan, draw)
+    def draws(self, scan: CalibratedScan, draw: Draw) -> Draws:
+        return Draws(part=self.partitioner.split(scan, draw))
+
+    def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draws: Draws) -> Loss:
+        part = draws.part
         supervised = torch.tensor([reference is not None and self.uses(header.subject) for header in scan.headers]).to(scan.mask.device)
         # One pass of the network for both kinds: it is given everything where it is judged on the reference.
         given = part.theta | (along(supervised, scan.mask) & scan.mask)

@@ -12,7 +12,7 @@ from ssrecon.core.description import FROM_DATA
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadInput, BadRecipe
 from ssrecon.core.scan import CalibratedScan
-from ssrecon.objectives.base import Loss, Network, Objective
+from ssrecon.objectives.base import Draws, Loss, Network, Objective
 from ssrecon.sampling import Sampling
 
 
@@ -24,7 +24,10 @@ class SamplingAware(Objective):
     """Filled in by `fitted`; no part of a recipe."""
 
     @abstractmethod
-    def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draw: Draw) -> Loss: ...
+    def draws(self, scan: CalibratedScan, draw: Draw) -> Draws: ...
+
+    @abstractmethod
+    def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draws: Draws) -> Loss: ...
 
     def fitted(self, scans: Iterable[CalibratedScan]) -> Self:
         return self.knowing(Sampling.of(scans))

@@ -78,7 +78,11 @@ def _run(path: Path) -> ModuleType:
     module = module_from_spec(spec)
     setattr(module, LOADED, True)
     sys.modules[name] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        sys.modules.pop(name)  # what was not loaded is loaded by no other process either
+        raise
     return module
 
 

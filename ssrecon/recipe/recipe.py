@@ -41,7 +41,9 @@ class Training:
     epochs: int | None = None
     """Passes over the training scans, in place of `steps`."""
     batch_size: int = 1
-    """Scans an update, over all processes."""
+    """Scans an update: of each process of ``torchrun``, so that none is idle, or of all together with `shared_batch`."""
+    shared_batch: bool = False
+    """Whether `batch_size` counts the scans of all processes together: then a training is the same on any number of them."""
     learning_rate: float = 5e-4
     """Adam's."""
     final_learning_rate: float | None = None
@@ -56,6 +58,9 @@ class Training:
     """At most so many validation scans, evenly spread; None takes all."""
     keep_every: int | None = field(default=None, metadata=NO_RESULT)
     """Updates between two checkpoints of the weights that are kept for good; None keeps the best and the last alone."""
+    frozen: tuple[str, ...] = ()
+    """Names of parameters that are not trained, or shell-style patterns of them such as ``denoisers.0.*``; those of an objective's own
+    module begin with ``auxiliary/``. With `start` they make stages."""
     start: str | None = field(default=None, metadata=READ_FILE)
     """A checkpoint to start from: fine-tuning, and transfer to one scan."""
     workers: int = field(default=0, metadata=NO_RESULT)

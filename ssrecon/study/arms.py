@@ -24,7 +24,8 @@ from ssrecon.core.folder_lock import folder_lock
 from ssrecon.recipe.overrides import load_recipe, loaded_recipes
 from ssrecon.recipe.recipe import Recipe
 from ssrecon.store.store import Store
-from ssrecon.training.trainer import Trained, Trainer
+from ssrecon.training.state import Trained
+from ssrecon.training.trainer import Trainer
 
 PATIENCE = 600.0
 """Seconds that a worker has for the step in hand and its checkpoint, once it has been told to stop."""

@@ -30,7 +30,7 @@ from ssrecon.store.store import Store
 from ssrecon.study.arms import ArmTraining, train_arms
 from ssrecon.study.report import write_report
 from ssrecon.training.preflight import Preflight, preflight
-from ssrecon.training.trainer import Trained
+from ssrecon.training.state import Trained
 
 Say = Callable[[str], None]
 TUNING_SCANS = 4

@@ -46,16 +46,19 @@ COMPARISON = Comparison(
 OWN = """
 from dataclasses import dataclass, replace
 
-from ssrecon.objectives import SSDU
+from ssrecon.objectives import SSDU, Draws
 from tests.study.test_arms import COMPARISON
 
 @dataclass(frozen=True)
 class Mine(SSDU):
     limit: int = 1_000_000
 
-    def loss(self, network, scan, reference, draw):
-        loss = super().loss(network, scan, reference, draw)
-        return replace(loss, per_scan=loss.per_scan * float("nan")) if draw.epoch >= self.limit else loss
+    def draws(self, scan, draw):
+        return Draws(part=super().draws(scan, draw).part, epoch=draw.epoch)
+
+    def loss(self, network, scan, reference, draws):
+        loss = super().loss(network, scan, reference, draws)
+        return replace(loss, per_scan=loss.per_scan * float("nan")) if draws.epoch >= self.limit else loss
 
 arm = COMPARISON.arms["ssdu"]
 arms = {"mine": replace(arm, objective=Mine()), "ssdu": arm}
