@@ -18,11 +18,12 @@ from ssrecon.archive.pieces import in_pieces, steps, uneven
 from ssrecon.core.encoding import HybridSlice, WholeLines
 from ssrecon.core.errors import BadInput
 from ssrecon.core.files import whole_file
+from ssrecon.core.origin import recorded_origin
 from ssrecon.core.scan import Calibration, Header, Scan
 
 LAYOUT, VERSION = "ssrecon", 1
 ENCODED = (("z", "y", "x"), ("y", "x"), ("z", "y"))
-TEXTS = ("subject", "contrast", "protocol", "vendor", "site", "scanner")
+TEXTS = ("subject", "contrast", "protocol", "origin", "vendor", "site", "scanner")
 PAIRS = ("recon_matrix", "encoded_fov", "recon_fov")
 WHOLE = slice(None)
 
@@ -74,6 +75,7 @@ class Plain(Archive):
                 slice=index,
                 protocol=texts["protocol"],
                 contrast=texts["contrast"],
+                origin=recorded_origin(texts["origin"], texts["vendor"]),
                 vendor=texts["vendor"],
                 site=texts["site"],
                 scanner=texts["scanner"],
@@ -293,5 +295,5 @@ def write_plain(path: Path | str, scans: Sequence[Scan]) -> Path:
             file["noise"].attrs["bandwidth_ratio"] = scans[0].noise_bandwidth_ratio
         for key in (*TEXTS, *PAIRS, "field_strength", "volume_max", "partial_fourier"):
             if value := getattr(header, key):
-                file.attrs[key] = value
+                file.attrs[key] = str(value) if isinstance(value, str) else value  # HDF5 knows no enumerated text
     return path

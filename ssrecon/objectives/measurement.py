@@ -43,7 +43,7 @@ def along(values: Shaped[Tensor, " batch"], like: Tensor) -> Shaped[Tensor, "bat
 def white_noise(scan: CalibratedScan, draw: Draw, purpose: str) -> Complex[Tensor, "batch frames coils *k"]:
     """Complex noise with E|n|^2 = 1 in the shape of the k-space, drawn scan by scan."""
     shape = (2, *scan.kspace.shape[1:])
-    drawn = np.stack([draw.generator(purpose, scan_id).standard_normal(shape, dtype=np.float32) for scan_id in scan.ids])
+    drawn = np.stack([draw.generator(purpose, key).standard_normal(shape, dtype=np.float32) for key in scan.keys])
     parts = torch.from_numpy(drawn / np.float32(math.sqrt(2)))
     return torch.complex(parts[:, 0], parts[:, 1]).to(scan.kspace.device, scan.kspace.dtype)
 

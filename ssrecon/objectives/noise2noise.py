@@ -39,7 +39,7 @@ class Noise2Noise(Objective):
         frames = scan.kspace.shape[1]
         if frames < 2:
             raise BadInput(scan.ids[0], found="a single frame", expected="two repetitions or more, as frames")
-        return Draws(given=torch.tensor([int(draw.generator("repetition", scan_id).integers(frames)) for scan_id in scan.ids]))
+        return Draws(given=torch.tensor([int(draw.generator("repetition", key).integers(frames)) for key in scan.keys]))
 
     def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draws: Draws) -> Loss:
         frames, given = scan.kspace.shape[1], draws.given

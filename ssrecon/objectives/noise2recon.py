@@ -50,7 +50,7 @@ class Noise2Recon(Objective):
         part = self.partitioner.split(scan, draw)
         if self.weight == 0:
             return Draws(part=part)
-        levels = [draw.generator("noise level", scan_id).uniform(self.least, self.most) for scan_id in scan.ids]
+        levels = [draw.generator("noise level", key).uniform(self.least, self.most) for key in scan.keys]
         return Draws(part=part, level=torch.tensor(levels, dtype=torch.float32), noise=white_noise(scan, draw, "noise"))
 
     def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draws: Draws) -> Loss:

@@ -57,7 +57,7 @@ class Transform(ABC):
     def moves(self, scan: CalibratedScan, draw: Draw, purpose: str = "transform") -> tuple[Move, ...]:
         """A move for every scan of a batch, each drawn for itself."""
         shape = tuple(scan.kspace.shape[-2:])
-        return tuple(self.drawn(shape, draw.generator(purpose, name)) for name in scan.ids)
+        return tuple(self.drawn(shape, draw.generator(purpose, key)) for key in scan.keys)
 
 
 def moved(image: Complex[Tensor, "batch frames maps *x"], moves: Sequence[Move]) -> Complex[Tensor, "batch frames maps *x"]:

@@ -14,6 +14,7 @@ from ssrecon.networks import NetworkSpec, Unrolled
 from ssrecon.objectives import SSDU, Objective
 from ssrecon.partition import Gamma
 from ssrecon.privacy.pseudonyms import safe_place
+from ssrecon.recipe.selection import TRAINED, Selection
 from ssrecon.store.data import Data
 
 
@@ -137,8 +138,8 @@ class Comparison(Described):
     baselines: Mapping[str, BaselineArm] = field(default_factory=classical)
     seeds: tuple[int, ...] = (0,)
     margins: Margins = Margins()
-    headline: str = "gamma"
-    """The selection rule of the headline: ``gamma`` (without truth) or ``reference``."""
+    headline: Selection = Selection.GAMMA
+    """The selection rule of the headline, or its name in a recipe: ``gamma`` (without truth) or ``reference``."""
     figure_scans: int = 3
     """Test scans whose images are kept for the figures."""
 
@@ -153,8 +154,8 @@ class Comparison(Described):
             raise BadRecipe(
                 "comparison.arms", found="arms with different data", expected="one archive, pattern, calibration and split for all"
             )
-        if self.headline not in ("gamma", "reference"):
-            raise BadRecipe("comparison.headline", found=repr(self.headline), expected="'gamma' or 'reference'")
+        if self.headline not in TRAINED:
+            raise BadRecipe("comparison.headline", found=repr(str(self.headline)), expected=" or ".join(map(repr, map(str, TRAINED))))
 
     @property
     def data(self) -> Data:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ssrecon.core.errors import BadInput
+from ssrecon.recipe.selection import Selection
 from ssrecon.training.validation import Score
 
 
@@ -22,8 +23,8 @@ class Trained:
     best_hidden: float | None
     best_hidden_step: int | None
 
-    def checkpoint(self, selection: str) -> Path:
-        """The checkpoint that a selection rule chose: ``gamma``, ``reference``, or ``last``."""
+    def checkpoint(self, selection: Selection) -> Path:
+        """Return the checkpoint that a selection rule chose."""
         return self.folder / "checkpoints" / f"{selection}.safetensors"
 
 

@@ -21,6 +21,7 @@ from ssrecon.archive.hdf5_heap import check_heap
 from ssrecon.archive.mrd.header import Encoding, FileHeader, parse_header
 from ssrecon.core.encoding import GridPoints, WholeLines
 from ssrecon.core.errors import BadInput
+from ssrecon.core.origin import recorded_origin
 from ssrecon.core.scan import Header, Scan
 
 __all__ = ["FastMRI", "is_m4raw", "write_fastmri"]
@@ -143,6 +144,7 @@ class FastMRI(Archive):
             slice=index,
             protocol=file.protocol if file else "",
             contrast=str(volume.attributes.get("acquisition", "")),
+            origin=recorded_origin(str(volume.attributes.get("origin", "")), file.vendor if file else ""),
             vendor=file.vendor if file else "",
             site=file.site if file else "",
             scanner=file.scanner if file else "",

@@ -27,7 +27,8 @@ def undersample(scan: Scan, pattern: Pattern, draw: Draw, per_slice: bool = Fals
 
     One pattern a volume (a scan with `per_slice`), the same for all frames, drawn on the encoded support: the matrix without the padding on
     both sides, so that the acceleration asked for is that of what the scanner encoded and zero-padding does not flatter it (Shimron et al.
-    2022, doi:10.1073/pnas.2117203119). Padding stays what it is.
+    2022, doi:10.1073/pnas.2117203119). Padding stays what it is. A measured scan that an archive has read draws by the content of its file,
+    so that its name changes nothing (`Header.draw_key`).
 
     What was fully sampled becomes `Scan.reference`; a scan that was undersampled before keeps the reference it has, and with `only_full` is
     left as it was acquired. Values that are left out are gone from `Scan.kspace`. Raises `BadInput` where the pattern does not fit the
@@ -37,7 +38,7 @@ def undersample(scan: Scan, pattern: Pattern, draw: Draw, per_slice: bool = Fals
     if only_full and not full:
         return scan
     matrix = tuple(scan.mask.shape[3:])
-    generator = draw.generator("undersampling", scan.scan_id if per_slice else scan.volume_id)
+    generator = draw.generator("undersampling", scan.header.scan_key if per_slice else scan.header.volume_key)
     window = _support(scan.padding)
     drawn = torch.zeros(matrix, dtype=torch.bool)
     drawn[window] = pattern.sample(tuple(part.stop - part.start for part in window), generator, scan.header.encoding.has_readout)
