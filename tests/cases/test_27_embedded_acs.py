@@ -39,9 +39,10 @@ def test_a_calibration_apart_has_its_own_copy_of_the_lattice(tmp_path, mode):
     assert int(read.mask[0, 0, 0, :, 0].sum()) == 32 and int(read.calibration.mask[0, 0, 0, :, 0].sum()) == 24
 
 
-def test_lines_of_another_dwell_time_are_apart(tmp_path):
+@pytest.mark.parametrize("other", [{"dwell": 10.0}, {"rep": 1}])
+def test_lines_of_another_dwell_time_or_counter_are_apart(tmp_path, other):
     kspace, _, _ = scan(6, N, N, 3)
-    lines = [dict(data=kspace[:, y], step=int(y), dwell=10.0, flags=[20]) for y in REGION if y % 2]
+    lines = [dict(data=kspace[:, y], step=int(y), flags=[20], **other) for y in REGION if y % 2]
     lines += [dict(data=kspace[:, y], step=int(y)) for y in LATTICE]
     read = open_archive(mrd(tmp_path / "m.mrd", xml((N, N, 1), (N, N, 1)), lines)).read("m/slice-000")
     assert int(read.mask[0, 0, 0, :, 0].sum()) == 32 and int(read.calibration.mask[0, 0, 0, :, 0].sum()) == 12

@@ -152,9 +152,9 @@ def _what_calibrates(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Imaging and calibration lines, once it is decided whether those flagged "calibration" only are samples of the scan.
 
-    They are where they were acquired in place: on the same grid, with the same readout, and none of them a second time. A calibration
-    apart has its own copies of the lines that the imaging lines share with it. The header's word, where it says separate or external,
-    stands.
+    They are where they were acquired in place: on the same grid, with the same readout and counters, and none of them a second time. A
+    calibration apart has its own copies of the lines that the imaging lines share with it. The header's word, where it says separate or
+    external, stands.
     """
     none = np.zeros_like(imaging)
     if not only_calibration.any():
@@ -164,6 +164,8 @@ def _what_calibrates(
     told = encoding.calibration_mode in ("embedded", "interleaved")
     names = ("number_of_samples", "center_sample", "sample_time_us")
     alike = all(np.isin(heads[name][only_calibration], heads[name][imaging]).all() for name in names)
+    counters = np.stack([heads["idx"][name] for name in FRAME_COUNTERS], axis=1)
+    alike &= set(map(tuple, counters[only_calibration])) <= set(map(tuple, counters[imaging]))
     in_place = told or (encoding.calibration_mode not in ("separate", "external") and alike)
     if in_place and not again and not apart:
         told_or_found = "embedded calibration lines" if told else "calibration lines in place (of which the header tells nothing)"
