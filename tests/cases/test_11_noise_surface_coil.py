@@ -34,7 +34,7 @@ def test_noise_of_other_channels_is_left_out(tmp_path, name):
     read = open_archive(mrd(tmp_path / "a.mrd", xml((N, N, 1), (N, N, 1)), extra + image)).read("a/slice-000")
     torch.testing.assert_close(read.kspace[0, 0], torch.from_numpy(kspace))
     if used is None:
-        assert read.noise is None and "no noise readouts" in read.header.notes["noise"]
+        assert read.noise is None and "no noise readouts of these channels" in read.header.notes["noise"]
     else:
         torch.testing.assert_close(read.noise, torch.from_numpy(extra[used]["data"])[None])
     assert said in read.header.notes.get("noise scan", "nothing") if said else "noise scan" not in read.header.notes

@@ -271,7 +271,8 @@ def _note_what_users_should_know(
         if 0 < kept < encoded * (1 - SAME_FOV):
             notes[f"{name} oversampling"] = f"{encoded / kept:.2f} times the field of view was encoded"
     if not noise.any():
-        notes["noise"] = "no noise readouts: the noise level can only be estimated"
+        which = " of these channels" if "noise scan" in notes else ""
+        notes["noise"] = f"no noise readouts{which}: the noise level can only be estimated"
     if not header.protocol:
         notes["protocol"] = "not named"
     running = [name for name in FRAME_COUNTERS if len(np.unique(heads["idx"][name][imaging])) > 1]
