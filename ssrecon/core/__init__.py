@@ -10,6 +10,7 @@ from ssrecon.core.draw import Draw
 from ssrecon.core.encoding import Encoding, GridPoints, HybridSlice, ParallelBeam, Trajectory, WholeLines
 from ssrecon.core.errors import BadInput, BadRecipe, NoCalibration, OutputInUse, SsreconError, TrainingDiverged
 from ssrecon.core.example import Example
+from ssrecon.core.geometry import Geometry
 from ssrecon.core.origin import Origin
 from ssrecon.core.scan import CalibratedScan, Calibration, Estimate, Header, Prepared, Scan
 
@@ -27,6 +28,7 @@ __all__ = [
     "Calibration",
     "Draw",
     "Estimate",
+    "Geometry",
     "Header",
     "NoCalibration",
     "Origin",

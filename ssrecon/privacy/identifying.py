@@ -40,6 +40,8 @@ def deidentified(header: Header, listed: tuple[Header, Header] | None = None) ->
     changed: dict[str, Any] = {name: without_name(name) for name in WITHOUT_NAME if name != "subject"}
     # A subject that is only the volume's name for want of a better one has to stay so.
     changed["subject"] = changed["volume_id"] if header.subject == header.volume_id else without_name("subject")
+    # Numbers name nobody; of the geometry's words only DICOM's own are kept.
+    changed["geometry"] = header.geometry.in_known_words()
     return replace(header, notes={own_words(name): own_words(str(text)) for name, text in header.notes.items()}, **changed)
 
 
