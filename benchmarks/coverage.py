@@ -1,6 +1,6 @@
 """How often intervals over a few subjects hold the mean, and how often "not inferior" is claimed falsely, by simulation.
 
-python benchmarks/coverage.py [--cohorts 40000]
+python benchmarks/coverage.py [--cohorts 20000] [--subjects 6 8 10 20]
 
 For normal and for exponential differences (skewed towards the better, and towards the worse). Beside ours: Student's t, and the percentile
 bootstrap that this package used before. Prints Markdown and writes a result.
@@ -53,13 +53,14 @@ def measured(law: str, n: int, cohorts: int) -> dict[str, tuple[float, float]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cohorts", type=int, default=40_000)
+    parser.add_argument("--cohorts", type=int, default=20_000)
+    parser.add_argument("--subjects", type=int, nargs="+", default=SIZES)
     options = parser.parse_args()
     print("| differences | n | " + " | ".join(f"{name}: covered | falsely not inferior" for name in METHODS) + " |")
     print("|---|---|" + "---|" * 2 * len(METHODS))
     rows = []
     for law in LAWS:
-        for n in SIZES:
+        for n in options.subjects:
             found = measured(law, n, options.cohorts)
             rows.append({"law": law, "n": n, **found})
             print(f"| {law} | {n} | " + " | ".join(f"{covered:.1%} | {error:.1%}" for covered, error in found.values()) + " |", flush=True)
