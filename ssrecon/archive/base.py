@@ -16,14 +16,12 @@ from ssrecon.archive.pieces import masks, uneven
 from ssrecon.archive.vendor_refusals import refusal
 from ssrecon.calibrate.verdict import verdict
 from ssrecon.core.errors import BadInput
+from ssrecon.core.hdf5 import UNREADABLE, broken_links, is_hdf5, top_names, unreadable
 from ssrecon.core.progress import track
 from ssrecon.core.provenance import content_fingerprint
 from ssrecon.core.scan import Header, Scan
 from ssrecon.privacy.identifying import deidentified, identity_of, without_names
 from ssrecon.privacy.pseudonyms import harmless, safe_name
-
-UNREADABLE = (OSError, RuntimeError, KeyError, ValueError, TypeError)
-"""What h5py raises on files that are not HDF5, or are damaged."""
 
 DESCRIBED_IN_FULL = 64
 """Up to this many scans `Archive.describe` reads every scan; in a larger archive it reads the middle one of each volume and says so."""
@@ -335,22 +333,26 @@ def _open_file(path: Path, require_deidentified: bool) -> Archive:
         return archive
     if refused := refusal(path):
         raise refused
-    raise BadInput(path, found=_content(path), expected=_known())
+    raise _unknown_format(path)
 
 
-def _content(path: Path) -> str:
-    """What a file of no known format holds, in words."""
-    with path.open("rb") as file:
-        start = file.read(8)
+def _unknown_format(path: Path) -> BadInput:
+    """The error for a file of no known format, or one that cannot be read: with what it holds, or why it cannot."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(8)
+    except OSError as error:
+        return unreadable(path, error, _known())
     if not start:
-        return "an empty file"
-    if start != b"\x89HDF\r\n\x1a\n":
-        return f"not an HDF5 file (it starts with {start!r})"
+        return BadInput(path, found="an empty file", expected=_known())
+    if not is_hdf5(path):
+        return BadInput(path, found=f"not an HDF5 file (it starts with {start!r})", expected=_known())
     try:
         with h5py.File(path) as opened:
-            return f"an HDF5 file of an unknown layout, with {', '.join(sorted(map(str, opened))) or 'nothing'} at its top"
+            held = broken_links(opened) or ", ".join(top_names(opened)) or "nothing"
+            return BadInput(path, found=f"an HDF5 file of an unknown layout, with {held} at its top", expected=_known())
     except UNREADABLE as error:
-        return f"a truncated or damaged HDF5 file ({error})"
+        return unreadable(path, error, _known())
 
 
 def _data_files(folder: Path) -> list[Path]:

@@ -9,9 +9,10 @@ from typing import ClassVar
 import h5py
 import numpy as np
 
-from ssrecon.archive.arrays import acquired_only, opened, stored, top_names
+from ssrecon.archive.arrays import acquired_only
 from ssrecon.archive.base import Archive, holds, unknown_scan
 from ssrecon.core.errors import BadInput
+from ssrecon.core.hdf5 import opened, stored, top_names
 from ssrecon.core.scan import Header, Scan
 
 FULL = ("kspace_full", "kspace_single_full", "kspace")

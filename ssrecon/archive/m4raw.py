@@ -9,10 +9,10 @@ from typing import ClassVar
 import h5py
 import torch
 
-from ssrecon.archive.arrays import attribute, opened, top_names
 from ssrecon.archive.base import Archive, holds, unknown_scan
 from ssrecon.archive.fastmri.fastmri import FastMRI, is_m4raw
 from ssrecon.core.errors import BadInput
+from ssrecon.core.hdf5 import attribute, opened, other_layout
 from ssrecon.core.scan import Header, Scan
 from ssrecon.privacy.pseudonyms import pseudonym
 
@@ -81,9 +81,7 @@ class M4Raw(Archive):
     def _repetitions(self) -> tuple[FastMRI, ...]:
         if not self.recognises(self.path):
             with opened(self.path, self.layout) as file:
-                raise BadInput(
-                    self.path, found=f"an HDF5 file with {', '.join(top_names(file)) or 'nothing'} at its top", expected=self.layout
-                )
+                raise other_layout(file, self.path, self.layout)
         kinds = {other: _kind(other) for other in self._siblings}
         return tuple(FastMRI(other) for other, kind in kinds.items() if kind == kinds[self.path])
 

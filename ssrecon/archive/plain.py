@@ -12,12 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ssrecon.archive.arrays import acquired_only, attribute, finite, opened, stored
+from ssrecon.archive.arrays import acquired_only, finite
 from ssrecon.archive.base import Archive, holds, unknown_scan
 from ssrecon.archive.pieces import in_pieces, steps, uneven
 from ssrecon.core.encoding import HybridSlice, WholeLines
 from ssrecon.core.errors import BadInput
 from ssrecon.core.files import whole_file
+from ssrecon.core.hdf5 import attribute, opened, stored
 from ssrecon.core.scan import Calibration, Header, Scan
 
 LAYOUT, VERSION = "ssrecon", 1

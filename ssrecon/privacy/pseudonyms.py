@@ -2,6 +2,7 @@
 
 import ast
 import builtins
+import errno
 import os
 import re
 import secrets
@@ -57,6 +58,7 @@ SPEAKING = (
     "archive/**/*.py",
     "calibrate/*.py",
     "core/files.py",
+    "core/hdf5.py",
     "operators/*.py",
     "privacy/*.py",
     "sampling/**/*.py",
@@ -186,7 +188,8 @@ def _is_own(piece: str) -> bool:
 def own_vocabulary() -> frozenset[str]:
     """The words of the texts in the source of whatever reads and prepares, and those that HDF5 and Python explain failures with."""
     package = Path(__file__).parents[1]
-    found = set(WORDS | FAILURES) | {name.lower() for name in dir(builtins) if name.endswith(("Error", "Warning"))}
+    of_the_system = {word for code in errno.errorcode for word in re.findall(r"[^\W\d_]+", os.strerror(code).lower())}
+    found = set(WORDS | FAILURES | of_the_system) | {name.lower() for name in dir(builtins) if name.endswith(("Error", "Warning"))}
     for file in (file for place in SPEAKING for file in sorted(package.glob(place))):
         tree = ast.parse(file.read_text(encoding="utf-8"))
         prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}  # docstrings name authors

@@ -6,17 +6,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
-import h5py
 import numpy as np
 import torch
 from jaxtyping import Complex
 from torch import Tensor
 
-from ssrecon.archive.arrays import finite, opened, stored
+from ssrecon.archive.arrays import finite
 from ssrecon.archive.base import Archive, holds, unknown_scan
 from ssrecon.core.description import READ_FILE
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadInput
+from ssrecon.core.hdf5 import complex_dataset, opened, stored
 from ssrecon.core.scan import Header, Scan
 from ssrecon.operators import Fourier
 from ssrecon.simulation.phantom.acquisition import correlated, encode
@@ -43,11 +43,7 @@ class ComplexImages(Archive):
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        def test(file: h5py.File) -> bool:
-            data = file.get("image")
-            return isinstance(data, h5py.Dataset) and data.ndim == 3 and data.dtype.kind == "c" and "kspace" not in file
-
-        return holds(path, test)
+        return holds(path, lambda file: complex_dataset(file, "image", 3) is not None and "kspace" not in file)
 
     @cached_property
     def headers(self) -> tuple[Header, ...]:

@@ -154,7 +154,7 @@ def test_shapes_masks_alone_and_truncation(tmp_path):
         _ = open_archive(write_mat(tmp_path / "a.mat", kspace_full=complex_noise(Y, X))).headers
     with pytest.raises(BadInput, match="a sampling mask, which is read with its k-space"):
         _ = open_archive(write_mat(tmp_path / "b.mat", mask04=uniform())).headers
-    with pytest.raises(BadInput, match="MATLAB 7.*expected .* a CMRxRecon file"):  # real numbers are no k-space
+    with pytest.raises(BadInput, match="with #refs#, kspace_full at its top; expected .* a CMRxRecon file"):  # real numbers are no k-space
         open_archive(write_mat(tmp_path / "c.mat", kspace_full=np.ones((COILS, Y, X))))
     path = write_mat(tmp_path / "d.mat", kspace_full=complex_noise(T, Z, COILS, Y, X))
     path.write_bytes(path.read_bytes()[:-4000])

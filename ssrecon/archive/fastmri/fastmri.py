@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ssrecon.archive.arrays import attribute, finite, not_zero, opened, stored, top_names
+from ssrecon.archive.arrays import finite, not_zero
 from ssrecon.archive.base import Archive, holds, unknown_scan
 from ssrecon.archive.cartesian.geometry import is_partial_fourier, remove_readout_oversampling
 from ssrecon.archive.fastmri.writer import write_fastmri
@@ -21,6 +21,7 @@ from ssrecon.archive.hdf5_heap import check_heap
 from ssrecon.archive.mrd.header import Encoding, FileHeader, parse_header
 from ssrecon.core.encoding import GridPoints, WholeLines
 from ssrecon.core.errors import BadInput
+from ssrecon.core.hdf5 import attribute, complex_dataset, element, opened, other_layout, stored
 from ssrecon.core.scan import Header, Scan
 
 __all__ = ["FastMRI", "is_m4raw", "write_fastmri"]
@@ -79,11 +80,9 @@ class FastMRI(Archive):
     @classmethod
     def recognises(cls, path: Path) -> bool:
         def test(file: h5py.File) -> bool:
-            kspace = file.get("kspace")
-            if not isinstance(kspace, h5py.Dataset) or kspace.dtype.kind != "c" or kspace.ndim not in (3, 4):
-                return False
             # Two formats share the dataset's name: the plain one, which says so, and M4Raw.
-            return attribute(file, "layout") != "ssrecon" and not is_m4raw(file)
+            ours = complex_dataset(file, "kspace", 3, 4) is not None
+            return ours and attribute(file, "layout") != "ssrecon" and not is_m4raw(file)
 
         return holds(path, test)
 
@@ -160,20 +159,17 @@ class FastMRI(Archive):
     @cached_property
     def _volume(self) -> _Volume:
         with opened(self.path, self.layout) as file:
-            kspace = file.get("kspace")
-            if not isinstance(kspace, h5py.Dataset) or kspace.dtype.kind != "c" or kspace.ndim not in (3, 4):
-                raise BadInput(
-                    self.path, found=f"an HDF5 file with {', '.join(top_names(file)) or 'nothing'} at its top", expected=self.layout
-                )
+            if (kspace := complex_dataset(file, "kspace", 3, 4)) is None:
+                raise other_layout(file, self.path, self.layout)
             shape = kspace.shape if kspace.ndim == 4 else (kspace.shape[0], 1, *kspace.shape[1:])
             if min(stored(kspace, self.path).shape) < 1:
                 raise BadInput(self.path, found=f"kspace {kspace.shape}", expected="no axis of length 0")
-            text = _text(file, self.path)
+            text = header_text(file, self.path)
             mask = stored(file["mask"], self.path)[()] if "mask" in file else None
             for name in {"truth"} & set(file):
                 if file[name].shape != kspace.shape:
                     raise BadInput(self.path, found=f"{name} {file[name].shape}", expected=f"the shape of kspace, {kspace.shape}")
-            attributes = {key: value.decode() if isinstance(value, bytes) else value for key, value in file.attrs.items()}
+            attributes = {key: element(value) for key, value in file.attrs.items()}
         notes: dict[str, str] = {}
         if "max" in attributes:
             attributes["max"] = _positive(attributes["max"])
@@ -237,28 +233,27 @@ class FastMRI(Archive):
 def is_m4raw(file: h5py.File) -> bool:
     """Whether a file of fastMRI's layout is of M4Raw: its header lists the repetitions, or it has four coils and .3 T (fastMRI has 1.5 T
     and 3 T). See `ssrecon.archive.m4raw`."""
-    kspace, text = file.get("kspace"), file.get("ismrmrd_header")
-    if not isinstance(kspace, h5py.Dataset) or kspace.ndim != 4 or not isinstance(text, h5py.Dataset) or text.shape != ():
+    kspace = file.get("kspace")
+    if not isinstance(kspace, h5py.Dataset) or kspace.ndim != 4:
         return False
     try:
-        check_heap(Path(file.filename), text)
+        header = header_text(file, Path(file.filename))
     except BadInput:
         return False  # FastMRI says so when it reads it
-    header = text[()]
-    if not isinstance(header, (str, bytes)):
+    if not isinstance(header, str):
         return False
-    header = header.encode() if isinstance(header, str) else header
-    if b"repetitionInformation" in header or b"repetitionLabel" in header:
+    if "repetitionInformation" in header or "repetitionLabel" in header:
         return True
-    told = re.search(rb"systemFieldStrength_T>\s*([\d.]+)\s*<", header)
+    told = re.search(r"systemFieldStrength_T>\s*([\d.]+)\s*<", header)
     return kspace.shape[1] == 4 and told is not None and 0.2 < float(told.group(1)) < 0.4
 
 
-def _text(file: h5py.File, path: Path) -> object:
+def header_text(file: h5py.File, path: Path) -> object:
+    """What a file has for an ISMRMRD header; None where it has none. Raises `BadInput` where it is damaged, or no dataset."""
     text = file.get("ismrmrd_header")
     if isinstance(text, h5py.Dataset):
         check_heap(path, text)
-        return text[()]
+        return element(text[()]) if text.size == 1 else text[()]
     if text is not None:
         raise BadInput(path, found="an ismrmrd_header that is no text", expected="an ISMRMRD header")
     return None
