@@ -1,5 +1,6 @@
 """Steps that readers of files of arrays share: reading a part, and refusing what cannot be right."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,23 @@ from torch import Tensor
 from ssrecon.archive.pieces import samples_nothing
 from ssrecon.core.errors import BadInput
 
+SMALLEST = 8
+"""A matrix with fewer samples along a side is questioned."""
+
 
 def not_zero(array: np.ndarray, axis: int | tuple[int, ...] | None) -> np.ndarray:
     """Where anything along the axes, which stay with length 1, is not zero; NaN is not, of whatever kind (comparing with some warns)."""
     with np.errstate(invalid="ignore"):
         return np.asarray((array != 0).any(axis=axis, keepdims=True))
+
+
+def check_order(path: Path, name: str, shape: tuple[int, ...], axes: str) -> None:
+    """Raises `BadInput` where k-space has a matrix (its last two axes) that nobody measures and two first axes that could be one: then
+    its axes are in MATLAB's order, as a program other than MATLAB may have written them."""
+    if len(shape) > 3 and min(shape[-2:]) < SMALLEST and min(shape[:2]) >= 2 * SMALLEST:
+        scans, (y, x) = math.prod(shape[:2]), shape[-2:]
+        found = f"{name} {shape}, {scans} images of {y}x{x}: are the axes in MATLAB's order?"
+        raise BadInput(path, found=found, expected=f"{axes} in HDF5's order, in which MATLAB's own -v7.3 files have it")
 
 
 def acquired_only(

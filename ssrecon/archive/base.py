@@ -74,6 +74,13 @@ class Archive(ABC):
     def read(self, scan_id: str) -> Scan:
         """One scan, and only that, from the disk. Raises `BadInput` naming the file, what was found and what was expected."""
 
+    def listed(self, scan_id: str) -> Header:
+        """The header of a scan. Raises `BadInput` where the archive has no scan of this id, and says which it has."""
+        for header in self.headers:
+            if header.scan_id == scan_id:
+                return header
+        raise unknown_scan(self.path, scan_id, tuple(header.scan_id for header in self.headers))
+
     def partitions(self, scan_id: str) -> Iterator[tuple[int, Scan]]:
         """A 3-D scan in pieces along its first axis, each with its place there: whole, where a format cannot read less.
 

@@ -54,12 +54,14 @@ class M4Raw(Archive):
         if name and self._siblings[0] == self._repetitions[0].path:
             volume = f"{name['study']}_{name['contrast']}"
         notes = {"frames": f"{count} repetitions: one object, independent noise"} if count > 1 else {}
+        points = [header.encoding for reader in self._repetitions for header in reader.headers[:1] if not header.encoding.has_readout]
         return tuple(
             replace(
                 header,
                 scan_id=f"{volume}/slice-{header.slice:03d}",
                 volume_id=volume,
                 subject=pseudonym(name["study"]) if name else header.subject if header.subject != header.volume_id else volume,
+                encoding=points[0] if points else header.encoding,
                 notes={**header.notes, **notes},
             )
             for header in first

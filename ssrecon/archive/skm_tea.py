@@ -11,6 +11,7 @@ from jaxtyping import Bool, Complex
 
 from ssrecon.archive.arrays import acquired_only, finite
 from ssrecon.archive.base import Archive, holds, unknown_scan
+from ssrecon.archive.slices import slice_of
 from ssrecon.core.encoding import HybridSlice
 from ssrecon.core.errors import BadInput
 from ssrecon.core.hdf5 import complex_dataset, opened, other_layout, stored
@@ -84,7 +85,7 @@ class SKMTEA(Archive):
             raise unknown_scan(self.path, scan_id, tuple(known))
         index, (mask, padding) = known[scan_id].slice, self._sampling
         with opened(self.path, self.layout) as file:
-            maps = np.asarray(file["maps"][index]).transpose(3, 2, 1, 0)
+            maps = slice_of(file["maps"], index).transpose(3, 2, 1, 0)
         kspace = self._slice(index)
         data, sampled = acquired_only(kspace, np.broadcast_to(mask, (len(kspace), 1, *mask.shape)), self.path, scan_id)
         zeros = torch.from_numpy(padding).expand(sampled.shape).clone()
@@ -92,7 +93,7 @@ class SKMTEA(Archive):
 
     def _slice(self, index: int) -> Complex[np.ndarray, "echo coil kz ky"]:
         with opened(self.path, self.layout) as file:
-            return np.asarray(file["kspace"][index]).transpose(2, 3, 1, 0)
+            return slice_of(file["kspace"], index).transpose(2, 3, 1, 0)
 
     @cached_property
     def _sampling(self) -> tuple[Bool[np.ndarray, "kz ky"], Bool[np.ndarray, "kz ky"]]:

@@ -6,13 +6,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
 import torch
 from jaxtyping import Complex
 from torch import Tensor
 
 from ssrecon.archive.arrays import finite
 from ssrecon.archive.base import Archive, holds, unknown_scan
+from ssrecon.archive.slices import slice_of
 from ssrecon.core.description import READ_FILE
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadInput
@@ -63,7 +63,7 @@ class ComplexImages(Archive):
             raise unknown_scan(Path(self.path), scan_id, ids)
         index = ids.index(scan_id)
         with opened(Path(self.path), self.layout) as file:
-            image = finite(np.asarray(file["image"][index]), Path(self.path), f"image {index}")
+            image = finite(slice_of(file["image"], index), Path(self.path), f"image {index}")
         scan = simulate_coils(image, self.coils, self.noise, self.seed, self.headers[index])
         finite(scan.kspace.numpy(), Path(self.path), f"k-space simulated from image {index}")
         return scan

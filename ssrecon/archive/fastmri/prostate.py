@@ -14,6 +14,7 @@ from ssrecon.archive.base import Archive, holds, unknown_scan
 from ssrecon.archive.cartesian.geometry import is_partial_fourier, remove_readout_oversampling
 from ssrecon.archive.fastmri.fastmri import header_text
 from ssrecon.archive.mrd.header import FileHeader, parse_header
+from ssrecon.archive.slices import slice_of, too_large_to_keep
 from ssrecon.core.errors import BadInput
 from ssrecon.core.hdf5 import attribute, complex_dataset, opened, other_layout, stored
 from ssrecon.core.scan import Calibration, Header, Scan
@@ -106,7 +107,7 @@ class FastMRIProstate(Archive):
             raise unknown_scan(self.path, scan_id, tuple(known))
         index, volume = known[scan_id].slice, self._volume
         with opened(self.path, self.layout) as file:
-            kspace, calibration = np.asarray(file["kspace"][:, index]), np.asarray(file["calibration_data"][index])
+            kspace, calibration = slice_of(file["kspace"], index, axis=1), slice_of(file["calibration_data"], index)
         phase = volume.matrix[0]
         mask = np.zeros((volume.shape[0], 1, phase, 1), bool)
         mask[:, 0, volume.first : volume.first + volume.shape[4], 0] = volume.columns
@@ -158,9 +159,9 @@ class FastMRIProstate(Archive):
             if not 1 <= stored(calibration, self.path).shape[-1] <= shape[4]:
                 raise BadInput(self.path, found=f"{calibration.shape[-1]} calibration lines", expected=f"1 to {shape[4]}")
             header = parse_header(header_text(file, self.path), self.path)
-            filled = np.stack(
-                [not_zero(np.asarray(kspace[average, shape[1] // 2]), axis=()).mean(axis=(0, 1)) for average in range(shape[0])]
-            )
+            middle = slice_of(kspace, shape[1] // 2, axis=1)
+            filled = np.stack([not_zero(average, axis=()).mean(axis=(0, 1)) for average in middle])
+            slow = too_large_to_keep(kspace, axis=1)
             columns = filled > 0
             attributes = {name: str(attribute(file, name)) for name in ("patient_id", "acquisition")}
             largest = attribute(file, "max", None)
@@ -173,6 +174,7 @@ class FastMRIProstate(Archive):
             "sampling": "told from the columns that are zero: the file holds no mask",
             "frames": f"{shape[0]} averages: one object, independent noise",
         }
+        notes |= {"storage": slow} if slow else {}
         first, phase = self._centred(header, shape[4], notes)
         encoding = header.encodings[0]
         kept = encoding.readout_kept if encoding.encoded_matrix[2] == shape[3] else shape[3]
