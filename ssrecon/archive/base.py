@@ -17,6 +17,7 @@ from ssrecon.archive.vendor_refusals import refusal
 from ssrecon.calibrate.verdict import verdict
 from ssrecon.core.errors import BadInput
 from ssrecon.core.hdf5 import UNREADABLE, broken_links, is_hdf5, top_names, unreadable
+from ssrecon.core.matlab import is_matlab5, matlab5_variables
 from ssrecon.core.progress import track
 from ssrecon.core.provenance import content_fingerprint
 from ssrecon.core.scan import Header, Scan
@@ -352,6 +353,12 @@ def _unknown_format(path: Path) -> BadInput:
         return unreadable(path, error, _known())
     if not start:
         return BadInput(path, found="an empty file", expected=_known())
+    if is_matlab5(path):
+        try:
+            held = ", ".join(sorted(matlab5_variables(path))) or "nothing"
+        except BadInput as error:
+            return error
+        return BadInput(path, found=f"a MATLAB 5 file (saved without -v7.3) with {held} in it", expected=_known())
     if not is_hdf5(path):
         return BadInput(path, found=f"not an HDF5 file (it starts with {start!r})", expected=_known())
     try:

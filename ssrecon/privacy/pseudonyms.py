@@ -59,6 +59,7 @@ SPEAKING = (
     "calibrate/*.py",
     "core/files.py",
     "core/hdf5.py",
+    "core/matlab.py",
     "operators/*.py",
     "privacy/*.py",
     "sampling/**/*.py",

@@ -13,8 +13,8 @@
       truth/0000                   the noiseless coil-combined image, where there is one
 
 ``reference`` and ``truth`` are groups of their own, so that they can be deleted from a file and everything self-supervised still runs.
-Files are written beside their place and moved there whole: what a reader finds was finished. ``catalogue*.sqlite`` beside them is an index
-(`ssrecon.catalogue`), and says what could not be prepared; without it the files are read instead.
+Files are written beside their place and moved there whole: what a reader finds was finished. ``.catalogue*.sqlite`` beside them is an index
+(`ssrecon.store.catalogue`), and says what could not be prepared; without it the files are read instead.
 """
 
 import json
