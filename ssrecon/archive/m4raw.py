@@ -9,7 +9,7 @@ from typing import ClassVar
 import h5py
 import torch
 
-from ssrecon.archive.base import Archive, holds, unknown_scan
+from ssrecon.archive.base import Archive, holds
 from ssrecon.archive.fastmri.fastmri import FastMRI, is_m4raw
 from ssrecon.core.errors import BadInput
 from ssrecon.core.hdf5 import attribute, opened, other_layout
@@ -68,10 +68,7 @@ class M4Raw(Archive):
         )
 
     def read(self, scan_id: str) -> Scan:
-        known = {header.scan_id: header for header in self.headers}
-        if scan_id not in known:
-            raise unknown_scan(self.path, scan_id, tuple(known))
-        header = known[scan_id]
+        header = self.listed(scan_id)
         scans = [reader.read(reader.headers[header.slice].scan_id) for reader in self._repetitions]
         if len(shapes := {tuple(scan.kspace.shape) for scan in scans}) > 1:
             found = " and ".join("x".join(map(str, shape[2:])) for shape in sorted(shapes))

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Complex
 
 from ssrecon.archive.arrays import acquired_only, finite
-from ssrecon.archive.base import Archive, holds, unknown_scan
+from ssrecon.archive.base import Archive, holds
 from ssrecon.archive.slices import slice_of
 from ssrecon.core.encoding import HybridSlice
 from ssrecon.core.errors import BadInput
@@ -80,16 +80,14 @@ class SKMTEA(Archive):
         )
 
     def read(self, scan_id: str) -> Scan:
-        known = {header.scan_id: header for header in self.headers}
-        if scan_id not in known:
-            raise unknown_scan(self.path, scan_id, tuple(known))
-        index, (mask, padding) = known[scan_id].slice, self._sampling
+        header = self.listed(scan_id)
+        index, (mask, padding) = header.slice, self._sampling
         with opened(self.path, self.layout) as file:
             maps = slice_of(file["maps"], index).transpose(3, 2, 1, 0)
         kspace = self._slice(index)
         data, sampled = acquired_only(kspace, np.broadcast_to(mask, (len(kspace), 1, *mask.shape)), self.path, scan_id)
         zeros = torch.from_numpy(padding).expand(sampled.shape).clone()
-        return Scan(header=known[scan_id], kspace=data, mask=sampled, padding=zeros, csm=finite(maps[None], self.path, "maps"))
+        return Scan(header=header, kspace=data, mask=sampled, padding=zeros, csm=finite(maps[None], self.path, "maps"))
 
     def _slice(self, index: int) -> Complex[np.ndarray, "echo coil kz ky"]:
         with opened(self.path, self.layout) as file:

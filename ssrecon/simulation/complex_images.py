@@ -11,7 +11,7 @@ from jaxtyping import Complex
 from torch import Tensor
 
 from ssrecon.archive.arrays import finite
-from ssrecon.archive.base import Archive, holds, unknown_scan
+from ssrecon.archive.base import Archive, holds
 from ssrecon.archive.slices import slice_of
 from ssrecon.core.description import READ_FILE
 from ssrecon.core.draw import Draw
@@ -58,13 +58,11 @@ class ComplexImages(Archive):
         return tuple(replace(base, scan_id=f"{name}/slice-000", volume_id=name, subject=name) for name in names)
 
     def read(self, scan_id: str) -> Scan:
-        ids = tuple(header.scan_id for header in self.headers)
-        if scan_id not in ids:
-            raise unknown_scan(Path(self.path), scan_id, ids)
-        index = ids.index(scan_id)
+        header = self.listed(scan_id)
+        index = self.headers.index(header)
         with opened(Path(self.path), self.layout) as file:
             image = finite(slice_of(file["image"], index), Path(self.path), f"image {index}")
-        scan = simulate_coils(image, self.coils, self.noise, self.seed, self.headers[index])
+        scan = simulate_coils(image, self.coils, self.noise, self.seed, header)
         finite(scan.kspace.numpy(), Path(self.path), f"k-space simulated from image {index}")
         return scan
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ssrecon.archive.arrays import check_order, finite, not_zero
-from ssrecon.archive.base import Archive, holds, unknown_scan
+from ssrecon.archive.base import Archive, holds
 from ssrecon.archive.cartesian.geometry import is_partial_fourier, remove_readout_oversampling
 from ssrecon.archive.fastmri.writer import write_fastmri
 from ssrecon.archive.hdf5_heap import check_heap
@@ -101,10 +101,8 @@ class FastMRI(Archive):
         return tuple(self._header(index) for index in range(self._volume.shape[0]))
 
     def read(self, scan_id: str) -> Scan:
-        ids = [header.scan_id for header in self.headers]
-        if scan_id not in ids:
-            raise unknown_scan(self.path, scan_id, tuple(ids))
-        index, volume = ids.index(scan_id), self._volume
+        header, volume = self.listed(scan_id), self._volume
+        index = header.slice
         with opened(self.path, self.layout) as file:
             kspace = _ours(slice_of(file["kspace"], index), volume.exchanged)
             truth = _ours(slice_of(file["truth"], index), volume.exchanged) if "truth" in file else None
@@ -116,7 +114,7 @@ class FastMRI(Archive):
         kept = volume.readout_kept
         fit = kspace.shape[:-1] + (kept,)
         return Scan(
-            header=self.headers[index],
+            header=header,
             kspace=finite(remove_readout_oversampling(kspace, kept).numpy(), self.path, scan_id)[None, None],
             mask=mask[..., :kept].expand(fit[1:])[None, None, None].clone(),
             padding=padding[..., :kept].expand(fit[1:])[None, None, None].clone(),

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ssrecon.archive.arrays import acquired_only, finite, not_zero
-from ssrecon.archive.base import Archive, holds, unknown_scan
+from ssrecon.archive.base import Archive, holds
 from ssrecon.archive.cartesian.geometry import is_partial_fourier, remove_readout_oversampling
 from ssrecon.archive.fastmri.fastmri import header_text
 from ssrecon.archive.mrd.header import FileHeader, parse_header
@@ -102,10 +102,8 @@ class FastMRIProstate(Archive):
         )
 
     def read(self, scan_id: str) -> Scan:
-        known = {header.scan_id: header for header in self.headers}
-        if scan_id not in known:
-            raise unknown_scan(self.path, scan_id, tuple(known))
-        index, volume = known[scan_id].slice, self._volume
+        header = self.listed(scan_id)
+        index, volume = header.slice, self._volume
         with opened(self.path, self.layout) as file:
             kspace, calibration = slice_of(file["kspace"], index, axis=1), slice_of(file["calibration_data"], index)
         phase = volume.matrix[0]
@@ -116,7 +114,7 @@ class FastMRIProstate(Archive):
         data, sampled = acquired_only(self._placed(kspace, volume.first), mask, self.path, scan_id)
         kept = volume.matrix[1]
         return Scan(
-            header=known[scan_id],
+            header=header,
             kspace=finite(remove_readout_oversampling(data, kept).numpy(), self.path, scan_id),
             mask=sampled[..., :kept].clone(),
             padding=padding[:, None].expand(sampled.shape[:-1] + (kept,)).clone(),
