@@ -5,7 +5,8 @@ format from the content. Read ``base.py`` first, then a short format such as ``c
 ``splits.py`` divides an archive by subject.
 """
 
-from ssrecon.archive.base import Archive, open_archive
+from ssrecon.archive.base import Archive
+from ssrecon.archive.open import open_archive
 from ssrecon.archive.splits import ByList, BySubject, Fractions, HeldOutGroup, KFold, ScanSpecific, Split
 
 __all__ = [

@@ -21,12 +21,13 @@ from ssrecon.core.encoding import Encoding, HybridSlice, WholeLines
 from ssrecon.core.errors import BadInput
 from ssrecon.core.files import whole_file
 from ssrecon.core.hdf5 import attribute, opened, stored
+from ssrecon.core.origin import recorded_origin
 from ssrecon.core.scan import Calibration, Header, Scan
 from ssrecon.sampling.lines import encoding_of
 
 LAYOUT, VERSION = "ssrecon", 1
 ENCODED = (("z", "y", "x"), ("y", "x"), ("z", "y"))
-TEXTS = ("subject", "contrast", "protocol", "vendor", "site", "scanner")
+TEXTS = ("subject", "contrast", "protocol", "origin", "vendor", "site", "scanner")
 PAIRS = ("recon_matrix", "encoded_fov", "recon_fov")
 
 
@@ -80,6 +81,7 @@ class Plain(PartitionedArchive):
                 slice=index,
                 protocol=texts["protocol"],
                 contrast=texts["contrast"],
+                origin=recorded_origin(texts["origin"], texts["vendor"]),
                 vendor=texts["vendor"],
                 site=texts["site"],
                 scanner=texts["scanner"],
@@ -306,7 +308,7 @@ def write_plain(path: Path | str, scans: Sequence[Scan]) -> Path:
             file["noise"].attrs["bandwidth_ratio"] = scans[0].noise_bandwidth_ratio
         for key in (*TEXTS, *PAIRS, "field_strength", "volume_max", "partial_fourier"):
             if value := getattr(header, key):
-                file.attrs[key] = value
+                file.attrs[key] = str(value) if isinstance(value, str) else value  # HDF5 knows no enumerated text
         if hybrid := [scan.header.encoding for scan in scans if isinstance(scan.header.encoding, HybridSlice)]:
             file.attrs["readout_positions"] = [encoding.position for encoding in hybrid]
             file.attrs["readout_length"] = hybrid[0].positions

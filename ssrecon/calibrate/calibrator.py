@@ -9,7 +9,7 @@ from jaxtyping import Complex
 from torch import Tensor
 
 from ssrecon.calibrate.compress import compression_matrix
-from ssrecon.calibrate.espirit import TOGETHER, espirit
+from ssrecon.calibrate.espirit import SCANS_AT_ONCE, espirit
 from ssrecon.calibrate.noise_level import estimated_covariance
 from ssrecon.calibrate.region import Sides, centred_region, crop, frames_region, region_mask, require
 from ssrecon.calibrate.scale import low_resolution_image, volume_scale
@@ -27,7 +27,7 @@ MOST_SCANS = 9
 LARGEST_GROUP = 16
 """Slices whose sensitivities are found at once, where that is not a CPU."""
 
-FOLDED = 0.07
+ALIASED_FRACTION = 0.07
 """Part of the first map set's support where the second has an eigenvalue above the crop too, from which on the object counts as larger than
 the field of view (the median over slices). Of measured brains and phantoms it is 0 and, for the worst of them, .04; of the same with every
 second line, which folds them, .12 to .74."""
@@ -55,7 +55,7 @@ class Calibrator:
     """
 
     maps: int | None = 1
-    """Map sets: two where the object is larger than the field of view; None finds out, once a volume (`FOLDED`)."""
+    """Map sets: two where the object is larger than the field of view; None finds out, once a volume (`ALIASED_FRACTION`)."""
     coils: int | None = None
     """Virtual coils to compress to; None keeps all coils as they are."""
     width: int = 24
@@ -143,7 +143,7 @@ class Calibrator:
             first, second = (maps.abs().sum(dim=2)[0] > 0).flatten(1)
             parts.append(float((first & second).sum()) / max(1, int(first.sum())))
         folded = float(torch.tensor(parts).median())
-        return (two if folded > FOLDED else one), folded
+        return (two if folded > ALIASED_FRACTION else one), folded
 
     def _small(self, data: Complex[Tensor, "batch frames coils *c"], noise: float | None, shape: Sides, source: str) -> Tensor:
         """Sensitivities on as coarse a grid as the calibration region allows."""
@@ -189,7 +189,7 @@ class VolumeCalibration:
     noise_source: str
     notes: tuple[str, ...] = ()
     folded: float | None = None
-    """What the number of map sets was decided by, where it was left open: see `FOLDED`."""
+    """What the number of map sets was decided by, where it was left open: see `ALIASED_FRACTION`."""
 
     def record(self) -> dict[str, Any]:
         """What was done, in numbers, so that it can be explained or undone: coils as stored are `matrix` (rows of [real, imaginary]) times
@@ -269,7 +269,7 @@ def _alike(items: Iterable[tuple[Item, Region]], kind: Callable[[tuple[Item, Reg
     for item in items:
         data = item[1].kspace
         own = (kind(item), tuple(data.shape), item[1].noise)
-        if group and (own != sort or len(group) >= TOGETHER.get(data.device.type, LARGEST_GROUP)):
+        if group and (own != sort or len(group) >= SCANS_AT_ONCE.get(data.device.type, LARGEST_GROUP)):
             yield group
             group = []
         group, sort = [*group, item], own

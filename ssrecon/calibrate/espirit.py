@@ -11,7 +11,7 @@ from torch import Tensor
 BLOCK_BYTES = 1 << 22
 """On a CPU pixels are worked through in blocks whose matrices take about this much, so that a block stays in the core's own cache."""
 DEVICE_BLOCK_BYTES = 1 << 28
-TOGETHER = {"cpu": 1}
+SCANS_AT_ONCE = {"cpu": 1}
 """Scans that are worked on at once: one on a CPU, whose cache holds the matrices of few pixels anyway; elsewhere the whole batch."""
 NODES = 7
 """Eigenvectors are found from nothing on a coarse grid with about NODES times as many points an axis as determine G (on every pixel of a
@@ -56,7 +56,7 @@ def espirit(
     coils = calibration_kspace.shape[2]
     if min(calibration_kspace.shape[3:]) < kernel or not 1 <= maps <= coils:
         raise ValueError(f"{maps} map sets by kernels of {kernel} do not fit calibration data of shape {tuple(calibration_kspace.shape)}")
-    together = TOGETHER.get(calibration_kspace.device.type, len(calibration_kspace))
+    together = SCANS_AT_ONCE.get(calibration_kspace.device.type, len(calibration_kspace))
     parts = calibration_kspace.split(max(1, together))
     return torch.cat([_maps(data, shape, maps, kernel, threshold, crop, noise_std or 0.0) for data in parts])
 

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from ssrecon.cli.options import device_of
+from ssrecon.cli.options import device_of, identity_options
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -19,12 +19,15 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     command.add_argument("--workers", type=int, default=1, help="arms and seeds trained at a time, each in a process of its own")
     command.add_argument("--resume", action="store_true", help="continue an interrupted run")
     command.add_argument("--show", action="store_true", help="print the recipe with its overrides as JSON, and stop")
+    identity_options(command)
     command.set_defaults(function=call)
 
 
 def call(options: argparse.Namespace, rest: list[str]) -> None:
     import json
+    from functools import partial
 
+    from ssrecon.core.description import describe
     from ssrecon.core.distributed import process
     from ssrecon.recipe.overrides import load_recipe, override
     from ssrecon.study.comparison import run
@@ -32,10 +35,11 @@ def call(options: argparse.Namespace, rest: list[str]) -> None:
     steps = [] if options.steps is None else ["--training.steps", str(options.steps)]
     experiment = override(load_recipe(options.recipe), [*steps, *rest])
     if options.show:
-        print(json.dumps(experiment.description, indent=2))
+        # With the paths as they are: whoever asks knows them, and a pseudonym would make a key where there is none.
+        print(json.dumps(describe(experiment), indent=2))
         return
     out = options.out or Path("runs") / options.recipe.stem
     with process(device_of(options.device)) as this:
-        report = run(experiment, out, this, options.resume, lambda text: print(text, flush=True), options.workers)
+        report = run(experiment, out, this, options.resume, partial(print, flush=True), options.workers, options.require_deidentified)
         if this.first:
             print(f"\nreport: {report}")

@@ -9,9 +9,12 @@ from ssrecon.core.distributed import Process, process
 from ssrecon.core.draw import Draw
 from ssrecon.core.encoding import Encoding, GridPoints, HybridSlice, ParallelBeam, Trajectory, WholeLines
 from ssrecon.core.errors import BadInput, BadRecipe, NoCalibration, OutputInUse, SsreconError, TrainingDiverged
+from ssrecon.core.example import Example
+from ssrecon.core.origin import Origin
 from ssrecon.core.scan import CalibratedScan, Calibration, Estimate, Header, Prepared, Scan
 
 __all__ = [
+    "Example",
     "WholeLines",
     "Trajectory",
     "ParallelBeam",
@@ -26,6 +29,7 @@ __all__ = [
     "Estimate",
     "Header",
     "NoCalibration",
+    "Origin",
     "OutputInUse",
     "Prepared",
     "Process",

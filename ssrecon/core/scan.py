@@ -21,6 +21,7 @@ from jaxtyping import Bool, Complex, Float, Shaped
 from torch import Tensor
 
 from ssrecon.core.encoding import Encoding, HybridSlice, WholeLines
+from ssrecon.core.origin import Origin
 
 
 @dataclass(frozen=True)
@@ -55,11 +56,25 @@ class Header:
     acceleration: float | None = None
     """Locations of the encoded support over locations acquired, of the scan as it trains; None before it was prepared."""
     content: str = ""
-    """A digest of the volume's acquired samples, the same on any machine and under any name; empty before it was prepared."""
+    """A digest of the volume's files, the same on any machine and under any name; empty before it was prepared."""
+    draw_key: str = field(default="", compare=False, repr=False)
+    """What random draws of this scan are keyed by: the digest of its volume's files and its place in the volume, ``DIGEST/0000``. Empty
+    where they are keyed by the ids: of scans that are made, and in stores that an earlier version has prepared."""
+    origin: Origin = Origin.MEASURED
     volume_max: float | None = None
     """fastMRI's ``max`` attribute: the largest value of the reference volume in the file's own units."""
     notes: Mapping[str, str] = field(default_factory=dict)
     """What a reader found worth telling: warnings, derived values."""
+
+    @property
+    def scan_key(self) -> str:
+        """What names this scan to `Draw.generator`, whatever its file and its subject are called."""
+        return self.draw_key or self.scan_id
+
+    @property
+    def volume_key(self) -> str:
+        """What names the volume of this scan to `Draw.generator`, whatever its file is called."""
+        return self.draw_key.rpartition("/")[0] or self.volume_id
 
     def shown(self, image: Shaped[Tensor, "*axes"], dims: int) -> Shaped[Tensor, "*shown"]:
         """The last `dims` axes cut about their centre to the reconstruction matrix, as scanners and fastMRI's targets do; never padded."""
@@ -144,6 +159,11 @@ class CalibratedScan:
     @property
     def ids(self) -> tuple[str, ...]:
         return tuple(header.scan_id for header in self.headers)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """What names each scan to `Draw.generator`."""
+        return tuple(header.scan_key for header in self.headers)
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -19,6 +19,7 @@ from ssrecon.core.scan import CalibratedScan, Estimate, Header, Prepared
 from ssrecon.metrics.metrics import heldout_residual, score_volume
 from ssrecon.operators import Fourier, coil_combined, encoding
 from ssrecon.partition import Gamma, gamma_score
+from ssrecon.recipe.selection import Selection
 from ssrecon.store.store import Store
 
 COLUMNS = ("arm", "seed", "selection", "subject", "volume", "scan", "metric", "convention", "value")
@@ -39,8 +40,8 @@ class Arm:
     reconstruct: Callable[[CalibratedScan], Estimate]
     seed: int | None = None
     """None for what was not trained."""
-    selection: str = "none"
-    """``gamma`` or ``reference``: by which rule the checkpoint was chosen."""
+    selection: Selection = Selection.NONE
+    """By which rule the checkpoint was chosen."""
 
     @property
     def labels(self) -> Row:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from ssrecon.archive import Archive
+from ssrecon.archive.deidentified import without_names
 from ssrecon.core.engines import each, shard_of
 from ssrecon.core.errors import BadInput, OutputInUse, SsreconError
 from ssrecon.core.files import whole_file
@@ -50,15 +51,15 @@ def audit(archive: Archive, out: Path | str, workers: int = 1, shard: tuple[int,
     A part made from the same files is kept: an interrupted audit is continued by the same call, and shards put theirs beside each other.
     A scan is in memory at a time. Raises OutputInUse where `out` is a file, or holds parts of another archive.
     """
-    out = Path(out)
+    archive, out = without_names(archive), Path(out)
     if out.exists() and not out.is_dir():
         raise OutputInUse(out, found="a file", expected="a folder, or a path where one can be made")
-    jobs = [_Job(archive.part(name), name, ids, out / PARTS) for name, ids in archive.volumes().items()]
+    jobs = [_VolumeAudit(archive.part(name), name, ids, out / PARTS) for name, ids in archive.volumes().items()]
     expected = {job.path for job in jobs}
     if others := [path for path in (out / PARTS).glob("*.json") if path not in expected]:
         raise OutputInUse(others[0], found="a part of another archive's audit", expected="an empty folder, or the same archive's")
     todo = [job for job in shard_of(jobs, shard, lambda job: job.volume_id) if not job.is_done()]
-    with each(_attempt, todo, workers, dask) as results:
+    with each(_audit_volume, todo, workers, dask) as results:
         for job, error in track(results, "Looking", total=len(todo)):
             if isinstance(error, BaseException):
                 raise BadInput(job.volume_id, found=f"a worker that was lost with it ({error})", expected="more memory for each worker")
@@ -71,7 +72,7 @@ def audit(archive: Archive, out: Path | str, workers: int = 1, shard: tuple[int,
 
 
 @dataclass(frozen=True)
-class _Job:
+class _VolumeAudit:
     archive: Archive
     volume_id: str
     scan_ids: tuple[str, ...]
@@ -110,7 +111,7 @@ class _Job:
         return [Looked(**{key: _tuples(value) for key, value in item.items() if key in known}) for item in written]
 
 
-def _attempt(job: _Job) -> None:
+def _audit_volume(job: _VolumeAudit) -> None:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # beside other workers, and for the same sums whatever their number
     try:

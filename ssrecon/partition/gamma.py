@@ -73,7 +73,7 @@ class Gamma:
             free = elements & ~centre_box(omega.shape[1:-1], self.protected[:1])
         else:
             free = omega & ~calibration & ~centre_box(omega.shape[1:], self.protected)
-        generator = draw.at(0).generator("gamma", header.scan_id)
+        generator = draw.at(0).generator("gamma", header.scan_key)
         counts = [max(1, math.floor(self.fraction * int(frame.sum()))) if frame.any() else 0 for frame in free]
         chosen = np.stack([choose(frame, count, generator) for frame, count in zip(free, counts, strict=True)])
         gamma = omega & (chosen[..., None] if by_lines else chosen)

@@ -139,7 +139,7 @@ def split_exactly(
     keep = centre_box(elements.shape[2:], protected)
     chosen, inclusion = np.zeros(elements.shape, dtype=bool), np.zeros(elements.shape)
     for index, header in enumerate(scan.headers):
-        generator = draw.generator("partition", header.scan_id)
+        generator = draw.generator("partition", header.scan_key)
         for frame in range(elements.shape[1]):
             eligible = elements[index, frame] & ~keep
             count = math.floor(loss_fraction * int(eligible.sum()))

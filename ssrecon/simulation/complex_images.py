@@ -17,6 +17,7 @@ from ssrecon.core.description import READ_FILE
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadInput
 from ssrecon.core.hdf5 import complex_dataset, opened, stored
+from ssrecon.core.origin import Origin
 from ssrecon.core.scan import Header, Scan
 from ssrecon.operators import Fourier
 from ssrecon.simulation.phantom.acquisition import correlated, encode
@@ -62,7 +63,8 @@ class ComplexImages(Archive):
         index = self.headers.index(header)
         with opened(Path(self.path), self.layout) as file:
             image = finite(slice_of(file["image"], index), Path(self.path), f"image {index}")
-        scan = simulate_coils(image, self.coils, self.noise, self.seed, header)
+        # Noise is drawn by what the file holds: its name, and the key of a pseudonym of it, change nothing.
+        scan = simulate_coils(image, self.coils, self.noise, self.seed, self.with_draw_key(header))
         finite(scan.kspace.numpy(), Path(self.path), f"k-space simulated from image {index}")
         return scan
 
@@ -82,8 +84,8 @@ def simulate_coils(
     the 99th percentile of ``|image|``. `image` is interpolated (by zero-filling its transform) to twice its matrix before it meets the
     coils, so that what they see is not periodic in the encoded grid. `fov` is the length of its longer side in millimetres.
 
-    The coil array depends on `seed`, the noise on `seed` and the header's scan_id: give every image of a cohort its own header and all of
-    them one seed. Say of results made from this that they are semi-synthetic. Raises BadInput where the image is not two-dimensional and
+    The coil array depends on `seed`, the noise on `seed` and the header's `scan_key`: give every image of a cohort its own header and all
+    of them one seed. Say of results made from this that they are semi-synthetic. Raises BadInput where the image is not two-dimensional and
     finite, or noise_std is negative.
     """
     where = header.scan_id if header else "image"
@@ -105,8 +107,8 @@ def simulate_coils(
         combined = 1 / (seen.conj() * torch.linalg.solve(covariance, seen)).sum(dim=0).real
         level = noise_std * float(torch.quantile(image.abs().flatten(), 0.99))
         covariance = covariance * (level**2 / float(combined.median()))
-        kspace = truth + correlated(draw.generator("semi-synthetic noise", header.scan_id), covariance, matrix)
-        generator = draw.generator("semi-synthetic noise scan", header.volume_id)
+        kspace = truth + correlated(draw.generator("semi-synthetic noise", header.scan_key), covariance, matrix)
+        generator = draw.generator("semi-synthetic noise scan", header.volume_key)
         readouts = correlated(generator, covariance, (NOISE_READOUTS, NOISE_SAMPLES)).transpose(0, 1).contiguous()
     full = torch.ones(1, 1, 1, *matrix, dtype=torch.bool)
     return Scan(header, kspace[None, None], full, torch.zeros_like(full), noise=readouts, truth=truth[None, None])
@@ -126,6 +128,7 @@ def _header(matrix: tuple[int, int], fov: tuple[float, float]) -> Header:
         scan_id="semi-synthetic",
         volume_id="semi-synthetic",
         subject="semi-synthetic",
+        origin=Origin.SEMI_SYNTHETIC,
         vendor="simulated coils",
         encoded_matrix=matrix,
         recon_matrix=matrix,

@@ -30,14 +30,14 @@ def simulate(out: Path | str, archive: PhantomArchive) -> list[Path]:
     """
     out = Path(out)
     volumes = {out / f"{volume_id}.h5": scan_ids for volume_id, scan_ids in archive.volumes().items()}
-    _claim(out, archive, {path.name for path in volumes})
+    _check_folder(out, archive, {path.name for path in volumes})
     for path, scan_ids in track(volumes.items(), "simulating"):
         if not _is_whole(path, len(scan_ids)):
             _write(path, [archive.read(scan_id) for scan_id in scan_ids])
     return list(volumes)
 
 
-def _claim(out: Path, archive: PhantomArchive, names: set[str]) -> None:
+def _check_folder(out: Path, archive: PhantomArchive, names: set[str]) -> None:
     """Make sure that nothing but this archive is in the folder, and say in it what it is."""
     if out.exists() and not out.is_dir():
         raise BadInput(out, found="a file", expected="a folder, or a path where one can be made")
@@ -85,5 +85,6 @@ def _write(path: Path, scans: list[Scan]) -> None:
         recon_fov=header.recon_fov,
         noise=scans[0].noise,
         noise_bandwidth_ratio=scans[0].noise_bandwidth_ratio,
+        origin=header.origin,
         truth=torch.cat([scan.truth[0] for scan in scans if scan.truth is not None]),
     )

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from ssrecon.archive import Archive, open_archive
+from ssrecon.archive.deidentified import Deidentified, refuse_identity, without_names
 from ssrecon.calibrate import Calibrator
 from ssrecon.calibrate.verdict import acceleration
 from ssrecon.core.description import describe, digest
@@ -40,7 +41,7 @@ TRIM = 16
 
 
 class LeftOut(UserWarning):
-    """A volume that could not be prepared; the others were."""
+    """A volume could not be prepared; the others were."""
 
 
 def prepare(
@@ -67,7 +68,7 @@ def prepare(
     `draw` fixes the patterns (``Draw(0)`` by default); `per_slice` and `only_full` are those of `undersample`. Scans are calibrated on
     `device`; the bytes are reproducible on one kind of device.
 
-    3-D Cartesian volumes become hybrid slices where they may (`ssrecon.hybrid`), unless `hybrid` is False.
+    3-D Cartesian volumes become hybrid slices where they may (`ssrecon.store.hybrid`), unless `hybrid` is False.
 
     Several `workers` are processes of this machine; with `dask`, the address of a scheduler, its workers do the same work; a `shard`
     (i, n) is the i-th of n parts of the archive, all of which may be made at once into one folder. Who made a volume changes no byte.
@@ -75,15 +76,16 @@ def prepare(
     Raises OutputInUse where `out` holds anything that was made from other data or in another way, and CannotWrite for a full disk.
     """
     out, draw = Path(out), draw or Draw(0)
+    archive = without_names(archive)
     archive = Hybrid.of(archive, out / SCRATCH) if hybrid else archive
     known = archive.volumes()
     wanted = {name: ids for name, ids in known.items() if volumes is None or name in volumes}
     if not wanted:
         raise BadInput(archive.path, found=f"none of the {len(volumes or ())} volumes asked for", expected=", ".join(list(known)[:5]))
     how = (out, calibrator, pattern, draw, per_slice, only_full, device)
-    jobs = [_Job(archive.part(name), name, ids, *how) for name, ids in wanted.items()]
+    jobs = [_VolumeToPrepare(archive.part(name), name, ids, *how) for name, ids in wanted.items()]
     own = {job.volume_id for job in shard_of(jobs, shard, lambda job: job.volume_id)}
-    missing = _claim(out, jobs)
+    missing = _not_yet_prepared(out, jobs)
     todo = [job for job in missing if job.volume_id in own]
     catalogue = Catalogue(out, shard)
     out.mkdir(parents=True, exist_ok=True)
@@ -94,14 +96,14 @@ def prepare(
     listed = {name for name, record in records(out).items() if record.state == "done"}.union(job.volume_id for job in missing)
     # What a kill came before the catalogue could be told of.
     catalogue.put(*(record_of(job.path, job.volume_id) for job in jobs if job.volume_id in own - listed))
-    _discard(out, {job.path.name for job in todo})
+    _remove_partial_files(out, {job.path.name for job in todo})
     for job in jobs:
         if job.volume_id in own:  # A kill may have come after a volume was whole and before its scratch file was gone.
             job.clean_up()
     errors: list[SsreconError] = []
-    with each(_attempt, todo, workers, dask) as results:
+    with each(_prepare_volume, todo, workers, dask) as results:
         for job, result in track(results, "Preparing", total=len(todo)):
-            error, seconds = result if isinstance(result, tuple) else (_lost(job, result), 0.0)
+            error, seconds = result if isinstance(result, tuple) else (_worker_lost(job, result), 0.0)
             if isinstance(error, CannotWrite):
                 raise error
             if error is None:
@@ -122,8 +124,11 @@ def prepare(
     return store
 
 
-def prepare_data(data: Data, out: Path | str, say: Callable[[str], None] = lambda text: None) -> Store:
-    """What a recipe trains on, as a store in `out`. A source that is a store already is linked (copied where links are impossible).
+def prepare_data(
+    data: Data, out: Path | str, say: Callable[[str], None] = lambda text: None, require_deidentified: bool = False
+) -> Store:
+    """Put what a recipe trains on into a store in `out`. A source that is a store already is linked (copied where links are impossible).
+    `require_deidentified` is that of `open_archive`.
 
     Raises BadRecipe where a store is to be undersampled or calibrated once more, and what `open_archive` and `prepare` raise.
     """
@@ -135,10 +140,12 @@ def prepare_data(data: Data, out: Path | str, say: Callable[[str], None] = lambd
         if data.calibrator != Calibrator() and describe(data.calibrator) != made_with:
             found = f"{data.calibrator} for a store prepared with {made_with}"
             raise BadRecipe("data.calibrator", found=found, expected="the store's own, or the archive it was made from")
-        _link(Path(data.source), out)
+        _link_volumes(Path(data.source), out)
         store = Store(out)
     else:
-        archive = open_archive(data.source) if isinstance(data.source, str) else data.source
+        archive = open_archive(data.source, require_deidentified) if isinstance(data.source, str) else without_names(data.source)
+        if require_deidentified and not isinstance(data.source, str):
+            refuse_identity(archive)
         wanted = {header.volume_id for header in data.chosen(archive.headers)}
         store = prepare(
             archive,
@@ -155,8 +162,8 @@ def prepare_data(data: Data, out: Path | str, say: Callable[[str], None] = lambd
 
 
 @dataclass(frozen=True)
-class _Job:
-    """One volume; a process may be sent it."""
+class _VolumeToPrepare:
+    """This is a volume with all that a process needs to know to prepare it."""
 
     archive: Archive
     volume_id: str
@@ -174,9 +181,9 @@ class _Job:
         return volume_path(self.out, self.volume_id)
 
     def provenance(self) -> dict[str, Any]:
-        """What the volume is made from and how; equal provenance means equal samples."""
+        """Say what the volume is made from and how. Equal provenance means equal samples."""
         how = {
-            "archive": _settings(self.archive),
+            "archive": _archive_settings(self.archive),
             "volume": self.volume_id,
             "data": data_fingerprint(files) if (files := self.archive.files(self.volume_id)) else None,
             "calibrator": describe(self.calibrator),
@@ -192,8 +199,8 @@ class _Job:
         fitted = self.calibrator.fit(map(self._read, self.scan_ids))
         content = self.archive.content(self.volume_id)
         about = {**self.provenance(), "calibration": fitted.record()}
-        scans = map(self._read, _trimmed(self.scan_ids))
-        write_volume(self.out, (_told(prepared, content) for prepared in fitted.each(scans)), about)
+        scans = map(self._read, _returning_memory(self.scan_ids))
+        write_volume(self.out, (_with_fields_for_splits(prepared, content) for prepared in fitted.each(scans)), about)
 
     def clean_up(self) -> None:
         """Remove what was written beside the store on the way."""
@@ -206,8 +213,8 @@ class _Job:
         return scan.to(self.device)
 
 
-def _claim(out: Path, jobs: list[_Job]) -> list[_Job]:
-    """The volumes that are still to be made. Nothing is ever written over."""
+def _not_yet_prepared(out: Path, jobs: list[_VolumeToPrepare]) -> list[_VolumeToPrepare]:
+    """Return the volumes that are still to be made. Raises OutputInUse where the folder holds anything else: nothing is written over."""
     if out.exists() and not out.is_dir():
         raise OutputInUse(out, found="a file", expected="a folder, or a path where one can be made")
     expected = {job.path.name: job for job in jobs}
@@ -227,15 +234,15 @@ def _claim(out: Path, jobs: list[_Job]) -> list[_Job]:
     return [job for name, job in expected.items() if name not in done]
 
 
-def _discard(out: Path, names: set[str]) -> None:
+def _remove_partial_files(out: Path, names: set[str]) -> None:
     """Remove what a killed process left of volumes that are this call's to make; other shards may be writing theirs."""
     for partial in out.glob(".*.partial"):
         if partial.name[1:].rsplit(".", 2)[0] in names:
             partial.unlink(missing_ok=True)
 
 
-def _attempt(job: _Job) -> tuple[SsreconError | None, float]:
-    """Prepare one volume; its error, if any, and the seconds it took."""
+def _prepare_volume(job: _VolumeToPrepare) -> tuple[SsreconError | None, float]:
+    """Prepare one volume. Return its error, if there is one, and the seconds that it took."""
     # One thread: with another number of them sums are added in another order, and the bytes would depend on the number of workers.
     threads, start = torch.get_num_threads(), monotonic()
     torch.set_num_threads(1)
@@ -252,14 +259,17 @@ def _attempt(job: _Job) -> tuple[SsreconError | None, float]:
     return error, monotonic() - start
 
 
-def _lost(job: _Job, error: object) -> SsreconError:
-    """The error of a job whose worker did not come back."""
+def _worker_lost(job: _VolumeToPrepare, error: object) -> SsreconError:
+    """Return the error of a volume whose worker did not come back."""
     return BadInput(job.volume_id, found=f"a worker that was lost with it ({type(error).__name__})", expected="more memory for each worker")
 
 
-def _trimmed(items: Iterable[str]) -> Iterator[str]:
-    """The items; every TRIM of them, freed memory goes back to the system. HDF5's small blocks lie between the slices that were freed, and
-    glibc keeps what it cannot join: for a volume of 503 MB, 440 to 580 MB in trials, 140 to 160 MB this way. Elsewhere nothing is done."""
+def _returning_memory(items: Iterable[str]) -> Iterator[str]:
+    """Yield the items, and give freed memory back to the system after every TRIM of them.
+
+    HDF5's small blocks lie between the slices that were freed, and glibc keeps what it cannot join: in trials a volume of 503 MB took 440
+    to 580 MB, and takes 140 to 160 MB this way. Systems without glibc do nothing here.
+    """
     for number, item in enumerate(items):
         if number % TRIM == TRIM - 1 and (trim := _malloc_trim()) is not None:
             trim(0)
@@ -271,21 +281,23 @@ def _malloc_trim() -> Callable[[int], int] | None:
     return getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
 
 
-def _told(prepared: Prepared, content: str) -> Prepared:
-    """With what a split asks for in the header."""
+def _with_fields_for_splits(prepared: Prepared, content: str) -> Prepared:
+    """Return a scan with the fields of the header that a split asks for: content and acceleration."""
     scan = prepared.scan
     header = replace(scan.headers[0], content=content, acceleration=round(acceleration(scan.mask), 6))
     return replace(prepared, scan=replace(scan, headers=(header,)))
 
 
-def _settings(archive: Archive) -> Any:
-    """What an archive is told besides where its files lie."""
+def _archive_settings(archive: Archive) -> Any:
+    """Describe what an archive is told besides where its files lie."""
+    if isinstance(archive, Deidentified):
+        return _archive_settings(archive.reader)
     if not is_dataclass(archive):
         return type(archive).__name__
     return {name: value for name, value in describe(archive).items() if name != "path"}
 
 
-def _link(source: Path, out: Path) -> None:
+def _link_volumes(source: Path, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     for target in sorted(out.glob("*.h5")):
         # An interrupted call left a part of this very store; anything else is another archive's, and would be mixed into the run.

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -46,7 +47,7 @@ def validate(
     scores, errors, empty = [], [], 0
     for prepared in scans:
         scan = prepared.scan.to(device) if known else replace(prepared.scan.to(device), noise_std=None)
-        value, estimate = gamma_score(lambda s: objective.reconstruct(network, s, fixed), scan, hold_out(scan))
+        value, estimate = gamma_score(partial(_reconstructed, network, objective, fixed), scan, hold_out(scan))
         scores.append(value.double().mean().item())
         if prepared.reference is not None and math.isfinite(scores[-1]):
             reference = Estimate(coil_combined(prepared.reference.to(device))).magnitude
@@ -56,3 +57,7 @@ def validate(
                 empty += 1  # a slice outside the object: there is nothing to be wrong relative to
     hidden = sum(errors) / len(errors) if errors and len(errors) + empty == len(scans) else None
     return Score(sum(scores) / len(scores), hidden)
+
+
+def _reconstructed(network: Network, objective: Objective, draw: Draw, scan: CalibratedScan) -> Estimate:
+    return objective.reconstruct(network, scan, objective.test_draws(scan, draw).to(scan.kspace.device))

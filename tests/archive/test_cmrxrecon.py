@@ -42,7 +42,7 @@ def test_marked_sample_keeps_its_place(tmp_path):
     kspace = np.zeros((T, Z, COILS, Y, X), np.complex64)
     kspace[2, 1, 3, 5, 11] = 7 + 1j
     archive = open_archive(write_mat(tmp_path / "cine_sax.mat", kspace_full=kspace))
-    assert isinstance(archive, CMRxRecon)
+    assert isinstance(archive.reader, CMRxRecon)
     scan = archive.read("cine_sax/slice-001")
     assert scan.kspace.shape == (1, T, COILS, Y, X)
     assert scan.kspace[0, 2, 3, 5, 11] == 7 + 1j and scan.kspace.count_nonzero() == 1

@@ -8,7 +8,7 @@ import torch
 
 from ssrecon.archive import open_archive
 from ssrecon.calibrate import Calibrator, espirit
-from ssrecon.calibrate.espirit import TOGETHER
+from ssrecon.calibrate.espirit import SCANS_AT_ONCE
 from ssrecon.calibrate.region import crop, region_mask
 from ssrecon.core.errors import BadInput, NoCalibration
 from ssrecon.core.scan import CalibratedScan, Calibration, Scan
@@ -293,7 +293,7 @@ def test_slices_calibrated_together_are_as_one_by_one(monkeypatch):
         sizes.append(len(calibration))
         return espirit(calibration, *rest)
 
-    monkeypatch.setitem(TOGETHER, "cpu", 3)
+    monkeypatch.setitem(SCANS_AT_ONCE, "cpu", 3)
     monkeypatch.setattr("ssrecon.calibrate.calibrator.espirit", counted)
     together = Calibrator().volume(volume)
     assert sizes == [1, 3] * 2

@@ -87,7 +87,7 @@ def test_the_samples_decide(tmp_path, kspace, write, kind):
     archive = open_archive(path)
     (header,) = archive.headers
     scan = archive.read(header.scan_id)
-    assert isinstance(archive, reader) and header.encoding == encoding and scan.header == header
+    assert isinstance(archive.reader, reader) and header.encoding == encoding and scan.header == header
     assert torch.equal(scan.mask[0, :, 0], torch.from_numpy(np.array(mask)))
 
 
@@ -102,7 +102,7 @@ def test_two_dimensional_masks_of_fastmri_s_layout(tmp_path, kspace, kind):
     path = fastmri(tmp_path / "v.h5", (kspace[:1] * mask[0]).swapaxes(-1, -2), mask=mask[0].T)
     archive = open_archive(path)
     scan = next(iter(archive))
-    assert isinstance(archive, FastMRI) and archive.headers[0].encoding == encoding == scan.header.encoding
+    assert isinstance(archive.reader, FastMRI) and archive.headers[0].encoding == encoding == scan.header.encoding
     assert torch.equal(scan.mask[0, 0, 0], torch.from_numpy(np.array(mask[0])))
 
 

@@ -33,7 +33,7 @@ def test_one_element_is_that_element(tmp_path, kspace, name):
         file["kspace"] = kspace
         file["kspace"].attrs["axes"] = axes
     archive = open_archive(tmp_path / "v.h5")
-    assert isinstance(archive, Plain) and archive.headers[0].contrast == "T2" and archive.headers[0].field_strength == 3
+    assert isinstance(archive.reader, Plain) and archive.headers[0].contrast == "T2" and archive.headers[0].field_strength == 3
     assert np.array_equal(archive.read("v/slice-001").kspace[0, 0].numpy(), kspace[1])
 
 

@@ -23,7 +23,7 @@ from ssrecon import Data, Recipe, Training
 from ssrecon.sampling import RandomColumns
 
 recipe = Recipe(
-    data=Data(FOLDER + "/scans", RandomColumns(2, calibration_lines=14), Calibrator(coils=2), ByList(*LISTS)),
+    data=Data(FOLDER + "/scans", RandomColumns(1.6, calibration_lines=14), Calibrator(coils=2), ByList(*LISTS)),
     network=Unrolled(ResNet(blocks=1, channels=4), unrolls=1, cg_iterations=2),
     objective=SSDU(),
     training=Training(steps=2, validate_every=1),

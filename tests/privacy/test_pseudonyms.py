@@ -7,7 +7,7 @@ from pathlib import Path
 import h5py
 import pytest
 
-from ssrecon.archive import Archive, open_archive
+from ssrecon.archive import open_archive
 from ssrecon.archive.mrd.header import parse_header
 from ssrecon.archive.plain import write_plain
 from ssrecon.archive.splits import ByList
@@ -15,11 +15,9 @@ from ssrecon.baselines import ZeroFilled
 from ssrecon.calibrate import Calibrator
 from ssrecon.cli.main import main
 from ssrecon.core.errors import BadInput
-from ssrecon.core.scan import Header
 from ssrecon.evaluation.evaluate_folder import evaluate_folder
 from ssrecon.networks import ResNet, Unrolled
 from ssrecon.objectives import SSDU
-from ssrecon.privacy.identifying import deidentified
 from ssrecon.privacy.pseudonyms import KEEP_NAMES, harmless, own_words, pseudonym, safe_place, safe_reason, safe_subject, safe_text
 from ssrecon.recipe.recipe import Recipe, Training
 from ssrecon.reconstruction.reconstruct import reconstruct
@@ -27,7 +25,6 @@ from ssrecon.simulation.phantom import PhantomArchive
 from ssrecon.store.data import Data
 from ssrecon.store.prepare import prepare
 from tests.archive.mrd import lines as mrd
-from tests.calibrate.raw import raw_scan
 
 NAME, BIRTH, ACCESSION, SERIAL = "Musterfrau", "19470312", "ACC8812345", "45193"
 
@@ -107,32 +104,6 @@ def test_descriptions_name_no_place():
     lists = ByList(f"/mnt/{NAME}/train.lst", f"{NAME}.lst", f"/mnt/{BIRTH}/test.lst")
     recipe = Recipe(Data("store", split=lists), Unrolled(ResNet()), SSDU(), Training(start=f"/mnt/{NAME}/gamma.safetensors"))
     assert NAME not in str(recipe.description) and BIRTH not in str(recipe.description)
-
-
-def test_a_format_that_hides_its_headers_is_refused():
-    with pytest.raises(TypeError, match="headers has to be a property"):
-
-        class Plain(Archive):
-            headers = ()
-
-
-def test_what_a_format_says_loses_its_names_wherever_it_says_it():
-    said = Header(f"{NAME}/0", NAME, BIRTH, notes={"scanner": f"Skyra of {NAME}", f"{NAME}": "averaged"}, protocol=f"t1 {NAME}", site=NAME)
-
-    class Named(Archive):
-        path = Path("/nowhere")
-        recognises = None
-
-        @property
-        def headers(self):
-            return (said,)
-
-        def read(self, scan_id):
-            return replace(raw_scan(), header=said)
-
-    (header,) = Named().headers
-    assert header == Named().read(header.scan_id).header == deidentified(header)
-    assert NAME not in str(header) and BIRTH not in str(header) and header.notes == {"scanner": "Skyra of …", "…": "averaged"}
 
 
 def volume(folder, name, seed=0):

@@ -7,9 +7,10 @@ import torch
 
 from ssrecon.archive import open_archive
 from ssrecon.calibrate import Calibrator
+from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadInput
 from ssrecon.operators import Fourier
-from ssrecon.sampling import RandomColumns
+from ssrecon.sampling import RandomColumns, undersample
 from ssrecon.simulation.complex_images import ComplexImages
 from ssrecon.store import prepare
 
@@ -52,3 +53,17 @@ def test_anything_else_is_refused(tmp_path):
         file["image"] = np.ones((4, 4))
     with pytest.raises(BadInput, match="other.h5: found no complex dataset"):
         _ = ComplexImages(path).headers
+
+
+def test_noise_and_masks_depend_on_the_images_and_not_on_their_name(tmp_path, monkeypatch):
+    """`complex_brains_t2.h5` is not a harmless name: its noise and its masks depended on the key of whoever ran it."""
+    path, scans = example(tmp_path), []
+    for key, name in (("a", "complex_brains_t2.h5"), ("b", "complex_brains_t2.h5"), ("b", "brain1.h5")):
+        monkeypatch.setenv("SSRECON_KEY_FILE", str(tmp_path / key))
+        path = path.rename(tmp_path / name)
+        for archive in (open_archive(path), ComplexImages(path)):
+            scans.append([undersample(scan, RandomColumns(2, 4), Draw(0)) for scan in archive])
+    for other in scans[1:]:
+        for one, two in zip(scans[0], other, strict=True):
+            assert one.kspace.equal(two.kspace) and one.noise.equal(two.noise) and one.mask.equal(two.mask)
+    assert not scans[0][0].noise.equal(scans[0][1].noise)

@@ -1,5 +1,6 @@
 """What is written comes back bit for bit, whole files or none, from any process."""
 
+import json
 import multiprocessing
 import pickle
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 import torch
 
 from ssrecon.core.errors import BadInput
+from ssrecon.core.origin import Origin
 from ssrecon.core.scan import Prepared
 from ssrecon.store.store import CannotWrite, Store, write_volume
 from tests.scans import full_kspace, make_reference, make_scan, smooth_image
@@ -174,6 +176,31 @@ def test_a_scan_id_twice_is_refused(tmp_path):
     (tmp_path / "one.h5").write_bytes(write_volume(tmp_path, [prepared(0)], {}).read_bytes())
     with pytest.raises(BadInput, match="also in one.h5"):
         Store(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "vendor", "kind"),
+    [
+        ("simulated", "", "simulated"),
+        ("semi-synthetic", "Siemens", "semi-synthetic"),
+        ("measured", "ssrecon phantom", "measured"),
+        (None, "ssrecon phantom", "simulated"),
+        (None, "simulated coils", "semi-synthetic"),
+        (None, "Siemens", "measured"),
+    ],
+)
+def test_the_origin_is_recorded_and_of_earlier_stores_told_from_the_vendor(tmp_path, recorded, vendor, kind):
+    """Stores of earlier versions record none."""
+    one = prepared(0)
+    header = replace(one.scan.headers[0], vendor=vendor, origin=Origin(recorded or "measured"))
+    path = write_volume(tmp_path, [Prepared(replace(one.scan, headers=(header,)))], {})
+    if recorded is None:
+        with h5py.File(path, "a") as file:
+            described = json.loads(file["json"].asstr()[()])
+            del described["scans"][0]["header"]["origin"], file["json"]
+            file["json"] = json.dumps(described)
+    store = Store(tmp_path)
+    assert store.kind == kind and store.headers[0].origin is Origin(kind)
 
 
 def test_description(store):

@@ -180,13 +180,10 @@ def test_gamma_trust_takes_correlations_within_each_training(tmp_path, capsys):
                 rows += [f"{arm},{seed},{step},{scan},{name},{value}" for name, value in values.items()]
     (tmp_path / "checkpoints.csv").write_text("\n".join(rows))
     assert script(path, str(tmp_path), "--table", str(tmp_path / "t.md")) == 0
-    said = capsys.readouterr()
-    assert "ssdu               gamma of lines       hidden NMSE      +1.00" in said.err
-    assert "ssdu               gamma of points      hidden NMSE      -1.00" in said.err
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in (tmp_path / "t.md").read_text().splitlines()]
     assert cells[2] == ["SSDU", "+1.00", "**-1.00**", "**+0.00 (-1.00 to +1.00)**", "+1.00", "**-1.00**", "**+0.00 (-1.00 to +1.00)**"]
     assert [row[0] for row in cells[2:]] == ["SSDU", "Supervised", "*between objectives, at the end*"] and cells[4][1] == "+0.00"
-    assert (tmp_path / "gamma_trust.png").stat().st_size > 10_000
+    assert (tmp_path / "figures/gamma_trust.png").stat().st_size > 10_000
     assert script(path, str(tmp_path / "nowhere")) == 2 and "no checkpoints.csv" in capsys.readouterr().err
 
 

@@ -15,7 +15,6 @@ from ssrecon.archive.cartesian.lines import usable_readout
 from ssrecon.archive.cartesian.sorting import Sorted
 from ssrecon.core.errors import BadInput
 from ssrecon.core.scan import Calibration, Header, Scan
-from ssrecon.privacy.identifying import deidentified
 
 EDGE = 2
 """Samples dropped where an asymmetric echo begins: removing the oversampling has mixed them with what was not acquired."""
@@ -193,8 +192,7 @@ class CartesianLines:
         oversampled = encoding.readout_kept < encoding.encoded_matrix[2]
         fov = (*encoding.encoded_fov[:2], encoding.recon_fov[2] if oversampled else encoding.encoded_fov[2])
         partial = is_partial_fourier(int(step_1.min()), int(step_1.max()), encoding.encoded_matrix[1] // 2, encoding.encoded_matrix[1])
-        # Lines are looked up by these ids before an archive gives them on.
-        header = Header(
+        return Header(
             scan_id=f"{self.volume_id}/slice-{index:03d}",
             volume_id=self.volume_id,
             subject=found.header.subject or self.path.stem,
@@ -211,7 +209,6 @@ class CartesianLines:
             partial_fourier=partial,
             notes=found.notes,
         )
-        return deidentified(header)
 
     @cached_property
     def _noise(self) -> Tensor | None:

@@ -24,6 +24,7 @@ from ssrecon.core.encoding import Encoding as Sampled
 from ssrecon.core.encoding import WholeLines
 from ssrecon.core.errors import BadInput
 from ssrecon.core.hdf5 import attribute, complex_dataset, element, opened, other_layout, stored
+from ssrecon.core.origin import recorded_origin
 from ssrecon.core.scan import Header, Scan
 from ssrecon.sampling.lines import encoding_of
 
@@ -150,6 +151,7 @@ class FastMRI(Archive):
             slice=index,
             protocol=file.protocol if file else "",
             contrast=str(volume.attributes.get("acquisition", "")),
+            origin=recorded_origin(str(volume.attributes.get("origin", "")), file.vendor if file else ""),
             vendor=file.vendor if file else "",
             site=file.site if file else "",
             scanner=file.scanner if file else "",

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ssrecon.core.errors import BadInput
 from ssrecon.core.files import whole_file
+from ssrecon.core.origin import Origin
 
 
 def write_fastmri(
@@ -31,6 +32,7 @@ def write_fastmri(
     noise_bandwidth_ratio: float = 1.0,
     truth: Complex[Tensor | np.ndarray, "slices coils phase readout"] | None = None,
     reference_rss: Float[Tensor | np.ndarray, "slices phase readout"] | None = None,
+    origin: Origin = Origin.MEASURED,
 ) -> Path:
     """Write one volume as a fastMRI file, the readout going second to last; a file is replaced whole or not at all.
 
@@ -40,7 +42,8 @@ def write_fastmri(
     where given), and its maximum as the attribute ``max``.
 
     ssrecon's extension of the layout, which other readers pass over: the datasets ``noise`` (readouts, coils, samples) and ``truth``
-    (k-space without noise, as ``kspace``) and the attribute ``noise_bandwidth_ratio``. Raises `BadInput` where shapes do not fit.
+    (k-space without noise, as ``kspace``) and the attributes ``noise_bandwidth_ratio`` and, where scans were not measured, ``origin``.
+    Raises `BadInput` where shapes do not fit.
     """
     path = Path(path)
     data = np.asarray(kspace, dtype=np.complex64)
@@ -78,6 +81,8 @@ def write_fastmri(
         if subject:
             file.attrs["patient_id"] = subject
         file.attrs["acquisition"] = acquisition
+        if origin is not Origin.MEASURED:
+            file.attrs["origin"] = str(origin)
     return path
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ssrecon.archive.mrd.header import Encoding, FileHeader, Limit, device_name
 from ssrecon.core.errors import BadInput
-from ssrecon.privacy.identifying_text import NAMING, names
+from ssrecon.privacy.identifying_text import IDENTIFYING_FIELD, may_identify
 from ssrecon.privacy.pseudonyms import pseudonym
 
 NOISE_BANDWIDTH = 0.793
@@ -100,8 +100,8 @@ def identity_of_protocol(buffers: Mapping[str, str]) -> Iterator[str]:
     for part, text in buffers.items():
         for name, value in [*PARAMETER.findall(text), *SETTING.findall(text)]:
             value = value.strip().strip('"').strip()
-            told = names(name, value) if "ProtocolName" in name or NAMING.search(name) else SOMEBODY.search(value) is not None
-            if value and told:
+            by_name = "ProtocolName" in name or IDENTIFYING_FIELD.search(name)
+            if value and (may_identify(name, value) if by_name else SOMEBODY.search(value)):
                 yield f"{name} of {part}"
 
 

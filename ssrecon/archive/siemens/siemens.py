@@ -16,7 +16,7 @@ from ssrecon.archive.siemens.protocol import Protocol, identity_of_protocol, par
 from ssrecon.archive.siemens.twix_file import Measurement, channels_of, is_twix, measurements, raid_names, read_lines
 from ssrecon.core.errors import BadInput
 from ssrecon.core.scan import Header, Scan
-from ssrecon.privacy.identifying_text import names
+from ssrecon.privacy.identifying_text import may_identify
 
 COUNTERS = {
     "kspace_encode_step_1": "Lin", "kspace_encode_step_2": "Par", "average": "Ave", "slice": "Sli", "contrast": "Eco", "phase": "Phs",
@@ -97,7 +97,7 @@ class Siemens(Archive):
         front = (
             place
             for patient, protocol in raid_names(self.path)
-            for place, found in (("patient", names("patient", patient)), ("protocol", names("protocol", protocol)))
+            for place, found in (("patient", may_identify("patient", patient)), ("protocol", may_identify("protocol", protocol)))
             if found
         )
         return tuple(dict.fromkeys([*super().identity, *(f"the name of the {place} before a measurement" for place in front), *told]))

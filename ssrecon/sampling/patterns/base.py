@@ -50,7 +50,8 @@ class Pattern(Undersampling):
 def undersample(scan: Scan, pattern: Undersampling, draw: Draw, per_slice: bool = False, only_full: bool = False) -> Scan:
     """The scan as if only the pattern's part of it had been acquired.
 
-    One mask is drawn for a volume (for a scan with `per_slice`); see `Pattern.mask_of` and `MaskFile`. Padding stays what it is.
+    One mask is drawn for a volume (for a scan with `per_slice`); see `Pattern.mask_of` and `MaskFile`. Padding stays what it is. A measured
+    scan that an archive has read draws by the content of its file, so that its name changes nothing (`Header.draw_key`).
 
     What was fully sampled becomes `Scan.reference`; a scan that was undersampled before keeps the reference it has, and with `only_full` is
     left as it was acquired. Values that are left out are gone from `Scan.kspace`. Raises `BadInput` where the pattern does not fit the
@@ -59,7 +60,7 @@ def undersample(scan: Scan, pattern: Undersampling, draw: Draw, per_slice: bool 
     full = _fully_sampled(scan.mask)
     if only_full and not full:
         return scan
-    generator = draw.generator("undersampling", scan.scan_id if per_slice else scan.volume_id)
+    generator = draw.generator("undersampling", scan.header.scan_key if per_slice else scan.header.volume_key)
     mask = scan.mask & pattern.mask_of(scan, generator)[None, :, None] & ~scan.padding
     if not mask.any():
         raise BadInput(scan.scan_id, found=f"{pattern} keeps nothing of what was acquired", expected="at least one sample")

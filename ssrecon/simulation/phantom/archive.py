@@ -11,6 +11,7 @@ from torch import Tensor
 from ssrecon.archive.base import Archive, unknown_scan
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadInput
+from ssrecon.core.origin import Origin
 from ssrecon.core.scan import Header, Scan
 from ssrecon.simulation.phantom.acquisition import correlated, encode, magnetisation, phase, white_matter_snr
 from ssrecon.simulation.phantom.anatomy import Slice, anatomy
@@ -160,6 +161,7 @@ class PhantomArchive(Archive):
             slice=index,
             protocol=repr(contrast),
             contrast=contrast.name,
+            origin=Origin.SIMULATED,
             vendor="ssrecon phantom",
             field_strength=FIELD_STRENGTH,
             encoded_matrix=self.matrix,

@@ -38,7 +38,7 @@ def test_marked_sample_goes_both_ways(tmp_path):
 def test_train_file_is_full(tmp_path, kspace):
     path = write_fastmri(tmp_path / "v.h5", kspace, subject="someone", acquisition="CORPD_FBK", field_strength=3.0, protocol="t1 < t2")
     archive = open_archive(path)
-    assert isinstance(archive, FastMRI)
+    assert isinstance(archive.reader, FastMRI)
     assert len(archive) == SLICES
     assert archive.volumes() == {"v": ("v/slice-000", "v/slice-001", "v/slice-002")}
     for index, scan in enumerate(archive):

@@ -38,7 +38,7 @@ def test_lines_in_any_order_with_gaps(tmp_path, full):
     rows = np.random.default_rng(0).permutation(np.r_[0:Y:3, 6:10])
     rows = rows[np.sort(np.unique(rows, return_index=True)[1])]
     archive = open_archive(write_2d(tmp_path / "a.h5", full, rows))
-    assert isinstance(archive, ISMRMRD)
+    assert isinstance(archive.reader, ISMRMRD)
     scan = archive.read("a/slice-000")
     mask = np.zeros(Y, bool)
     mask[rows] = True
