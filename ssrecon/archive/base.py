@@ -16,7 +16,7 @@ from ssrecon.archive.pieces import masks, uneven
 from ssrecon.archive.vendor_refusals import refusal
 from ssrecon.calibrate.verdict import verdict
 from ssrecon.core.errors import BadInput
-from ssrecon.core.hdf5 import UNREADABLE, broken_links, is_hdf5, top_names, unreadable
+from ssrecon.core.hdf5 import UNREADABLE, broken_links, is_hdf5, sources_of, top_names, unreadable
 from ssrecon.core.matlab import is_matlab5, matlab5_variables
 from ssrecon.core.progress import track
 from ssrecon.core.provenance import content_fingerprint
@@ -111,6 +111,7 @@ class Archive(ABC):
     def files(self, volume_id: str) -> tuple[Path, ...]:
         """The files that a volume is read from; none where it is made and not read."""
         places = {Path(self.path), *self.companions} if self.from_files else set()
+        places |= {source for place in places if place.is_file() for source in sources_of(place)}
         inside = {file for place in places if place.is_dir() for file in place.rglob("*")}
         return tuple(sorted(file for file in places | inside if file.is_file()))
 
