@@ -12,7 +12,7 @@ import h5py
 from ssrecon.archive.pieces import masks, uneven
 from ssrecon.calibrate.verdict import verdict
 from ssrecon.core.errors import BadInput
-from ssrecon.core.hdf5 import UNREADABLE
+from ssrecon.core.hdf5 import UNREADABLE, sources_of
 from ssrecon.core.origin import Origin
 from ssrecon.core.progress import track
 from ssrecon.core.provenance import content_fingerprint
@@ -101,6 +101,7 @@ class Archive(ABC):
     def files(self, volume_id: str) -> tuple[Path, ...]:
         """Return the files that a volume is read from. There are none where it is made and not read."""
         places = {Path(self.path), *self.companions} if self.from_files else set()
+        places |= {source for place in places if place.is_file() for source in sources_of(place)}
         inside = {file for place in places if place.is_dir() for file in place.rglob("*")}
         return tuple(sorted(file for file in places | inside if file.is_file()))
 

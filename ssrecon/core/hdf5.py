@@ -131,16 +131,36 @@ def _virtual_source(file: str, path: Path) -> Path | None:
 
 def _check_external(data: h5py.Dataset, path: Path) -> None:
     """Raises `BadInput` where one of the files that hold an external dataset is missing or shorter than its part of the values."""
-    prefix = os.environ.get("HDF5_EXTFILE_PREFIX", "").replace("${ORIGIN}", str(path.parent))
     left = data.nbytes
     for file, start, size in data.external:
-        place, part = Path(prefix) / file, min(size, left)
+        place, part = _external_source(file, path), min(size, left)
         held = place.stat().st_size if place.is_file() else None
         if held is None or held < start + part:
             found = "is not there" if held is None else f"has {held} bytes of the {start + part} wanted"
             hint = ", or HDF5_EXTFILE_PREFIX='${ORIGIN}' to look beside the file" if (path.parent / file).is_file() else ""
             raise BadInput(path, found=f"{data.name}, whose values lie in {file}, which {found}", expected=f"{file} whole{hint}")
         left -= part
+
+
+def _external_source(file: str, path: Path) -> Path:
+    """Where HDF5 looks for the file of an external dataset: in ``HDF5_EXTFILE_PREFIX``, else below the folder that this process runs in."""
+    return Path(os.environ.get("HDF5_EXTFILE_PREFIX", "").replace("${ORIGIN}", str(path.parent))) / file
+
+
+def sources_of(path: Path) -> frozenset[Path]:
+    """The other files that datasets at the top of an HDF5 file take their values from, those that are there; none of a file of any other
+    kind, or one that cannot be read."""
+    found: set[Path] = set()
+    try:
+        if is_hdf5(path):
+            with h5py.File(path) as file:
+                for data in (item for name in top_names(file) if isinstance(item := file.get(name), h5py.Dataset)):
+                    named = {source.file_name for source in data.virtual_sources()} - {"."} if data.is_virtual else ()
+                    found |= {place for name in named if (place := _virtual_source(name.replace("%b", "0"), path)) is not None}
+                    found |= {place for name, _, _ in data.external or () if (place := _external_source(name, path)).is_file()}
+    except UNREADABLE:
+        return frozenset()
+    return frozenset(found)
 
 
 def broken_links(file: h5py.File) -> str:

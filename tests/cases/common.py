@@ -65,30 +65,64 @@ def xml(enc, rec, efov=None, rfov=None, limits=None, centre=None, mode="", vendo
             + f"</fieldOfView_mm></{n}>"
         )
 
-    def step(n, first, last, middle):
-        return f"<{n}><minimum>{first}</minimum><maximum>{last}</maximum><center>{middle}</center></{n}>"
-
     lo, hi = limits or (0, enc[1] - 1)
     c = enc[1] // 2 if centre is None else centre
-    lim = step("kspace_encoding_step_1", lo, hi, c) + step("kspace_encoding_step_2", 0, enc[2] - 1, enc[2] // 2)
-    lim = "" if limits == "none" else lim
+    lim = (
+        ""
+        if limits == "none"
+        else (
+            f"<kspace_encoding_step_1><minimum>{lo}</minimum><maximum>{hi}</maximum><center>{c}</center></kspace_encoding_step_1>"
+            f"<kspace_encoding_step_2><minimum>0</minimum><maximum>{enc[2] - 1}</maximum>"
+            f"<center>{enc[2] // 2}</center></kspace_encoding_step_2>"
+        )
+    )
     if averages is not None:
-        lim += step("average", 0, averages, 0)
-    factors = "<kspace_encoding_step_1>2</kspace_encoding_step_1><kspace_encoding_step_2>1</kspace_encoding_step_2>"
+        lim += f"<average><minimum>0</minimum><maximum>{averages}</maximum><center>0</center></average>"
     return (
         '<?xml version="1.0"?><ismrmrdHeader xmlns="http://www.ismrm.org/ISMRMRD">'
-        f"<acquisitionSystemInformation><systemVendor>{vendor}</systemVendor><systemFieldStrength_T>3</systemFieldStrength_T>"
-        "</acquisitionSystemInformation>"
+        f"<acquisitionSystemInformation><systemVendor>{vendor}</systemVendor>"
+        f"<systemFieldStrength_T>3</systemFieldStrength_T></acquisitionSystemInformation>"
         "<experimentalConditions><H1resonanceFrequency_Hz>123000000</H1resonanceFrequency_Hz></experimentalConditions>"
-        f"<encoding>{space('encodedSpace', enc, efov)}{space('reconSpace', rec, rfov)}<encodingLimits>{lim}</encodingLimits>"
-        f"<trajectory>{traj}</trajectory>"
+        f"<encoding>{space('encodedSpace', enc, efov)}{space('reconSpace', rec, rfov)}"
+        f"<encodingLimits>{lim}</encodingLimits><trajectory>{traj}</trajectory>"
         + (
-            f"<parallelImaging><accelerationFactor>{factors}</accelerationFactor><calibrationMode>{mode}</calibrationMode></parallelImaging>"
+            "<parallelImaging><accelerationFactor><kspace_encoding_step_1>2</kspace_encoding_step_1><kspace_encoding_step_2>1"
+            "</kspace_encoding_step_2></accelerationFactor>"
+            f"<calibrationMode>{mode}</calibrationMode></parallelImaging>"
             if mode
             else ""
         )
         + "</encoding></ismrmrdHeader>"
     )
+
+
+def mrd(path, header, lines):
+    """`lines`: dicts with data (coil, samples), step (y), and flags (bit numbers), center, dwell, slice, average, z, rep, user5."""
+    import ismrmrd
+
+    ds = ismrmrd.Dataset(str(path), "dataset", True)
+    ds.write_xml_header(header.encode())
+    for line in lines:
+        d = np.ascontiguousarray(line["data"], np.complex64)
+        a = ismrmrd.Acquisition()
+        a.resize(d.shape[1], d.shape[0], 0)
+        a.data[:] = d
+        a.version = 1
+        a.available_channels = d.shape[0]
+        a.center_sample = line.get("center", d.shape[1] // 2)
+        a.sample_time_us = line.get("dwell", 5.0)
+        a.idx.kspace_encode_step_1 = line["step"]
+        a.idx.kspace_encode_step_2 = line.get("z", 0)
+        a.idx.slice = line.get("slice", 0)
+        a.idx.average = line.get("average", 0)
+        a.idx.repetition = line.get("rep", 0)
+        if "user5" in line:
+            a.idx.user[5] = line["user5"]
+        for f in line.get("flags", ()):
+            a.setFlag(f)
+        ds.append_acquisition(a)
+    ds.close()
+    return path
 
 
 def columns(n, R, acs, seed=0):

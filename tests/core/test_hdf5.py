@@ -10,7 +10,7 @@ import pytest
 from ssrecon.archive import open_archive
 from ssrecon.calibrate import Calibrator
 from ssrecon.core.errors import BadInput
-from ssrecon.core.hdf5 import CannotOpen, attribute, element, opened, stored, unreadable
+from ssrecon.core.hdf5 import CannotOpen, attribute, element, opened, sources_of, stored, unreadable
 from ssrecon.privacy.pseudonyms import own_words, safe_reason
 from ssrecon.store import Store, prepare
 from tests.archive import test_cmrxrecon, test_plain, test_skm_tea
@@ -104,6 +104,19 @@ def test_a_virtual_dataset_is_read_where_its_sources_are_there(tmp_path):
     archive = open_archive(virtual(tmp_path / "v.h5", data, ["one.raw", "two.raw"]))
     for scan, whole in zip(archive, data, strict=True):
         assert np.array_equal(scan.kspace[0, 0].numpy(), whole.swapaxes(-1, -2))
+
+
+def test_sources_are_files_of_the_archive(tmp_path):
+    """What they hold is in the fingerprint of a volume, as what any other of its files holds."""
+    path = virtual(tmp_path / "v.h5", kspace(), ["one.raw", "two.raw"])
+    archive = open_archive(path)
+    (volume,) = archive.volumes()
+    assert archive.files(volume) == tuple(tmp_path / name for name in ("one.raw", "two.raw", "v.h5"))
+    before = archive.content(volume)
+    with h5py.File(tmp_path / "two.raw", "r+") as file:
+        file["part"][0, 0, 0, 0] = 7
+    assert open_archive(path).content(volume) != before
+    assert sources_of(tmp_path / "one.raw") == sources_of(tmp_path / "none") == frozenset()
 
 
 @pytest.mark.parametrize("what", ["gone", "emptied", "short"])
