@@ -12,15 +12,13 @@ import h5py
 from ssrecon.archive.pieces import masks, uneven
 from ssrecon.calibrate.verdict import verdict
 from ssrecon.core.errors import BadInput
+from ssrecon.core.hdf5 import UNREADABLE, sources_of
 from ssrecon.core.origin import Origin
 from ssrecon.core.progress import track
 from ssrecon.core.provenance import content_fingerprint
 from ssrecon.core.scan import Header, Scan
 from ssrecon.privacy.identifying import identity_of
 from ssrecon.privacy.pseudonyms import harmless
-
-UNREADABLE = (OSError, RuntimeError, KeyError, ValueError, TypeError)
-"""What h5py raises on files that are not HDF5, or are damaged."""
 
 DESCRIBED_IN_FULL = 64
 """Up to this many scans `Archive.describe` reads every scan; in a larger archive it reads the middle one of each volume and says so."""
@@ -57,6 +55,13 @@ class Archive(ABC):
     @abstractmethod
     def read(self, scan_id: str) -> Scan:
         """Read one scan, and only that, from the disk. Raises `BadInput` naming the file, what was found and what was expected."""
+
+    def listed(self, scan_id: str) -> Header:
+        """The header of a scan. Raises `BadInput` where the archive has no scan of this id, and says which it has."""
+        for header in self.headers:
+            if header.scan_id == scan_id:
+                return header
+        raise unknown_scan(self.path, scan_id, tuple(header.scan_id for header in self.headers))
 
     def partitions(self, scan_id: str) -> Iterator[tuple[int, Scan]]:
         """Give a 3-D scan in pieces along its first axis, each with its place there. Where a format cannot read less, the
@@ -96,6 +101,7 @@ class Archive(ABC):
     def files(self, volume_id: str) -> tuple[Path, ...]:
         """Return the files that a volume is read from. There are none where it is made and not read."""
         places = {Path(self.path), *self.companions} if self.from_files else set()
+        places |= {source for place in places if place.is_file() for source in sources_of(place)}
         inside = {file for place in places if place.is_dir() for file in place.rglob("*")}
         return tuple(sorted(file for file in places | inside if file.is_file()))
 

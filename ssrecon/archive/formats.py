@@ -8,9 +8,11 @@ from pkgutil import walk_packages
 
 import h5py
 
-from ssrecon.archive.base import UNREADABLE, Archive
+from ssrecon.archive.base import Archive
 from ssrecon.archive.vendor_refusals import refusal
 from ssrecon.core.errors import BadInput
+from ssrecon.core.hdf5 import UNREADABLE, broken_links, is_hdf5, top_names, unreadable
+from ssrecon.core.matlab import is_matlab5, matlab5_variables
 
 ROOMS = ("ssrecon.archive", "ssrecon.simulation")
 """Where formats are found: files that are read, and files that scans are simulated from."""
@@ -49,19 +51,30 @@ def reader_of(path: Path) -> Archive:
         return kinds[0](path)  # type: ignore[call-arg]
     if refused := refusal(path):
         raise refused
-    raise BadInput(path, found=_content_in_words(path), expected=known_layouts())
+    raise _unknown_format(path)
 
 
-def _content_in_words(path: Path) -> str:
-    """Say what a file of no known format holds."""
-    with path.open("rb") as file:
-        start = file.read(8)
+def _unknown_format(path: Path) -> BadInput:
+    """Return the error for a file of no known format, or one that cannot be read: with what it holds, or why it cannot."""
+    expected = known_layouts()
+    try:
+        with path.open("rb") as file:
+            start = file.read(8)
+    except OSError as error:
+        return unreadable(path, error, expected)
     if not start:
-        return "an empty file"
-    if start != b"\x89HDF\r\n\x1a\n":
-        return f"not an HDF5 file (it starts with {start!r})"
+        return BadInput(path, found="an empty file", expected=expected)
+    if is_matlab5(path):
+        try:
+            held = ", ".join(sorted(matlab5_variables(path))) or "nothing"
+        except BadInput as error:
+            return error
+        return BadInput(path, found=f"a MATLAB 5 file (saved without -v7.3) with {held} in it", expected=expected)
+    if not is_hdf5(path):
+        return BadInput(path, found=f"not an HDF5 file (it starts with {start!r})", expected=expected)
     try:
         with h5py.File(path) as opened:
-            return f"an HDF5 file of an unknown layout, with {', '.join(sorted(map(str, opened))) or 'nothing'} at its top"
+            held = broken_links(opened) or ", ".join(top_names(opened)) or "nothing"
+            return BadInput(path, found=f"an HDF5 file of an unknown layout, with {held} at its top", expected=expected)
     except UNREADABLE as error:
-        return f"a truncated or damaged HDF5 file ({error})"
+        return unreadable(path, error, expected)

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ssrecon.core.errors import BadInput
+from ssrecon.core.hdf5 import unreadable
 from ssrecon.core.progress import track
 from ssrecon.core.scan import Header
 from ssrecon.evaluation.evaluate import Row, tidy_row, write_metrics
@@ -81,7 +82,7 @@ def _read_images(path: Path, names: Sequence[str]) -> tuple[Float[np.ndarray, "n
                     return images.reshape(-1, *images.shape[-2:]), str(file.attrs.get("patient_id", ""))
             raise BadInput(path, found=f"an HDF5 file with {', '.join(sorted(file)) or 'nothing'} at its top", expected=f"`{names[0]}`")
     except OSError as error:
-        raise BadInput(path, found=f"no readable HDF5 file ({error})", expected=f"a file with `{names[0]}`") from error
+        raise unreadable(path, error, f"a file with `{names[0]}`") from error
 
 
 def _centre(images: Float[np.ndarray, "n y x"], size: tuple[int, ...]) -> Float[np.ndarray, "n y x"]:

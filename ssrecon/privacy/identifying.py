@@ -1,5 +1,6 @@
 """Whom a file names: headers lose it before an archive gives them on; what a file itself still bears is found, place by place."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -7,9 +8,11 @@ from typing import Any
 
 import h5py
 
+from ssrecon.core.errors import BadInput
+from ssrecon.core.matlab import is_matlab5, matlab5_header, matlab5_variables
 from ssrecon.core.scan import Header
 from ssrecon.privacy.identifying_hdf5 import identity_of_hdf5
-from ssrecon.privacy.identifying_text import is_known, may_identify
+from ssrecon.privacy.identifying_text import IDENTIFYING_FIELD, is_known, may_identify
 from ssrecon.privacy.pseudonyms import harmless, own_words, safe_name, safe_subject, safe_text
 
 WITHOUT_NAME: Mapping[str, Callable[[str], str]] = {
@@ -23,6 +26,8 @@ WITHOUT_NAME: Mapping[str, Callable[[str], str]] = {
     "scanner": safe_text,
 }
 """Of each text of a header, what becomes of it."""
+
+HEADER_OF_MATLAB = rb"MATLAB 5\.0 MAT-file,? Platform: [\w-]+, Created on: [\w :]+"
 
 
 def deidentified(header: Header, listed: tuple[Header, Header] | None = None) -> Header:
@@ -55,12 +60,26 @@ def identity_of(path: Path) -> tuple[str, ...]:
     try:
         if h5py.is_hdf5(path):
             places += identity_of_hdf5(path)
+        elif is_matlab5(path):
+            places += _identity_of_matlab5(path)
         elif path.suffix == ".hdr":
             places += _identity_of_bart_header(path)
-    except (OSError, RuntimeError, ValueError, KeyError) as error:
+    except (BadInput, OSError, RuntimeError, ValueError, KeyError) as error:
         # What cannot be looked through cannot be called free of names.
         places.append(f"whatever could not be read ({type(error).__name__})")
     return tuple(dict.fromkeys(places))
+
+
+def _identity_of_matlab5(path: Path) -> Iterator[str]:
+    """Yield what may name someone in a MATLAB 5 file: its header, names, and whatever is no number or could be a text in numbers."""
+    if not re.fullmatch(HEADER_OF_MATLAB, matlab5_header(path)[:116].rstrip(b"\0 ")):
+        yield "the header"
+    for name, variable in matlab5_variables(path).items():
+        if not is_known(name):
+            yield "the name of a part of the file"
+        could_be_text = "int" in variable.kind and len(variable.shape) <= 2
+        if not variable.is_number or could_be_text or IDENTIFYING_FIELD.search(name):
+            yield name if is_known(name) or IDENTIFYING_FIELD.search(name) else "(name not shown)"
 
 
 def _identity_of_bart_header(path: Path) -> Iterator[str]:

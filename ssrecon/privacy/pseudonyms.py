@@ -1,6 +1,7 @@
 """What may be told of where a scan comes from: harmless words stay readable, all else becomes a hash whose key stays with the user."""
 
 import builtins
+import errno
 import os
 import re
 import secrets
@@ -186,8 +187,9 @@ def _is_own_word(piece: str) -> bool:
 def own_vocabulary() -> frozenset[str]:
     """Return the words of our own texts on reading and preparing, and those that HDF5 and Python explain failures with."""
     own = resources.files(__package__).joinpath(OWN_WORDS).read_text(encoding="utf-8").split()
+    of_the_system = {word for code in errno.errorcode for word in re.findall(r"[^\W\d_]+", os.strerror(code).lower())}
     errors = {name.lower() for name in dir(builtins) if name.endswith(("Error", "Warning"))}
-    return WORDS | FAILURE_WORDS | errors | frozenset(own) | frozenset("abcdefghijklmnopqrstuvwxyz")
+    return WORDS | FAILURE_WORDS | of_the_system | errors | frozenset(own) | frozenset("abcdefghijklmnopqrstuvwxyz")
 
 
 def _read_key(path: Path) -> bytes:

@@ -5,10 +5,22 @@ archive, out comes how often each location was acquired (`Density`). Read ``patt
 """
 
 from ssrecon.sampling.density import Density, Sampling
-from ssrecon.sampling.patterns.base import Pattern, undersample
+from ssrecon.sampling.patterns.base import Pattern, Undersampling, undersample
 from ssrecon.sampling.patterns.equispaced import Equispaced
+from ssrecon.sampling.patterns.mask_file import MaskFile
 from ssrecon.sampling.patterns.poisson_disc import PoissonDisc
 from ssrecon.sampling.patterns.random_columns import RandomColumns
 from ssrecon.sampling.patterns.variable_density import VariableDensity
 
-__all__ = ["Density", "Equispaced", "Pattern", "PoissonDisc", "RandomColumns", "Sampling", "VariableDensity", "undersample"]
+__all__ = [
+    "Density",
+    "Equispaced",
+    "MaskFile",
+    "Pattern",
+    "PoissonDisc",
+    "RandomColumns",
+    "Sampling",
+    "Undersampling",
+    "VariableDensity",
+    "undersample",
+]

@@ -6,17 +6,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
-import h5py
-import numpy as np
 import torch
 from jaxtyping import Complex
 from torch import Tensor
 
-from ssrecon.archive.arrays import finite, opened, stored
-from ssrecon.archive.base import Archive, holds, unknown_scan
+from ssrecon.archive.arrays import finite
+from ssrecon.archive.base import Archive, holds
+from ssrecon.archive.slices import slice_of
 from ssrecon.core.description import READ_FILE
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadInput
+from ssrecon.core.hdf5 import complex_dataset, opened, stored
 from ssrecon.core.origin import Origin
 from ssrecon.core.scan import Header, Scan
 from ssrecon.operators import Fourier
@@ -44,11 +44,7 @@ class ComplexImages(Archive):
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        def test(file: h5py.File) -> bool:
-            data = file.get("image")
-            return isinstance(data, h5py.Dataset) and data.ndim == 3 and data.dtype.kind == "c" and "kspace" not in file
-
-        return holds(path, test)
+        return holds(path, lambda file: complex_dataset(file, "image", 3) is not None and "kspace" not in file)
 
     @cached_property
     def headers(self) -> tuple[Header, ...]:
@@ -63,14 +59,12 @@ class ComplexImages(Archive):
         return tuple(replace(base, scan_id=f"{name}/slice-000", volume_id=name, subject=name) for name in names)
 
     def read(self, scan_id: str) -> Scan:
-        ids = tuple(header.scan_id for header in self.headers)
-        if scan_id not in ids:
-            raise unknown_scan(Path(self.path), scan_id, ids)
-        index = ids.index(scan_id)
+        header = self.listed(scan_id)
+        index = self.headers.index(header)
         with opened(Path(self.path), self.layout) as file:
-            image = finite(np.asarray(file["image"][index]), Path(self.path), f"image {index}")
+            image = finite(slice_of(file["image"], index), Path(self.path), f"image {index}")
         # Noise is drawn by what the file holds: its name, and the key of a pseudonym of it, change nothing.
-        scan = simulate_coils(image, self.coils, self.noise, self.seed, self.with_draw_key(self.headers[index]))
+        scan = simulate_coils(image, self.coils, self.noise, self.seed, self.with_draw_key(header))
         finite(scan.kspace.numpy(), Path(self.path), f"k-space simulated from image {index}")
         return scan
 

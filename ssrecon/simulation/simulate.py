@@ -8,15 +8,17 @@ import torch
 
 from ssrecon.archive.fastmri.fastmri import FastMRI
 from ssrecon.archive.fastmri.writer import write_fastmri
-from ssrecon.core.description import describe
+from ssrecon.core.description import alike, describe
 from ssrecon.core.errors import BadInput, OutputInUse
 from ssrecon.core.files import whole_file
 from ssrecon.core.progress import track
 from ssrecon.core.scan import Scan
 from ssrecon.simulation.phantom import PhantomArchive
 
-DESCRIPTION = "archive.json"
-"""Beside the volumes: the description of the archive they were made from."""
+DESCRIPTION = ".ssrecon.json"
+"""The description of the archive that the volumes were made from. It is hidden: other programs open whatever else lies among data."""
+EARLIER = "archive.json"
+"""What it was called before: such a folder is continued, and its description is renamed."""
 
 
 def simulate(out: Path | str, archive: PhantomArchive) -> list[Path]:
@@ -40,21 +42,25 @@ def _check_folder(out: Path, archive: PhantomArchive, names: set[str]) -> None:
     if out.exists() and not out.is_dir():
         raise BadInput(out, found="a file", expected="a folder, or a path where one can be made")
     description, path = describe(archive), out / DESCRIPTION
-    if path.exists():
-        try:
-            found = json.loads(path.read_text())
-        except ValueError:
-            found = None
-        if found != json.loads(json.dumps(description)):
-            raise OutputInUse(path, found="the description of another archive", expected="the same one, or an empty folder")
+    told = next((place for place in (path, out / EARLIER) if place.exists()), None)
+    if told is not None and not alike(_read_json(told), description):
+        raise OutputInUse(told, found="the description of another archive", expected="the same one, or an empty folder")
     # Hidden files are what an interrupted writer leaves.
     present = {item.name for item in out.iterdir() if not item.name.startswith(".")} if out.exists() else set()
-    others = sorted(present - names - {DESCRIPTION}) or sorted(present if DESCRIPTION not in present else ())
-    if others:
+    if others := sorted(present - names - {EARLIER} if told is not None else present):
         listed = ", ".join(others[:3]) + (" ..." if len(others) > 3 else "")
         raise OutputInUse(out, found=listed, expected="an empty folder, or one that holds part of this same archive")
     with whole_file(path) as partial:
         partial.write_text(json.dumps(description, indent=1) + "\n")
+    if (earlier := out / EARLIER).exists() and alike(_read_json(earlier), description):
+        earlier.unlink()
+
+
+def _read_json(path: Path) -> object:
+    try:
+        return json.loads(path.read_text())
+    except ValueError:
+        return None
 
 
 def _is_whole(path: Path, slices: int) -> bool:

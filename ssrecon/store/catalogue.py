@@ -11,7 +11,8 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-NAME = "catalogue"
+NAME, EARLIER = ".catalogue", "catalogue"
+"""How the files' names begin: hidden among the volumes, and what it was before."""
 TABLE = """CREATE TABLE IF NOT EXISTS volumes (
     volume TEXT PRIMARY KEY, state TEXT NOT NULL, reason TEXT NOT NULL, file TEXT NOT NULL, bytes INTEGER NOT NULL,
     changed INTEGER NOT NULL, seconds REAL NOT NULL, described TEXT NOT NULL)"""
@@ -41,6 +42,9 @@ class Catalogue:
     def __init__(self, folder: Path, shard: tuple[int, int] | None = None):
         part = f"-{shard[0]}-of-{shard[1]}" if shard else ""
         self.path = Path(folder) / f"{NAME}{part}.sqlite"
+        earlier = Path(folder) / f"{EARLIER}{part}.sqlite"
+        if earlier.exists() and not self.path.exists():
+            earlier.rename(self.path)
 
     def put(self, *records: Record) -> None:
         """Add records, in place of those of the same volumes."""
@@ -74,7 +78,7 @@ def records(folder: Path) -> dict[str, Record]:
     A volume that one of them calls done is done, whatever another says of it. A damaged catalogue counts as none.
     """
     found: dict[str, Record] = {}
-    for path in sorted(Path(folder).glob(f"{NAME}*.sqlite")):
+    for path in sorted(path for name in (EARLIER, NAME) for path in Path(folder).glob(f"{name}*.sqlite")):
         try:
             with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
                 rows = [Record(*row) for row in database.execute("SELECT * FROM volumes ORDER BY volume")]

@@ -23,12 +23,12 @@ from ssrecon.core.description import describe, digest
 from ssrecon.core.draw import Draw
 from ssrecon.core.engines import each, shard_of
 from ssrecon.core.errors import BadInput, BadRecipe, OutputInUse, SsreconError
-from ssrecon.core.files import whole_file
+from ssrecon.core.files import content_digest, whole_file
 from ssrecon.core.progress import track
 from ssrecon.core.provenance import data_fingerprint
 from ssrecon.core.scan import Prepared, Scan
 from ssrecon.privacy.pseudonyms import safe_name, safe_reason
-from ssrecon.sampling import Pattern, undersample
+from ssrecon.sampling import Undersampling, undersample
 from ssrecon.store.catalogue import Catalogue, Record, records
 from ssrecon.store.data import Data
 from ssrecon.store.hybrid import Hybrid
@@ -48,7 +48,7 @@ def prepare(
     archive: Archive,
     out: Path | str,
     calibrator: Calibrator,
-    pattern: Pattern | None = None,
+    pattern: Undersampling | None = None,
     draw: Draw | None = None,
     workers: int = 1,
     per_slice: bool = False,
@@ -170,7 +170,7 @@ class _VolumeToPrepare:
     scan_ids: tuple[str, ...]
     out: Path
     calibrator: Calibrator
-    pattern: Pattern | None
+    pattern: Undersampling | None
     draw: Draw
     per_slice: bool
     only_full: bool
@@ -187,7 +187,8 @@ class _VolumeToPrepare:
             "volume": self.volume_id,
             "data": data_fingerprint(files) if (files := self.archive.files(self.volume_id)) else None,
             "calibrator": describe(self.calibrator),
-            "pattern": describe(self.pattern),
+            # A mask that is read from a file counts by what the file holds, wherever it lies.
+            "pattern": describe(self.pattern, lambda path: content_digest(path) or "no such file"),
             "draw": describe(self.draw) if self.pattern is not None else None,
             "per_slice": self.per_slice,
             **({"only_full": True} if self.only_full else {}),

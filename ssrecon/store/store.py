@@ -13,7 +13,7 @@
       truth/0000                   the noiseless coil-combined image, where there is one
 
 ``reference`` and ``truth`` are groups of their own, so that they can be deleted from a file and everything self-supervised still runs.
-Files are written beside their place and moved there whole: what a reader finds was finished. ``catalogue*.sqlite`` beside them is an index
+Files are written beside their place and moved there whole: what a reader finds was finished. ``.catalogue*.sqlite`` beside them is an index
 (`ssrecon.store.catalogue`), and says what could not be prepared; without it the files are read instead.
 """
 
@@ -36,11 +36,13 @@ from ssrecon.core.encoding import Encoding, GridPoints, HybridSlice, WholeLines
 from ssrecon.core.errors import BadInput, SsreconError
 from ssrecon.core.files import whole_file
 from ssrecon.core.geometry import Geometry
+from ssrecon.core.hdf5 import CannotOpen, opened, unreadable
 from ssrecon.core.origin import recorded_origin
 from ssrecon.core.scan import CalibratedScan, Header, Prepared
 from ssrecon.store.catalogue import Record, records
 
 FORMAT, VERSION = "ssrecon store", 1
+WHOLE = f"a whole {FORMAT} file; prepare the archive again"
 ARRAYS = ("kspace", "mask", "padding", "csm", "calibration", "scale", "noise_std")
 
 
@@ -141,9 +143,16 @@ def is_store(folder: Path) -> bool:
 
 
 def read_provenance(path: Path, known: Record | None = None) -> dict[str, Any] | None:
-    """Return the provenance of a finished volume, or None where there is no such file or it is not one that this version reads."""
+    """Return the provenance of a finished volume, or None where there is no such file or it is not one that this version reads.
+
+    Raises `CannotOpen` where it is there and locked, or not to be read by this user.
+    """
     try:
         return dict(_volume_json(Path(path), known)["provenance"])
+    except CannotOpen:
+        if Path(path).exists():
+            raise
+        return None
     except (OSError, BadInput):
         return None
 
@@ -171,7 +180,7 @@ def _read_json(path: Path) -> str:
                 raise BadInput(path, f"an HDF5 file with format {found[0]!r}, version {found[1]}", f"{FORMAT!r}, version {VERSION}")
             return str(file["json"].asstr()[()])
     except (OSError, KeyError) as error:
-        raise BadInput(path, f"a file that cannot be read ({error})", f"a whole {FORMAT} file; prepare the archive again") from error
+        raise unreadable(path, error, WHOLE) from error
 
 
 class Store:
@@ -248,7 +257,7 @@ class Store:
 
     def has_reference(self, scan_id: str) -> bool:
         entry = self._entry(scan_id)
-        with h5py.File(self.folder / entry.file, "r") as file:
+        with opened(self.folder / entry.file, WHOLE) as file:
             return f"reference/{entry.index:04d}" in file
 
     def load(self, scan_id: str, reference: bool = False) -> Prepared:
@@ -269,7 +278,7 @@ class Store:
                     truth = _tensor(file[f"truth/{key}"])
                 return Prepared(scan, full, truth)
         except (OSError, KeyError) as error:
-            raise BadInput(path, f"scan {scan_id} unreadable ({error})", f"a whole {FORMAT} file; prepare the archive again") from error
+            raise unreadable(path, error, WHOLE) from error
 
     def fingerprint(self) -> str:
         """Return a short hash of what the store holds: the ids, shapes and provenance of all scans. No samples are read for it.

@@ -11,6 +11,7 @@ import torch
 
 from ssrecon.archive import open_archive
 from ssrecon.archive.plain import Plain, write_plain
+from ssrecon.core.encoding import HybridSlice
 from ssrecon.core.errors import BadInput
 from ssrecon.core.scan import Calibration, Header, Scan
 from tests.archive.mrd.lines import complex_noise
@@ -124,6 +125,18 @@ def test_written_and_read_are_equal(tmp_path):
         for name in ("kspace", "mask", "padding", "noise", "csm"):
             assert torch.equal(getattr(read, name), getattr(scan, name))
         assert torch.equal(read.calibration.kspace, scan.calibration.kspace) and torch.equal(read.calibration.mask, scan.calibration.mask)
+
+
+def test_places_along_a_transformed_readout_are_kept(tmp_path):
+    """Of a hybrid volume of 40 places, three that are left."""
+    places = zip(made(), (3, 7, 39), strict=True)
+    scans = [replace(scan, header=replace(scan.header, encoding=HybridSlice(place, 40))) for scan, place in places]
+    archive = Plain(write_plain(tmp_path / "v.h5", scans))
+    assert [header.encoding for header in archive.headers] == [HybridSlice(3, 40), HybridSlice(7, 40), HybridSlice(39, 40)]
+    with h5py.File(tmp_path / "v.h5", "a") as file:
+        file.attrs["readout_positions"] = [3, 7, 40]
+    with pytest.raises(BadInput, match=r"readout_positions \[ 3  7 40\] of 40; expected 3 places from 0, below readout_length"):
+        _ = Plain(tmp_path / "v.h5").headers
 
 
 def test_only_scans_of_one_shape_are_written(tmp_path):

@@ -210,7 +210,7 @@ def test_what_was_planted_is_in_no_output(kind, tmp_path, good):
     assert {header.volume_id for header in store.headers} == set(archive.volumes())
     assert len([image for image in images if image.path is not None]) == len(archive.volumes())
     found = told(tmp_path / "out")
-    assert "catalogue.sqlite" in found and "phantom1" in found
+    assert ".catalogue.sqlite" in found and "phantom1" in found
     for text in secrets():
         assert text not in found, text
     assert "at its top" in found and key_file().read_bytes().decode("latin-1").lower() not in found

@@ -66,7 +66,7 @@ def test_nothing_of_it_is_in_what_the_commands_write(outputs):
     folder, _, out = outputs
     everything = told(out)
     assert all(text in told(folder.parent) for text in ("musterfrau", BIRTH))
-    for name in ("run.json", "catalogue.sqlite", "metrics.csv", "report.html", "images.npz", "gamma.safetensors", "history.csv"):
+    for name in ("run.json", ".catalogue.sqlite", "metrics.csv", "report.html", "images.npz", "gamma.safetensors", "history.csv"):
         assert name in everything, name
     for text in (*secrets(), "anna", "clara", "hospital of"):
         assert text not in everything, text

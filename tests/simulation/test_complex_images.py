@@ -1,14 +1,18 @@
+from pathlib import Path
+
 import h5py
 import numpy as np
 import pytest
 import torch
 
 from ssrecon.archive import open_archive
+from ssrecon.calibrate import Calibrator
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadInput
 from ssrecon.operators import Fourier
 from ssrecon.sampling import RandomColumns, undersample
 from ssrecon.simulation.complex_images import ComplexImages
+from ssrecon.store import prepare
 
 
 def example(folder):
@@ -32,6 +36,15 @@ def test_coils_of_unit_norm_give_the_image_back(tmp_path):
 
 def test_every_image_is_its_own_subject(tmp_path):
     assert len({header.subject for header in open_archive(example(tmp_path)).headers}) == 3
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_a_store_is_prepared_from_a_path_however_it_is_written(tmp_path, kind):
+    path = example(tmp_path)
+    archive = ComplexImages(kind(path), coils=4)
+    assert archive.files(archive.headers[0].volume_id) == (path,)
+    store = prepare(archive, tmp_path / "store", Calibrator(), RandomColumns(2, 12))
+    assert len(store) == 3 and store.kind == "semi-synthetic" and all(header.content for header in store.headers)
 
 
 def test_anything_else_is_refused(tmp_path):

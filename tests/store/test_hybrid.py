@@ -173,7 +173,7 @@ def test_a_kill_leaves_no_copy_of_the_volume_behind(tmp_path, moment):
     assert bool(list(out.glob(".hybrid/*") if moment != "midway" else out.glob(".hybrid/.*"))) == (moment != "whole")
     assert len(list(out.glob("*.h5"))) == (moment != "midway")
     store = prepare(open_archive(path), out, Calibrator())
-    assert len(store.headers) == X and {item.name for item in out.rglob("*")} == {"catalogue.sqlite", "scan1.h5"}
+    assert len(store.headers) == X and {item.name for item in out.rglob("*")} == {".catalogue.sqlite", "scan1.h5"}
 
 
 def test_the_scratch_of_others_is_left_alone(tmp_path):

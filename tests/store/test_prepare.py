@@ -109,7 +109,7 @@ def test_bad_volumes_are_reported_and_left_out(tmp_path):
     assert set(store.skipped) == {"b", "c"}
     assert "b/slice-001: found 4 acquired values that are not finite" in store.skipped["b"]
     assert "at least 12 x 12" in store.skipped["c"] and len(caught) == 2
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.h5", "catalogue.sqlite"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".catalogue.sqlite", "a.h5"]
 
 
 def test_where_nothing_is_left_the_error_is_raised(tmp_path):

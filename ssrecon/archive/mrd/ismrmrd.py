@@ -8,14 +8,14 @@ from typing import Any, ClassVar
 import h5py
 import numpy as np
 
-from ssrecon.archive.arrays import stored, top_names
-from ssrecon.archive.base import UNREADABLE, Archive, holds
+from ssrecon.archive.base import Archive, holds
 from ssrecon.archive.cartesian.lines import read_lines
 from ssrecon.archive.cartesian.sorting import sort_encodings
 from ssrecon.archive.cartesian.volumes import CartesianLines, volume_of
 from ssrecon.archive.hdf5_heap import check_heap, read_member
 from ssrecon.archive.mrd.header import parse_header
 from ssrecon.core.errors import BadInput
+from ssrecon.core.hdf5 import UNREADABLE, other_layout, stored, top_names, unreadable
 from ssrecon.core.scan import Header, Scan
 
 COUNTERS = (
@@ -82,15 +82,13 @@ class ISMRMRD(Archive):
             with h5py.File(self.path) as file:
                 names = _groups(file)
                 if not names:
-                    raise BadInput(
-                        self.path, found=f"an HDF5 file with {', '.join(top_names(file)) or 'nothing'} at its top", expected=self.layout
-                    )
+                    raise other_layout(file, self.path, self.layout)
                 for name in ("xml", "data"):
                     check_heap(self.path, stored(file[names[0]][name], self.path))
                 text = next(iter(np.atleast_1d(file[names[0]]["xml"][()]).ravel()), None)
                 heads = read_member(self.path, file[names[0]]["data"], "head")
         except UNREADABLE as error:
-            raise BadInput(self.path, found=f"no readable HDF5 file ({error})", expected=self.layout) from None
+            raise unreadable(self.path, error, self.layout) from None
         if missing := [name for name in NEEDED if not _has(heads, name)]:
             raise BadInput(self.path, found=f"acquisitions without {missing[0]}", expected="the headers of the ISMRMRD standard")
         sorted_ = sort_encodings(heads, parse_header(text, self.path), self.path)
