@@ -16,7 +16,8 @@ from ssrecon.core.errors import BadInput
 from ssrecon.core.files import whole_file
 from ssrecon.core.progress import track
 from ssrecon.core.scan import CalibratedScan, Estimate, Header, Prepared
-from ssrecon.metrics.metrics import Value, heldout_residual, score_volume
+from ssrecon.metrics.residual import heldout_residual
+from ssrecon.metrics.volume import Value, score_volume
 from ssrecon.operators import Fourier, coil_combined, encoding
 from ssrecon.partition import Gamma, gamma_score
 from ssrecon.store.store import Store

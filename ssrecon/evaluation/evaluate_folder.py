@@ -11,7 +11,7 @@ from ssrecon.core.errors import BadInput
 from ssrecon.core.progress import track
 from ssrecon.core.scan import Header
 from ssrecon.evaluation.evaluate import Row, tidy_row, write_metrics
-from ssrecon.metrics.metrics import score_volume
+from ssrecon.metrics.volume import score_volume
 from ssrecon.privacy.identifying import deidentified
 from ssrecon.privacy.pseudonyms import safe_name
 
