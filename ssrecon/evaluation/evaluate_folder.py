@@ -12,7 +12,7 @@ from ssrecon.core.hdf5 import unreadable
 from ssrecon.core.progress import track
 from ssrecon.core.scan import Header
 from ssrecon.evaluation.evaluate import Row, tidy_row, write_metrics
-from ssrecon.metrics.metrics import score_volume
+from ssrecon.metrics.volume import score_volume
 from ssrecon.privacy.identifying import deidentified
 from ssrecon.privacy.pseudonyms import safe_name
 

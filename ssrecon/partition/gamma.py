@@ -11,7 +11,7 @@ from torch import Tensor
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadInput
 from ssrecon.core.scan import CalibratedScan, Estimate
-from ssrecon.metrics.metrics import heldout_residual
+from ssrecon.metrics.residual import heldout_residual
 from ssrecon.operators import encoding
 from ssrecon.partition.selection import (
     acquired,

@@ -5,7 +5,7 @@ quantiles take the place of Student's:
 
 .. math:: \big[\, \bar x - t^*_{(1 - \alpha/2)}\, s / \sqrt n,\ \bar x - t^*_{(\alpha/2)}\, s / \sqrt n \,\big]
 
-A percentile interval of bootstrap means, by contrast, covers 87 % instead of 95 % of the means of six normal differences. What this one
+A percentile interval of bootstrap means, by contrast, covers 86 % instead of 95 % of the means of six normal differences. What this one
 covers is measured by ``benchmarks/coverage.py`` and stands in docs/statistics.md. With fewer than `FEWEST` subjects the resamples are too
 few different ones, and the quantiles are Student's own.
 

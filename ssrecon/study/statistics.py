@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ssrecon.core.errors import BadInput
-from ssrecon.metrics.metrics import HIGHER_IS_BETTER
+from ssrecon.metrics.volume import HIGHER_IS_BETTER
 from ssrecon.study.intervals import interval, lower_bound
 
 MINIMUM_SUBJECTS = 6

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ssrecon.core.draw import Draw
 from ssrecon.core.scan import CalibratedScan, Estimate, Prepared
-from ssrecon.metrics.metrics import nmse
+from ssrecon.metrics.nmse import nmse
 from ssrecon.objectives.base import Network, Objective
 from ssrecon.operators import coil_combined
 from ssrecon.partition import gamma_score

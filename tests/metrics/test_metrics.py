@@ -7,18 +7,13 @@ import pytest
 import torch
 from scipy.ndimage import convolve
 
-from ssrecon.metrics.metrics import (
-    FASTMRI,
-    PER_SLICE,
-    fourier_ring_correlation,
-    heldout_residual,
-    hfen,
-    nmse,
-    nrmse,
-    psnr,
-    score_volume,
-    ssim,
-)
+from ssrecon.metrics.hfen import hfen
+from ssrecon.metrics.nmse import nmse, nrmse
+from ssrecon.metrics.psnr import psnr
+from ssrecon.metrics.residual import heldout_residual
+from ssrecon.metrics.rings import fourier_ring_correlation
+from ssrecon.metrics.ssim import ssim
+from ssrecon.metrics.volume import FASTMRI, PER_SLICE, score_volume
 from ssrecon.operators import encoding
 from tests.scans import make_scan
 
