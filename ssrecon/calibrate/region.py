@@ -2,20 +2,16 @@
 
 import itertools
 import math
-from typing import Any
 
 import torch
-from jaxtyping import Bool, Complex
+from jaxtyping import Bool
 from torch import Tensor
 
 from ssrecon.core.errors import NoCalibration
+from ssrecon.core.window import crop as crop
+from ssrecon.core.window import window
 
 Sides = tuple[int, ...]
-
-
-def window(shape: Sides, sides: Sides) -> tuple[slice, ...]:
-    """The slices that cut a box of `sides` out of a grid of `shape`, so that DC (``N // 2``) stays the centre (``n // 2``) of the box."""
-    return tuple(slice(n // 2 - side // 2, n // 2 - side // 2 + side) for n, side in zip(shape, sides, strict=True))
 
 
 def centred_region(sampled: Bool[Tensor, " *k"], width: int) -> Sides:
@@ -74,11 +70,6 @@ def require(where: object, sides: Sides, full: Sides, smallest: int) -> None:
         expected=f"at least {wanted} around the centre, a separate calibration scan (Scan.calibration) that covers as much, "
         "or sensitivity maps of your own (Scan.csm)",
     )
-
-
-def crop(kspace: Complex[Tensor, "batch frames coils *k"], sides: Sides) -> Complex[Tensor, "batch frames coils *c"]:
-    index: tuple[Any, ...] = (..., *window(tuple(kspace.shape[-len(sides) :]), sides))
-    return kspace[index]
 
 
 def region_mask(shape: Sides, sides: Sides) -> Bool[Tensor, "1 1 1 *k"]:

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
-from ssrecon.calibrate.region import window
+from ssrecon.core.window import window
 from ssrecon.operators.sensitivity import Sensitivity
 
 QUANTILE = 0.99

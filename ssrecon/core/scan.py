@@ -21,6 +21,7 @@ from jaxtyping import Bool, Complex, Float, Shaped
 from torch import Tensor
 
 from ssrecon.core.encoding import Encoding, HybridSlice, WholeLines
+from ssrecon.core.window import window
 
 
 @dataclass(frozen=True)
@@ -62,12 +63,13 @@ class Header:
     """What a reader found worth telling: warnings, derived values."""
 
     def shown(self, image: Shaped[Tensor, "*axes"], dims: int) -> Shaped[Tensor, "*shown"]:
-        """The last `dims` axes cut about their centre to the reconstruction matrix, as scanners and fastMRI's targets do; never padded."""
+        """The last `dims` axes cut about ``N // 2`` to the reconstruction matrix, as scanners and fastMRI's targets do; never padded."""
         # A header may tell of a partition axis that a slice has not got, or of a hybrid slice's readout.
         sides = self.recon_matrix[:dims] if isinstance(self.encoding, HybridSlice) else self.recon_matrix[-dims:]
         for axis, size in enumerate(sides if len(sides) == dims else (), start=image.ndim - dims):
             if size < image.shape[axis]:
-                image = image.narrow(axis, (image.shape[axis] - size) // 2, size)
+                (kept,) = window((image.shape[axis],), (size,))
+                image = image.narrow(axis, kept.start, size)
         return image
 
 

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from ssrecon.core.errors import BadInput
 from ssrecon.core.progress import track
 from ssrecon.core.scan import Header
+from ssrecon.core.window import crop
 from ssrecon.evaluation.evaluate import Row, tidy_row, write_metrics
 from ssrecon.metrics.metrics import score_volume
 from ssrecon.privacy.identifying import deidentified
@@ -19,10 +20,9 @@ from ssrecon.privacy.pseudonyms import safe_name
 def evaluate_folder(reconstructions: Path, references: Path, out: Path | None = None) -> str:
     """Score HDF5 files with `reconstruction` (fastMRI's layout) against files of the same name with `reconstruction_rss` (or `_esc`).
 
-    The name is that of the reference, or the pseudonym that `reconstruct` gave it. Both images are cropped about their centres to the size
-    they share. Gives a table of the means over subjects (of each, over
-    its volumes), and writes ``metrics.csv`` into `out` where one is given. Raises BadInput where a
-    file has no counterpart or no images.
+    The name is that of the reference, or the pseudonym that `reconstruct` gave it. Both images are cropped about pixel ``N // 2`` to the
+    size they share. Gives a table of the means over subjects (of each, over its volumes), and writes ``metrics.csv`` into `out` where one
+    is given. Raises BadInput where a file has no counterpart or no images.
     """
     files = sorted(Path(reconstructions).rglob("*.h5"))
     if not files:
@@ -43,7 +43,7 @@ def evaluate_folder(reconstructions: Path, references: Path, out: Path | None = 
         header = deidentified(Header("", volume, subject or volume))
         size = tuple(min(a, b) for a, b in zip(images.shape[1:], reference.shape[1:], strict=True))
         try:
-            scores = list(score_volume(_centre(images, size), _centre(reference, size)))
+            scores = list(score_volume(crop(images, size), crop(reference, size)))
         except ValueError as error:
             raise BadInput(file, found=f"images that cannot be scored: {error}", expected=f"finite images like {counterpart}'s") from error
         for score in scores:
@@ -82,8 +82,3 @@ def _read_images(path: Path, names: Sequence[str]) -> tuple[Float[np.ndarray, "n
             raise BadInput(path, found=f"an HDF5 file with {', '.join(sorted(file)) or 'nothing'} at its top", expected=f"`{names[0]}`")
     except OSError as error:
         raise BadInput(path, found=f"no readable HDF5 file ({error})", expected=f"a file with `{names[0]}`") from error
-
-
-def _centre(images: Float[np.ndarray, "n y x"], size: tuple[int, ...]) -> Float[np.ndarray, "n y x"]:
-    first = [(n - m) // 2 for n, m in zip(images.shape[1:], size, strict=True)]
-    return images[:, first[0] : first[0] + size[0], first[1] : first[1] + size[1]]
