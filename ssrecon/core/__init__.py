@@ -9,6 +9,7 @@ from ssrecon.core.distributed import Process, process
 from ssrecon.core.draw import Draw
 from ssrecon.core.encoding import Encoding, GridPoints, HybridSlice, ParallelBeam, Trajectory, WholeLines
 from ssrecon.core.errors import BadInput, BadRecipe, NoCalibration, OutputInUse, SsreconError, TrainingDiverged
+from ssrecon.core.geometry import Geometry
 from ssrecon.core.scan import CalibratedScan, Calibration, Estimate, Header, Prepared, Scan
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "Calibration",
     "Draw",
     "Estimate",
+    "Geometry",
     "Header",
     "NoCalibration",
     "OutputInUse",

@@ -21,7 +21,11 @@ from jaxtyping import Bool, Complex, Float, Shaped
 from torch import Tensor
 
 from ssrecon.core.encoding import Encoding, HybridSlice, WholeLines
-from ssrecon.core.window import window
+from ssrecon.core.geometry import Geometry
+from ssrecon.core.window import crop
+
+Numbers = float | tuple[float, ...] | None
+"""One number, several (of echoes, in their order), or None where nothing is known."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +48,22 @@ class Header:
     """A pseudonym of the device, or its model."""
     field_strength: float | None = None
     """In tesla."""
+    echo_time: Numbers = None
+    """In milliseconds; a tuple of them where there are several echoes."""
+    repetition_time: Numbers = None
+    """In milliseconds."""
+    inversion_time: Numbers = None
+    """In milliseconds."""
+    flip_angle: Numbers = None
+    """In degrees."""
     encoded_matrix: tuple[int, ...] = ()
     recon_matrix: tuple[int, ...] = ()
     encoded_fov: tuple[float, ...] = ()
     """In millimetres."""
     recon_fov: tuple[float, ...] = ()
     """In millimetres."""
+    geometry: Geometry = Geometry()
+    """Where the image of `encoded_matrix` pixels lies in the patient, and along which direction each of its axes runs."""
     encoding: Encoding = WholeLines()
     """How the samples lie in k-space; the reader decides it from the samples."""
     partial_fourier: bool = False
@@ -62,15 +76,28 @@ class Header:
     notes: Mapping[str, str] = field(default_factory=dict)
     """What a reader found worth telling: warnings, derived values."""
 
+    def shown_matrix(self, matrix: Sequence[int]) -> tuple[int, ...]:
+        r"""Pixels of an image of `matrix` pixels that are shown: those in the reconstruction *field of view*, never more than there are.
+
+        :math:`\mathrm{round}(N\, \mathrm{FOV_{recon}} / \mathrm{FOV_{encoded}})` along each axis: what the scanner oversampled is cut, what
+        it interpolated (`recon_matrix`) is not undone. Where a field of view is not known, the reconstruction matrix stands in for it.
+        """
+        dims = len(matrix)
+
+        def own(sizes: tuple[Any, ...]) -> tuple[Any, ...]:
+            # A header may tell of a partition axis that a slice has not got, or of a hybrid slice's readout.
+            sides = sizes[:dims] if isinstance(self.encoding, HybridSlice) else sizes[-dims:]
+            return sides if len(sides) == dims else (0,) * dims
+
+        kept = []
+        for pixels, fov, encoded, recon in zip(matrix, own(self.recon_fov), own(self.encoded_fov), own(self.recon_matrix), strict=True):
+            inside = round(pixels * fov / encoded) if fov > 0 and encoded > 0 else recon
+            kept.append(min(max(inside, 1), pixels) if inside else pixels)
+        return tuple(kept)
+
     def shown(self, image: Shaped[Tensor, "*axes"], dims: int) -> Shaped[Tensor, "*shown"]:
-        """The last `dims` axes cut about ``N // 2`` to the reconstruction matrix, as scanners and fastMRI's targets do; never padded."""
-        # A header may tell of a partition axis that a slice has not got, or of a hybrid slice's readout.
-        sides = self.recon_matrix[:dims] if isinstance(self.encoding, HybridSlice) else self.recon_matrix[-dims:]
-        for axis, size in enumerate(sides if len(sides) == dims else (), start=image.ndim - dims):
-            if size < image.shape[axis]:
-                (kept,) = window((image.shape[axis],), (size,))
-                image = image.narrow(axis, kept.start, size)
-        return image
+        """The last `dims` axes cut to `shown_matrix` about pixel ``N // 2``, where the centre of the object is; never padded."""
+        return crop(image, self.shown_matrix(image.shape[-dims:]))
 
 
 @dataclass(frozen=True)

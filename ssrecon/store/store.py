@@ -35,6 +35,7 @@ from ssrecon.core.description import describe, rebuild
 from ssrecon.core.encoding import Encoding, GridPoints, HybridSlice, WholeLines
 from ssrecon.core.errors import BadInput, SsreconError
 from ssrecon.core.files import whole_file
+from ssrecon.core.geometry import Geometry
 from ssrecon.core.scan import CalibratedScan, Header, Prepared
 from ssrecon.store.catalogue import Record, records
 
@@ -293,6 +294,7 @@ def _header(written: Mapping[str, Any]) -> Header:
     known = {f.name for f in fields(Header)}
     values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in written.items() if key in known}
     values["encoding"] = rebuild(written["encoding"], written["scan_id"]) if "encoding" in written else _earlier_encoding(written)
+    values["geometry"] = Geometry.of(written.get("geometry", {}))
     return Header(**values)
 
 

@@ -59,7 +59,9 @@ def write_fastmri(
         data = np.where(sampled.reshape(phase, -1), data, 0)
     rss = _rss(data) if reference_rss is None and sampled is None else reference_rss
     fov = tuple(encoded_fov or (float(phase), float(samples)))
-    recon = tuple(recon_matrix or (phase, samples)), tuple(recon_fov or fov)
+    shown = tuple(recon_matrix or (phase, samples))
+    # A smaller matrix alone is a crop: its pixels are of the size that was encoded.
+    recon = shown, tuple(recon_fov or (side * n / whole for side, n, whole in zip(fov, shown, (phase, samples), strict=True)))
     header = _header_xml((phase, samples), fov, *recon, (first, end), field_strength, protocol, vendor)
     with whole_file(path) as partial, h5py.File(partial, "w") as file:
         file["kspace"] = _theirs(data)
