@@ -38,8 +38,11 @@ def evaluate_folder(reconstructions: Path, references: Path, out: Path | None = 
         counterpart = named.get(volume, Path(references) / name)
         scored.add(counterpart)
         reference, subject = _read_images(counterpart, ("reconstruction_rss", "reconstruction_esc"))
-        if len(images) != len(reference):
-            raise BadInput(file, found=f"{len(images)} slices", expected=f"{len(reference)}, as in {counterpart}")
+        if images.shape[:2] != reference.shape[:2]:
+            found, expected = (f"{counted(n, 'slice')} of {counted(m, 'frame')}" for n, m in (images.shape[:2], reference.shape[:2]))
+            raise BadInput(file, found=found, expected=f"{expected}, as in {counterpart}")
+        frames = images.shape[1]
+        images, reference = (values.reshape(-1, *values.shape[2:]) for values in (images, reference))
         header = deidentified(Header("", volume, subject or volume))
         size = tuple(min(a, b) for a, b in zip(images.shape[1:], reference.shape[1:], strict=True))
         try:
@@ -47,7 +50,8 @@ def evaluate_folder(reconstructions: Path, references: Path, out: Path | None = 
         except ValueError as error:
             raise BadInput(file, found=f"images that cannot be scored: {error}", expected=f"finite images like {counterpart}'s") from error
         for score in scores:
-            scan_id = "" if score.slice is None else f"{volume}/slice-{score.slice:03d}"
+            scan_id = "" if score.slice is None else f"{volume}/slice-{score.slice // frames:03d}"
+            scan_id += f"/frame-{score.slice % frames:03d}" if score.slice is not None and frames > 1 else ""
             rows.append(tidy_row(labels, header, scan_id, score.metric, score.convention, score.value))
     if out is not None:
         write_metrics(Path(out) / "metrics.csv", rows)
@@ -72,13 +76,16 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _read_images(path: Path, names: Sequence[str]) -> tuple[Float[np.ndarray, "n y x"], str]:
+def _read_images(path: Path, names: Sequence[str]) -> tuple[Float[np.ndarray, "slices frames y x"], str]:
     try:
         with h5py.File(path) as file:
             for name in names:
                 if name in file:
                     images = np.asarray(file[name][()], dtype=np.float32)
-                    return images.reshape(-1, *images.shape[-2:]), str(file.attrs.get("patient_id", ""))
+                    if images.ndim not in (2, 3, 4):
+                        raise BadInput(path, found=f"`{name}` of shape {images.shape}", expected="(slices, y, x) or (slices, frames, y, x)")
+                    images = images if images.ndim == 4 else images.reshape(-1, 1, *images.shape[-2:])
+                    return images, str(file.attrs.get("patient_id", ""))
             raise BadInput(path, found=f"an HDF5 file with {', '.join(sorted(file)) or 'nothing'} at its top", expected=f"`{names[0]}`")
     except OSError as error:
         raise BadInput(path, found=f"no readable HDF5 file ({error})", expected=f"a file with `{names[0]}`") from error

@@ -7,7 +7,7 @@ A 3-D Cartesian scan is undersampled along its two phase-encoded axes only. Tran
 one a readout position x, all with the same mask; the transform is orthonormal, so that the noise stays white and of the same variance.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from hashlib import blake2b
@@ -21,6 +21,7 @@ from torch import Tensor
 
 from ssrecon.archive import Archive
 from ssrecon.archive.base import unknown_scan
+from ssrecon.archive.pieces import masks, uneven
 from ssrecon.core.encoding import HybridSlice
 from ssrecon.core.files import whole_file
 from ssrecon.core.scan import Calibration, Header, Scan
@@ -96,12 +97,12 @@ class Hybrid(Archive):
             target = self._place(whole)
             if not target.exists():
                 with whole_file(target) as partial, h5py.File(partial, "w") as file:
-                    _transpose(self.archive, whole, file)
+                    _transpose(self.archive.partitions(whole), file)
             with h5py.File(target) as file:
                 return _slice(file, header)
         if self._held is None or self._held[0] != whole:
             self._held = (whole, _InMemory())
-            _transpose(self.archive, whole, self._held[1])
+            _transpose(self.archive.partitions(whole), self._held[1])
         return _slice(self._held[1], header)
 
     def discard(self, volume_id: str) -> None:
@@ -117,6 +118,19 @@ class Hybrid(Archive):
     def _place(self, whole: str) -> Path:
         assert self.scratch is not None
         return self.scratch / f"{blake2b(whole.encode(), digest_size=8).hexdigest()}.h5"
+
+
+def hybrid_slices(scan: Scan) -> Iterator[Scan]:
+    """A scan in memory as `Hybrid` gives it: a 3-D scan of whole readouts slice by slice, anything else as it is."""
+    if not _is_volume(scan.header):
+        yield scan
+    elif reason := uneven([masks(scan)]):
+        yield replace(scan, header=replace(scan.header, notes={**scan.header.notes, "native": reason}))
+    else:
+        held = _InMemory()
+        _transpose([(0, scan)], held)
+        for x in range(scan.header.encoded_matrix[2]):
+            yield _slice(held, _slice_header(scan.header, x))
 
 
 def _is_volume(header: Header) -> bool:
@@ -150,10 +164,10 @@ class _InMemory(dict[str, Any]):
         return self[name]
 
 
-def _transpose(archive: Archive, scan_id: str, file: Any) -> None:
+def _transpose(pieces: Iterable[tuple[int, Scan]], file: Any) -> None:
     """``kspace`` (x, frames, coils, z, y) and what belongs to it, from the partitions of a scan."""
     fourier = Fourier(1)
-    for start, piece in archive.partitions(scan_id):
+    for start, piece in pieces:
         frames, coils, z, y, samples = piece.kspace.shape[1:]
         stop = start + z
         if "kspace" not in file:
