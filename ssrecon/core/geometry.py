@@ -138,7 +138,9 @@ class Geometry:
     def of(written: Mapping[str, Any]) -> "Geometry":
         """The record that `dataclasses.asdict` and JSON made of one; fields of other versions are passed over."""
         known = {f.name for f in fields(Geometry)}
-        values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in written.items() if name in known}
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in written.items() if name in known
+        }
         return Geometry(**values)
 
     def _known(self, name: str) -> Any:

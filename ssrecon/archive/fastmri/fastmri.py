@@ -16,9 +16,10 @@ from torch import Tensor
 from ssrecon.archive.arrays import attribute, finite, not_zero, opened, stored, top_names
 from ssrecon.archive.base import Archive, holds, unknown_scan
 from ssrecon.archive.cartesian.geometry import is_partial_fourier, remove_readout_oversampling
+from ssrecon.archive.cartesian.header import Encoding, FileHeader
 from ssrecon.archive.fastmri.writer import write_fastmri
 from ssrecon.archive.hdf5_heap import check_heap
-from ssrecon.archive.mrd.header import Encoding, FileHeader, parse_header
+from ssrecon.archive.mrd.header import parse_header
 from ssrecon.core.encoding import GridPoints, WholeLines
 from ssrecon.core.errors import BadInput
 from ssrecon.core.scan import Header, Scan

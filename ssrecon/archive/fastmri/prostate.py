@@ -12,8 +12,9 @@ import torch
 from ssrecon.archive.arrays import acquired_only, attribute, finite, not_zero, opened, stored, top_names
 from ssrecon.archive.base import Archive, holds, unknown_scan
 from ssrecon.archive.cartesian.geometry import is_partial_fourier, remove_readout_oversampling
+from ssrecon.archive.cartesian.header import FileHeader
 from ssrecon.archive.hdf5_heap import check_heap
-from ssrecon.archive.mrd.header import FileHeader, parse_header
+from ssrecon.archive.mrd.header import parse_header
 from ssrecon.core.errors import BadInput
 from ssrecon.core.scan import Calibration, Header, Scan
 from ssrecon.core.window import window

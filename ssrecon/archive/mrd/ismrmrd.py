@@ -33,14 +33,18 @@ class ISMRMRD(Archive):
 
     - Lines are sorted by their counters into the encoded matrix, with the centre of k-space (Siemens: ``idx.user[5]`` and ``[6]``, else the
       header's encoding limits, else half the matrix) at N // 2. The mask is what was acquired, along an asymmetric echo sample by sample.
-    - Readout oversampling is removed before anything else.
+    - Readout oversampling is removed before anything else; that of a whole factor also where the header tells the matrix without it, as
+      headers that are written while the scanner runs do. Lines beyond the matrix are left out, and counted in `Header.notes`.
+    - Where a slice lies (`Header.geometry`) is what its lines say: position and directions, which are checked.
     - Averages are averaged. Contrasts, phases, repetitions and sets are frames; where several of them run, frames are their product, in
       this order, the first the slowest. Several encodings are volumes of their own; one of calibration lines alone, with the field of view
       of the imaging lines, is their separate calibration.
     - Calibration lines flagged "and imaging" are imaging lines. Those flagged "calibration" only are imaging lines too where the header's
-      calibration mode is embedded or interleaved, as they belong to the same measurement; else all flagged lines become `Scan.calibration`.
-    - Noise readouts are kept as they are, with ``noise_bandwidth_ratio = t_noise / (t_image b averages)``: t is the time of a sample and b
-      the receiver's relative noise bandwidth, .793 on Siemens systems (Kellman and McVeigh, doi:10.1002/mrm.20713).
+      calibration mode is embedded or interleaved, and where it tells nothing but they were acquired in place: with the imaging lines'
+      readout, and none of them twice. Else all flagged lines become `Scan.calibration`.
+    - Noise readouts of the imaging lines' channels are kept as they are, with ``noise_bandwidth_ratio = t_noise / (t_image b averages)``: t
+      is the time of a sample and b the receiver's relative noise bandwidth, .793 on Siemens systems (Kellman and McVeigh,
+      doi:10.1002/mrm.20713).
     - Navigators, phase-correction and dummy lines are left out, which `Header.notes` says. Reversed lines, trajectories other than
       Cartesian and compressed samples are refused.
 

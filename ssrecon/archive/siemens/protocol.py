@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from ssrecon.archive.mrd.header import Encoding, FileHeader, Limit, device_name
+from ssrecon.archive.cartesian.header import Encoding, FileHeader, Limit, scanner_name
 from ssrecon.core.errors import BadInput
 from ssrecon.privacy.identifying_text import NAMING, names
 from ssrecon.privacy.pseudonyms import pseudonym
@@ -81,7 +81,7 @@ def parse_protocol(buffers: Mapping[str, str], longest: int, where: object) -> P
             protocol=_decoded(name),
             vendor="SIEMENS",
             site=pseudonym(site, "i") if (site := _not_blanked(told.get("InstitutionName"))) else "",
-            scanner=device_name(_not_blanked(told.get("DeviceSerialNumber")), _text(told.get("ManufacturersModelName"))),
+            scanner=scanner_name(_not_blanked(told.get("DeviceSerialNumber")), _text(told.get("ManufacturersModelName"))),
             field_strength=round(field, 2) if field > 0 else None,
             noise_bandwidth=NOISE_BANDWIDTH,
         ),
