@@ -1,6 +1,7 @@
 """Raw scans of a volume in, images with their place out: axes, geometry, what is refused, and how much is held at once."""
 
 import gc
+import warnings
 import weakref
 from dataclasses import replace
 
@@ -15,9 +16,11 @@ from ssrecon.core.errors import BadInput
 from ssrecon.core.geometry import Geometry
 from ssrecon.core.scan import Estimate, Header, Scan
 from ssrecon.operators.fourier import resample
-from ssrecon.reconstruction import TrainingDomain, reconstruct_volume, write_images
+from ssrecon.reconstruction import TrainingDomain, reconstruct, reconstruct_volume, write_images
+from ssrecon.reconstruction.domain import DomainWarning
 from ssrecon.store.hybrid import hybrid_slices
-from tests.reconstruction.places import MARK, PLANES, VOXEL, scan
+from tests.archive.mrd import lines
+from tests.reconstruction.places import MARK, PLANES, VOXEL, scan, signal
 from tests.scans import full_kspace, make_scan
 
 SLICES, VOLUME = (24, 30), (9, 24, 30)
@@ -186,3 +189,33 @@ def test_display_turns_an_image_as_scanners_show_it(tmp_path):
         offset = np.asarray(MARK) - np.asarray((12.0, -20.0, 31.0))
         assert np.sign(row - middle_row) == np.sign(offset[down]) * grows[down], plane
         assert np.sign(column - middle_column) == np.sign(offset[right]) * grows[right], plane
+
+
+@pytest.mark.parametrize("vendor", ["", "SIEMENS"])
+@pytest.mark.parametrize("kind", ["slices", "native", "hybrid"])
+@pytest.mark.parametrize("plane", ["axial", "sagittal", "coronal", "oblique"])
+def test_from_an_mrd_file_to_a_written_file(kind, plane, vendor, tmp_path):
+    """The whole way. Siemens gives directions for a forward transform to the image, others for the inverse one (PTB-MR/mrpro 828)."""
+    matrix, directions, voxel = (14, 40, 48), np.asarray(PLANES[plane]), (1.0, 1.0, 1.0)
+    signs = np.array([-1.0 if kind != "slices" else 1.0, -1.0, -1.0]) if vendor else np.ones(3)
+    named = dict(zip(("slice_dir", "phase_dir", "read_dir"), signs[:, None] * directions, strict=True))
+    centre = np.asarray(MARK) - directions.T @ (1.0, 9.0, -13.0)
+    parts = []
+    for i in range(1 if kind != "slices" else 14):
+        offset = float(i - 7)
+        kspace = signal(directions, matrix if kind != "slices" else matrix[1:], centre, offset, voxel).reshape(-1, 1, 48)
+        step = np.arange(len(kspace))
+        counters = {"kspace_encode_step_1": step % 40, "kspace_encode_step_2": step // 40, "slice": i}
+        place = centre + (offset * directions[0] if kind == "slices" else 0)
+        heads = lines.heads(len(kspace), 1, 48, **counters, **named, position=place)
+        parts.append((heads, kspace + lines.complex_noise(*kspace.shape) / 50))
+    path = lines.write(tmp_path / "v.h5", lines.header_xml(matrix if kind != "slices" else (1, 40, 48), vendor=vendor), *parts)
+    options = {"domain": TRAINED_ON_SLICES if kind == "hybrid" else None, "calibrator": Calibrator(crop=0)}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DomainWarning)
+        (result,) = reconstruct(ZeroFilled(), path, tmp_path / "out", **options)
+    with h5py.File(result.path) as file:
+        images, attributes = file["reconstruction"][()], dict(file["reconstruction"].attrs)
+    assert images.shape == (14, 48, 40)
+    found = place_of(np.unravel_index(images.argmax(), images.shape), images, attributes)
+    np.testing.assert_allclose(found, MARK, atol=0.01)
