@@ -134,6 +134,11 @@ class Geometry:
             rows, columns = columns, rows
         return swapped, (rows[down[0]] * down[1] < 0, columns[right[0]] * right[1] < 0)
 
+    def in_known_words(self) -> "Geometry":
+        """The same without any text but `PATIENT_POSITIONS` and `AXES`."""
+        position = self.patient_position if self.patient_position in PATIENT_POSITIONS else None
+        return replace(self, patient_position=position, axes=tuple(axis for axis in self.axes if axis in AXES))
+
     @staticmethod
     def of(written: Mapping[str, Any]) -> "Geometry":
         """The record that `dataclasses.asdict` and JSON made of one; fields of other versions are passed over."""

@@ -76,6 +76,11 @@ class Header:
     notes: Mapping[str, str] = field(default_factory=dict)
     """What a reader found worth telling: warnings, derived values."""
 
+    @property
+    def timing(self) -> dict[str, Numbers]:
+        """Times and flip angle by their names, unknown ones too."""
+        return {name: getattr(self, name) for name in ("echo_time", "repetition_time", "inversion_time", "flip_angle")}
+
     def shown_matrix(self, matrix: Sequence[int]) -> tuple[int, ...]:
         r"""Pixels of an image of `matrix` pixels that are shown: those in the reconstruction *field of view*, never more than there are.
 

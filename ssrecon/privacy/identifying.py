@@ -28,6 +28,8 @@ def deidentified(header: Header) -> Header:
         vendor=safe_text(header.vendor),
         site=safe_text(header.site),
         scanner=safe_text(header.scanner),
+        # Numbers name nobody; of the geometry's words only DICOM's own are kept.
+        geometry=header.geometry.in_known_words(),
         notes={own_words(name): own_words(str(text)) for name, text in header.notes.items()},
     )
 

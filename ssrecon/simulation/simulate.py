@@ -74,6 +74,7 @@ def _write(path: Path, scans: list[Scan]) -> None:
         protocol=header.protocol,
         vendor=header.vendor,
         field_strength=header.field_strength,
+        timing=header.timing,
         encoded_fov=header.encoded_fov,
         recon_matrix=header.recon_matrix,
         recon_fov=header.recon_fov,

@@ -147,6 +147,7 @@ def _slice_header(header: Header, x: int) -> Header:
         recon_matrix=header.recon_matrix[:2] or (z, y),
         encoded_fov=header.encoded_fov[:2],
         recon_fov=header.recon_fov[:2],
+        geometry=header.geometry.hybrid_slice(x, samples),
         encoding=HybridSlice(x, samples),
         notes={**header.notes, "hybrid slice": f"position {x} of {samples} along the readout, which was transformed"},
     )

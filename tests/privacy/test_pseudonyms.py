@@ -15,6 +15,7 @@ from ssrecon.baselines import ZeroFilled
 from ssrecon.calibrate import Calibrator
 from ssrecon.cli.main import main
 from ssrecon.core.errors import BadInput
+from ssrecon.core.geometry import Geometry
 from ssrecon.core.scan import Header
 from ssrecon.evaluation.evaluate_folder import evaluate_folder
 from ssrecon.networks import ResNet, Unrolled
@@ -200,3 +201,11 @@ def test_site_and_device_are_pseudonyms(tmp_path):
     header = parse_header(xml, "here")
     assert (header.site, header.scanner) == (pseudonym(f"{NAME} Hospital", "i"), pseudonym(SERIAL, "d"))
     assert parse_header(mrd.header_xml((1, 8, 8)), "here").site == ""
+
+
+def test_geometry_keeps_its_numbers_and_loses_what_is_no_known_word():
+    kept = Geometry((1.0, 2.0, 3.0), (1.0, 0.0, 0.0), patient_position="HFS")
+    header = Header("a", "a", "a", geometry=kept, echo_time=(2.5, 5.0), repetition_time=30.0, inversion_time=100.0, flip_angle=15.0)
+    assert deidentified(header) == header
+    named = replace(header, geometry=replace(kept, patient_position="Jane Doe", axes=("phase", "Doe")))
+    assert deidentified(named).geometry == replace(kept, patient_position=None, axes=("phase",))

@@ -28,7 +28,18 @@ def test_what_is_written_is_what_is_read(tmp_path):
     for name in ("kspace", "mask", "padding", "noise", "truth"):
         assert torch.equal(getattr(made, name), getattr(found, name)), name
     assert found.noise_bandwidth_ratio == 1.5 and found.reference is None
-    for name in ("subject", "volume_id", "slice", "contrast", "field_strength", "encoded_matrix", "encoded_fov", "recon_matrix", "vendor"):
+    for name in (
+        "subject",
+        "volume_id",
+        "slice",
+        "contrast",
+        "field_strength",
+        "encoded_matrix",
+        "encoded_fov",
+        "recon_matrix",
+        "vendor",
+        "timing",
+    ):
         assert getattr(made.header, name) == getattr(found.header, name), name
 
 

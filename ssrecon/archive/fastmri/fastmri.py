@@ -17,11 +17,13 @@ from ssrecon.archive.arrays import attribute, finite, not_zero, opened, stored, 
 from ssrecon.archive.base import Archive, holds, unknown_scan
 from ssrecon.archive.cartesian.geometry import is_partial_fourier, remove_readout_oversampling
 from ssrecon.archive.cartesian.header import Encoding, FileHeader
+from ssrecon.archive.cartesian.orientation import sizes_of
 from ssrecon.archive.fastmri.writer import write_fastmri
 from ssrecon.archive.hdf5_heap import check_heap
 from ssrecon.archive.mrd.header import parse_header
 from ssrecon.core.encoding import GridPoints, WholeLines
 from ssrecon.core.errors import BadInput
+from ssrecon.core.geometry import Geometry
 from ssrecon.core.scan import Header, Scan
 
 __all__ = ["FastMRI", "is_m4raw", "write_fastmri"]
@@ -148,6 +150,8 @@ class FastMRI(Archive):
             site=file.site if file else "",
             scanner=file.scanner if file else "",
             field_strength=file.field_strength if file else None,
+            **(file.timing if file else {}),
+            geometry=self._geometry,
             encoded_matrix=(phase, kept),
             recon_matrix=encoding.recon_matrix[1:] if encoding else (phase, kept),
             encoded_fov=(encoding.encoded_fov[1], encoding.encoded_fov[2] * kept / volume.shape[2]) if encoding else (),
@@ -157,6 +161,15 @@ class FastMRI(Archive):
             volume_max=largest if isinstance(largest, float) else None,
             notes=volume.notes,
         )
+
+    @property
+    def _geometry(self) -> Geometry:
+        """fastMRI's headers tell sizes and no directions; and not even sizes of a slice that was cut out of a 3-D scan elsewhere."""
+        header, encoding, volume = self._volume.header, self._volume.encoding, self._volume
+        if header is None or encoding is None:
+            return Geometry()
+        whole = volume.readout and encoding.encoded_matrix == (1, volume.shape[3], volume.shape[2])
+        return sizes_of(encoding, header) if whole else Geometry(patient_position=header.patient_position)
 
     @cached_property
     def _volume(self) -> _Volume:

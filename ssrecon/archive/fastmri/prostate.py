@@ -13,9 +13,11 @@ from ssrecon.archive.arrays import acquired_only, attribute, finite, not_zero, o
 from ssrecon.archive.base import Archive, holds, unknown_scan
 from ssrecon.archive.cartesian.geometry import is_partial_fourier, remove_readout_oversampling
 from ssrecon.archive.cartesian.header import FileHeader
+from ssrecon.archive.cartesian.orientation import sizes_of
 from ssrecon.archive.hdf5_heap import check_heap
 from ssrecon.archive.mrd.header import parse_header
 from ssrecon.core.errors import BadInput
+from ssrecon.core.geometry import Geometry
 from ssrecon.core.scan import Calibration, Header, Scan
 from ssrecon.core.window import window
 
@@ -78,6 +80,8 @@ class FastMRIProstate(Archive):
         volume, name = self._volume, self.path.stem
         encoding = volume.header.encodings[0]
         placed = np.flatnonzero(volume.columns.any(axis=0)) + volume.first
+        whole = (encoding.encoded_matrix[1], encoding.readout_kept) == volume.matrix
+        geometry = sizes_of(encoding, volume.header) if whole else Geometry(patient_position=volume.header.patient_position)
         oversampled = encoding.readout_kept < encoding.encoded_matrix[2]
         return tuple(
             Header(
@@ -91,6 +95,8 @@ class FastMRIProstate(Archive):
                 site=volume.header.site,
                 scanner=volume.header.scanner,
                 field_strength=volume.header.field_strength,
+                **volume.header.timing,
+                geometry=geometry,
                 encoded_matrix=volume.matrix,
                 recon_matrix=encoding.recon_matrix[1:],
                 encoded_fov=(encoding.encoded_fov[1], encoding.recon_fov[2] if oversampled else encoding.encoded_fov[2]),

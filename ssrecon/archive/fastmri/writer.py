@@ -1,6 +1,6 @@
 """Writing fastMRI's layout: what simulations and tests write is what the reader of real files reads."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from xml.sax.saxutils import escape
 
@@ -11,6 +11,10 @@ from torch import Tensor
 
 from ssrecon.core.errors import BadInput
 from ssrecon.core.files import whole_file
+from ssrecon.core.scan import Numbers
+
+SEQUENCE = {"TR": "repetition_time", "TE": "echo_time", "TI": "inversion_time", "flipAngle_deg": "flip_angle"}
+"""ISMRMRD's names, in the order of its schema, and those of `ssrecon.core.Header`."""
 
 
 def write_fastmri(
@@ -22,6 +26,7 @@ def write_fastmri(
     protocol: str = "",
     vendor: str = "",
     field_strength: float | None = None,
+    timing: Mapping[str, Numbers] | None = None,
     encoded_fov: Sequence[float] | None = None,
     recon_matrix: Sequence[int] | None = None,
     recon_fov: Sequence[float] | None = None,
@@ -34,7 +39,8 @@ def write_fastmri(
 ) -> Path:
     """Write one volume as a fastMRI file, the readout going second to last; a file is replaced whole or not at all.
 
-    Everything is in ssrecon's axes (readout last); matrices and fields of view (mm) are ``(phase, readout)``. `limits` are the first
+    Everything is in ssrecon's axes (readout last); matrices and fields of view (mm) are ``(phase, readout)``. `timing` holds echo,
+    repetition and inversion time (ms) and flip angle (degrees) by the names that `ssrecon.core.Header` has for them. `limits` are the first
     phase-encoded column and the one after the last: outside, the file holds zeros and its header says so. A `mask` makes a test file:
     what it leaves out is written as zero. Without one the root sum of squares is written as ``reconstruction_rss`` (or `reference_rss`
     where given), and its maximum as the attribute ``max``.
@@ -62,7 +68,7 @@ def write_fastmri(
     shown = tuple(recon_matrix or (phase, samples))
     # A smaller matrix alone is a crop: its pixels are of the size that was encoded.
     recon = shown, tuple(recon_fov or (side * n / whole for side, n, whole in zip(fov, shown, (phase, samples), strict=True)))
-    header = _header_xml((phase, samples), fov, *recon, (first, end), field_strength, protocol, vendor)
+    header = _header_xml((phase, samples), fov, *recon, (first, end), field_strength, protocol, vendor, timing or {})
     with whole_file(path) as partial, h5py.File(partial, "w") as file:
         file["kspace"] = _theirs(data)
         file["ismrmrd_header"] = header
@@ -102,6 +108,7 @@ def _header_xml(
     field_strength: float | None,
     protocol: str,
     vendor: str,
+    timing: Mapping[str, Numbers],
 ) -> str:
     def space(name: str, size: Sequence[float], mm: Sequence[float]) -> str:
         box = f"<matrixSize><x>{size[1]}</x><y>{size[0]}</y><z>1</z></matrixSize>"
@@ -110,6 +117,12 @@ def _header_xml(
     system = f"<systemVendor>{escape(vendor)}</systemVendor>" if vendor else ""
     system += f"<systemFieldStrength_T>{field_strength}</systemFieldStrength_T>" if field_strength else ""
     step = f"<minimum>0</minimum><maximum>{limits[1] - limits[0] - 1}</maximum><center>{matrix[0] // 2 - limits[0]}</center>"
+    times = "".join(
+        f"<{name}>{value}</{name}>"
+        for name, told in SEQUENCE.items()
+        if (known := timing.get(told)) is not None
+        for value in (known if isinstance(known, tuple) else (known,))
+    )
     frequency = round(42.577e6 * (field_strength or 1.5))
     return (
         '<?xml version="1.0" encoding="utf-8"?><ismrmrdHeader xmlns="http://www.ismrm.org/ISMRMRD">'
@@ -117,5 +130,7 @@ def _header_xml(
         + (f"<acquisitionSystemInformation>{system}</acquisitionSystemInformation>" if system else "")
         + f"<experimentalConditions><H1resonanceFrequency_Hz>{frequency}</H1resonanceFrequency_Hz></experimentalConditions>"
         + f"<encoding><trajectory>cartesian</trajectory>{space('encodedSpace', matrix, fov)}{space('reconSpace', recon_matrix, recon_fov)}"
-        + f"<encodingLimits><kspace_encoding_step_1>{step}</kspace_encoding_step_1></encodingLimits></encoding></ismrmrdHeader>"
+        + f"<encodingLimits><kspace_encoding_step_1>{step}</kspace_encoding_step_1></encodingLimits></encoding>"
+        + (f"<sequenceParameters>{times}</sequenceParameters>" if times else "")
+        + "</ismrmrdHeader>"
     )

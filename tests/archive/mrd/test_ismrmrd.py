@@ -320,6 +320,15 @@ def test_subject_is_a_pseudonym(tmp_path, full):
     assert header("e.h5").subject == "e"
 
 
+def test_times_and_flip_angle(tmp_path, full):
+    """Milliseconds and degrees; several are a tuple, zeros and words are unknown, and no reason to refuse a scan."""
+    told = "<sequenceParameters><TR>30</TR><TE>2.5</TE><TE>5</TE><TI>0</TI><flipAngle_deg>n/a</flipAngle_deg></sequenceParameters>"
+    xml = mrd.header_xml((1, Y, X)).replace("</ismrmrdHeader>", f"{told}</ismrmrdHeader>")
+    head = mrd.heads(Y, COILS, X, kspace_encode_step_1=np.arange(Y))
+    header = ISMRMRD(mrd.write(tmp_path / "a.h5", xml, (head, lines_of(full, np.arange(Y))))).headers[0]
+    assert (header.repetition_time, header.echo_time, header.inversion_time, header.flip_angle) == (30.0, (2.5, 5.0), None, None)
+
+
 def test_real_scan(test_data):
     """14 coils, R=3: DC in the middle, and white noise of variance 1 after whitening with the bandwidth correction."""
     scan = open_archive(test_data / "raw" / "phantom_mrd_r3_noise_acs.h5").read("phantom_mrd_r3_noise_acs/slice-000")

@@ -304,6 +304,17 @@ def test_header(tmp_path, full):
     assert header.notes["scanner"] == "Skyra, syngo MR E11"
 
 
+@pytest.mark.parametrize("inversion", ["0x1", "0x2", "0x4"])
+def test_times_and_flip_angle(tmp_path, full, inversion):
+    """Of the lists, what holds: as many echo times as contrasts, and an inversion time where there is an inversion."""
+    told = {"alTR[0]": 30000, "alTE[0]": 2500, "alTE[1]": 5000, "alTE[2]": 20000, "lContrasts": 2, "alTI[0]": 300000}
+    told |= {"adFlipAngleDegree[0]": 15.0, "sPrepPulses__ucInversion": inversion}
+    header = Siemens(write_2d(tmp_path / "a.dat", full, told=told)).headers[0]
+    assert (header.repetition_time, header.echo_time, header.flip_angle) == (30.0, (2.5, 5.0), 15.0)
+    assert header.inversion_time == (None if inversion == "0x4" else 300.0)
+    assert set(Siemens(write_2d(tmp_path / "b.dat", full)).headers[0].timing.values()) == {None}
+
+
 def test_subject_is_a_pseudonym(tmp_path, full):
     def header(name, **told):
         return Siemens(write_2d(tmp_path / name, full, told=told)).headers[0]
