@@ -200,7 +200,7 @@ def test_from_an_mrd_file_to_a_written_file(kind, plane, vendor, tmp_path):
     signs = np.array([-1.0 if kind != "slices" else 1.0, -1.0, -1.0]) if vendor else np.ones(3)
     named = dict(zip(("slice_dir", "phase_dir", "read_dir"), signs[:, None] * directions, strict=True))
     centre = np.asarray(MARK) - directions.T @ (1.0, 9.0, -13.0)
-    parts = []
+    parts = [(lines.heads(4, 1, 48, flags=lines.flag(lines.NOISE)), lines.complex_noise(4, 1, 48, seed=1) / 50)]
     for i in range(1 if kind != "slices" else 14):
         offset = float(i - 7)
         kspace = signal(directions, matrix if kind != "slices" else matrix[1:], centre, offset, voxel).reshape(-1, 1, 48)
