@@ -8,12 +8,14 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from ssrecon.core.errors import NoCalibration
+from ssrecon.core.shapes import checked
 from ssrecon.core.window import crop as crop
 from ssrecon.core.window import window
 
 Sides = tuple[int, ...]
 
 
+@checked
 def centred_region(sampled: Bool[Tensor, " *k"], width: int) -> Sides:
     """Sides of the largest box about DC in which everything was sampled, no side longer than `width`; the largest has the most samples.
 
@@ -42,6 +44,7 @@ def centred_region(sampled: Bool[Tensor, " *k"], width: int) -> Sides:
     return best
 
 
+@checked
 def frames_region(mask: Bool[Tensor, "1 frames 1 *k"], width: int, smallest: int) -> tuple[Sides, bool]:
     """The region that every frame sampled; where that is smaller than `smallest`, the region that the frames sampled between them.
 

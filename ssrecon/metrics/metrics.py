@@ -16,6 +16,8 @@ import torch
 from jaxtyping import Bool, Complex, Float
 from torch import Tensor
 
+from ssrecon.core.shapes import checked
+
 Array = np.ndarray | Tensor
 
 
@@ -161,6 +163,7 @@ def score_volume(
     return rows
 
 
+@checked
 def heldout_residual(
     predicted: Complex[Tensor, "batch frames coils *k"],
     measured: Complex[Tensor, "batch frames coils *k"],

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Complex
 from torch import Tensor
 
+from ssrecon.core.shapes import checked
 from ssrecon.core.window import crop
 from ssrecon.operators.linear import LinearOperator
 
@@ -22,18 +23,22 @@ class Fourier(LinearOperator):
 
     dims: int
 
+    @checked
     def __call__(self, x: Complex[Tensor, "*batch_x"]) -> Complex[Tensor, "*batch_k"]:
         axes = tuple(range(-self.dims, 0))
         return torch.fft.fftshift(torch.fft.fftn(torch.fft.ifftshift(x, dim=axes), dim=axes, norm="ortho"), dim=axes)
 
+    @checked
     def adjoint(self, y: Complex[Tensor, "*batch_k"]) -> Complex[Tensor, "*batch_x"]:
         axes = tuple(range(-self.dims, 0))
         return torch.fft.fftshift(torch.fft.ifftn(torch.fft.ifftshift(y, dim=axes), dim=axes, norm="ortho"), dim=axes)
 
+    @checked
     def gram(self, x: Complex[Tensor, "*batch_x"]) -> Complex[Tensor, "*batch_x"]:
         return x
 
 
+@checked
 def resample(image: Complex[Tensor, "*batch_x"], matrix: tuple[int, ...]) -> Complex[Tensor, "*batch_resampled"]:
     r"""The same field of view on a grid of `matrix` pixels: its transform is cut about DC, or surrounded with zeros, along each axis.
 
