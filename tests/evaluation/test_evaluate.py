@@ -267,3 +267,19 @@ def test_subjects_count_alike_and_what_is_missing_is_said(folders):
     assert text.startswith("4 volumes of 2 subjects") and "1 references have no reconstruction: left.h5" in text
     nmse = next(float(line.split()[1]) for line in text.splitlines() if line.startswith("nmse"))
     assert nmse == pytest.approx((0.01 + 0.09) / 2, rel=1e-3)
+
+
+def test_frames_of_a_volume_are_scored_as_frames(tmp_path):
+    """(slices, frames, y, x) against the same, and never against as many slices."""
+    images = np.random.default_rng(0).random((2, 3, 16, 18), np.float32)
+    written = {"a": ("reconstruction", images), "b": ("reconstruction_rss", images), "c": ("reconstruction_rss", images[:, 0])}
+    for folder, (name, values) in written.items():
+        (tmp_path / folder).mkdir()
+        with h5py.File(tmp_path / folder / "v.h5", "w") as file:
+            file[name] = values
+    evaluate_folder(tmp_path / "a", tmp_path / "b", tmp_path / "scores")
+    rows = list(csv.DictReader((tmp_path / "scores" / "metrics.csv").read_text().splitlines()))
+    scans = {row["scan"].split("/", 1)[1] for row in rows if row["scan"]}
+    assert scans == {f"slice-{s:03d}/frame-{f:03d}" for s in range(2) for f in range(3)}
+    with pytest.raises(BadInput, match=r"v\.h5: found 2 slices of 3 frames; expected 2 slices of 1 frame"):
+        evaluate_folder(tmp_path / "a", tmp_path / "c")
