@@ -103,7 +103,7 @@ def reconstruct_volume(
         complex_image=complexes,
         geometry=slice_geometries(planes),
         headers=tuple(headers),
-        noise_source=calibration.noise_source,
+        noise_source=scan.noise_source,
         scale=calibration.scale,
         unlike_training=tuple(unlike),
         notes=calibration.notes,
