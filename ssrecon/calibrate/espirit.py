@@ -8,6 +8,9 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
+from ssrecon.core.errors import BadShape
+from ssrecon.core.shapes import checked
+
 BLOCK_BYTES = 1 << 22
 """On a CPU pixels are worked through in blocks whose matrices take about this much, so that a block stays in the core's own cache."""
 DEVICE_BLOCK_BYTES = 1 << 28
@@ -23,6 +26,7 @@ EIGH_TOGETHER = 1 << 15
 TINY = 1e-30
 
 
+@checked
 def espirit(
     calibration_kspace: Complex[Tensor, "batch frames coils *c"],
     shape: tuple[int, ...],
@@ -51,9 +55,13 @@ def espirit(
     Uecker et al. ESPIRiT - an eigenvalue approach to autocalibrating parallel MRI: where SENSE meets GRAPPA. Magn Reson Med 71:990-1001
     (2014). doi:10.1002/mrm.24751
 
-    Raises ValueError where the region is smaller than a kernel or there are fewer coils than `maps`.
+    Raises BadShape, which is a ValueError too, where `shape` has not one length for each axis of ``*c``, and ValueError where the region is
+    smaller than a kernel or there are fewer coils than `maps`.
     """
-    coils = calibration_kspace.shape[2]
+    coils, found = calibration_kspace.shape[2], tuple(calibration_kspace.shape)
+    if len(shape) != len(found) - 3:
+        expected = f"{len(shape)} axes after batch, frames and coils, as many as shape = {tuple(shape)} has"
+        raise BadShape("espirit: calibration_kspace", found=f"shape {found}", expected=expected)
     if min(calibration_kspace.shape[3:]) < kernel or not 1 <= maps <= coils:
         raise ValueError(f"{maps} map sets by kernels of {kernel} do not fit calibration data of shape {tuple(calibration_kspace.shape)}")
     together = SCANS_AT_ONCE.get(calibration_kspace.device.type, len(calibration_kspace))
@@ -61,6 +69,7 @@ def espirit(
     return torch.cat([_maps(data, shape, maps, kernel, threshold, crop, noise_std or 0.0) for data in parts])
 
 
+@checked
 def calibration_matrix(data: Complex[Tensor, "frames coils *c"], kernel: int) -> Complex[Tensor, "windows coils*kernel"]:
     """Each row is one window of the data, all coils; the rows run over frames and positions."""
     dims = data.ndim - 2

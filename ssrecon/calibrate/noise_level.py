@@ -7,6 +7,7 @@ from jaxtyping import Complex
 from torch import Tensor
 
 from ssrecon.calibrate.espirit import calibration_matrix
+from ssrecon.core.shapes import checked
 
 KERNELS = (6, 5, 4, 3, 2)
 WHITENINGS = 8
@@ -21,6 +22,7 @@ MOST_SIGNAL = 0.7
 """Where signal fills more of the calibration matrix's columns than this, too little is left to measure noise in."""
 
 
+@checked
 def estimated_covariance(calibration: Complex[Tensor, "scans coils *c"], seed: int = 0) -> Complex[Tensor, "coils coils"] | None:
     r"""The noise covariance :math:`\Sigma = E[n n^H]` of one k-space sample, from fully sampled k-space about DC; None
     where it cannot be told.

@@ -2,22 +2,20 @@
 
 import itertools
 import math
-from typing import Any
 
 import torch
-from jaxtyping import Bool, Complex
+from jaxtyping import Bool
 from torch import Tensor
 
 from ssrecon.core.errors import NoCalibration
+from ssrecon.core.shapes import checked
+from ssrecon.core.window import crop as crop
+from ssrecon.core.window import window
 
 Sides = tuple[int, ...]
 
 
-def window(shape: Sides, sides: Sides) -> tuple[slice, ...]:
-    """The slices that cut a box of `sides` out of a grid of `shape`, so that DC (``N // 2``) stays the centre (``n // 2``) of the box."""
-    return tuple(slice(n // 2 - side // 2, n // 2 - side // 2 + side) for n, side in zip(shape, sides, strict=True))
-
-
+@checked
 def centred_region(sampled: Bool[Tensor, " *k"], width: int) -> Sides:
     """Sides of the largest box about DC in which everything was sampled, no side longer than `width`; the largest has the most samples.
 
@@ -46,6 +44,7 @@ def centred_region(sampled: Bool[Tensor, " *k"], width: int) -> Sides:
     return best
 
 
+@checked
 def frames_region(mask: Bool[Tensor, "1 frames 1 *k"], width: int, smallest: int) -> tuple[Sides, bool]:
     """The region that every frame sampled; where that is smaller than `smallest`, the region that the frames sampled between them.
 
@@ -74,11 +73,6 @@ def require(where: object, sides: Sides, full: Sides, smallest: int) -> None:
         expected=f"at least {wanted} around the centre, a separate calibration scan (Scan.calibration) that covers as much, "
         "or sensitivity maps of your own (Scan.csm)",
     )
-
-
-def crop(kspace: Complex[Tensor, "batch frames coils *k"], sides: Sides) -> Complex[Tensor, "batch frames coils *c"]:
-    index: tuple[Any, ...] = (..., *window(tuple(kspace.shape[-len(sides) :]), sides))
-    return kspace[index]
 
 
 def region_mask(shape: Sides, sides: Sides) -> Bool[Tensor, "1 1 1 *k"]:

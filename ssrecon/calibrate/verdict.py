@@ -7,6 +7,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from ssrecon.core.scan import Scan
+from ssrecon.core.shapes import checked
 
 SMALLEST_CALIBRATION = 8
 """Phase-encoded width of the smallest calibration region from which sensitivities can be estimated: a kernel of 6 and a little more."""
@@ -76,12 +77,14 @@ def verdict(scan: Scan) -> Verdict:
     )
 
 
+@checked
 def acceleration(mask: Bool[Tensor, "1 frames 1 *k"]) -> float:
     """Locations of the encoded support over locations acquired, over all frames."""
     frames = mask[0, :, 0]
     return float(encoded_support(frames.any(dim=0)).sum()) * len(frames) / max(1.0, float(frames.sum()))
 
 
+@checked
 def calibration_extent(mask: Bool[Tensor, "*k"]) -> tuple[int, ...]:
     """The size of the box around DC, grown side by side in turn, of which every location was acquired; zeros where DC was not."""
     centre = [n // 2 for n in mask.shape]
@@ -104,6 +107,7 @@ def calibration_extent(mask: Bool[Tensor, "*k"]) -> tuple[int, ...]:
     return tuple(b - a for a, b in zip(low, high, strict=True))
 
 
+@checked
 def encoded_support(mask: Bool[Tensor, "*k"]) -> Bool[Tensor, "*k"]:
     """The smallest box that holds every acquired location: what the scan encoded, be it less than the matrix."""
     support = torch.zeros_like(mask)

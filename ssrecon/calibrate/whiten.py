@@ -7,6 +7,7 @@ from jaxtyping import Complex
 from torch import Tensor
 
 from ssrecon.core.errors import BadInput
+from ssrecon.core.shapes import checked
 
 DEAD = 1e-8
 """A coil whose noise variance is below this part of the median coil's is not connected."""
@@ -23,6 +24,7 @@ class Whitening:
     """What had to be done to make it possible."""
 
 
+@checked
 def noise_covariance(
     noise: Complex[Tensor, "readouts coils samples"], bandwidth_ratio: float = 1.0, where: object = "noise scan"
 ) -> Complex[Tensor, "coils coils"]:
@@ -45,6 +47,7 @@ def noise_covariance(
     return samples @ samples.mH * (bandwidth_ratio / samples.shape[1])
 
 
+@checked
 def whitening(covariance: Complex[Tensor, "coils coils"], where: object = "noise scan") -> Whitening:
     r""":math:`W = L^{-1}` with :math:`\Sigma = L L^H` (Cholesky), so that :math:`W \Sigma W^H = I`.
 
@@ -75,6 +78,7 @@ def whitening(covariance: Complex[Tensor, "coils coils"], where: object = "noise
     return Whitening(torch.linalg.solve_triangular(factor, identity, upper=False).to(torch.complex64), notes)
 
 
+@checked
 def mix_coils(
     matrix: Complex[Tensor, "out coils"], kspace: Complex[Tensor, "batch frames coils *k"]
 ) -> Complex[Tensor, "batch frames out *k"]:

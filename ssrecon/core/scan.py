@@ -21,8 +21,10 @@ from jaxtyping import Bool, Complex, Float, Shaped
 from torch import Tensor
 
 from ssrecon.core.encoding import Encoding, HybridSlice, WholeLines
+from ssrecon.core.errors import BadInput
 from ssrecon.core.geometry import Geometry
 from ssrecon.core.origin import Origin
+from ssrecon.core.window import crop
 
 Numbers = float | tuple[float, ...] | None
 """One number, several (of echoes, in their order), or None where nothing is known."""
@@ -116,9 +118,7 @@ class Header:
 
     def shown(self, image: Shaped[Tensor, "*axes"], dims: int) -> Shaped[Tensor, "*shown"]:
         """The last `dims` axes cut to `shown_matrix` about pixel ``N // 2``, where the centre of the object is; never padded."""
-        for axis, size in enumerate(self.shown_matrix(image.shape[-dims:]), start=image.ndim - dims):
-            image = image.narrow(axis, image.shape[axis] // 2 - size // 2, size)
-        return image
+        return crop(image, self.shown_matrix(image.shape[-dims:]))
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,31 @@ class CalibratedScan:
     noise_std: Float[Tensor, " batch"] | None = None
     """sqrt(E|n|^2) of one complex sample, in these units; None where unknown."""
     noise_source: str = "unknown"
-    """``noise scan``, ``calibration matrix`` or ``unknown``."""
+    """``noise scan``, ``calibration matrix``, ``given`` or ``unknown``."""
+
+    @staticmethod
+    def white(scan: Scan, noise_std: float | None = None) -> "CalibratedScan":
+        """A scan that needs no calibration: it has sensitivities, and its noise is white, with sqrt(E|n|^2) = `noise_std` of a complex
+        sample in its own units (None where it is not known). k-space keeps these units; csm is brought to unit norm over the coils. Raises
+        BadInput where the scan has no csm or `noise_std` is not positive.
+        """
+        if scan.csm is None:
+            raise BadInput(scan.scan_id, found="no coil sensitivities", expected="Scan.csm, or a Calibrator, which estimates them")
+        if noise_std is not None and not 0 < noise_std < float("inf"):
+            raise BadInput(scan.scan_id, found=f"a noise level of {noise_std}", expected="a positive number, or None where it is unknown")
+        norm, mask = torch.linalg.vector_norm(scan.csm, dim=2, keepdim=True), scan.mask & ~scan.padding
+        level = None if noise_std is None else torch.tensor([noise_std], device=mask.device)
+        return CalibratedScan(
+            headers=(scan.header,),
+            kspace=torch.where(mask, scan.kspace, 0),
+            mask=mask,
+            padding=scan.padding,
+            csm=torch.where(norm > 0, scan.csm / norm, 0),
+            calibration=torch.zeros_like(mask[:, :1]),
+            scale=torch.ones(1, device=mask.device) if level is None else 1 / level,
+            noise_std=level,
+            noise_source="unknown" if level is None else "given",
+        )
 
     @property
     def ids(self) -> tuple[str, ...]:

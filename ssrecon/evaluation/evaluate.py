@@ -16,6 +16,7 @@ from ssrecon.core.errors import BadInput
 from ssrecon.core.files import whole_file
 from ssrecon.core.progress import track
 from ssrecon.core.scan import CalibratedScan, Estimate, Header, Prepared
+from ssrecon.core.window import window
 from ssrecon.metrics.residual import heldout_residual
 from ssrecon.metrics.volume import Value, score_volume
 from ssrecon.operators import Fourier, coil_combined, encoding
@@ -290,6 +291,6 @@ def _stack(images: Sequence[np.ndarray]) -> np.ndarray:
     shape = tuple(max((image.shape[axis] for image in images), default=0) for axis in (0, 1))
     padded = []
     for image in images:
-        before = [(n - m) // 2 for n, m in zip(shape, image.shape, strict=True)]
-        padded.append(np.pad(image, [(b, n - m - b) for b, n, m in zip(before, shape, image.shape, strict=True)]))
+        padded.append(np.zeros(shape, image.dtype))
+        padded[-1][window(shape, image.shape)] = image
     return np.stack(padded) if padded else np.zeros((0, *shape))

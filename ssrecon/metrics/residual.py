@@ -4,7 +4,10 @@ import torch
 from jaxtyping import Bool, Complex, Float
 from torch import Tensor
 
+from ssrecon.core.shapes import checked
 
+
+@checked
 def heldout_residual(
     predicted: Complex[Tensor, "batch frames coils *k"],
     measured: Complex[Tensor, "batch frames coils *k"],

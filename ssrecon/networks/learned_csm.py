@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ssrecon.core.errors import BadRecipe
 from ssrecon.core.scan import CalibratedScan, Estimate
+from ssrecon.core.shapes import checked
 from ssrecon.networks.base import DenoiserSpec, NetworkSpec, parts
 from ssrecon.networks.denoisers import ResNet
 from ssrecon.networks.unrolled import Unrolled
@@ -89,6 +90,7 @@ class _LearnedCSM(nn.Module):
         return fourier.adjoint(fourier(maps) * _taper(tuple(maps.shape[3:]), self.spec.width, maps.device))
 
 
+@checked
 def gauge_fixed(
     csm: Complex[Tensor, "batch maps coils *x"], like: Complex[Tensor, "batch maps coils *x"]
 ) -> Complex[Tensor, "batch maps coils *x"]:

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
+from ssrecon.core.shapes import checked
 from ssrecon.operators.linear import LinearOperator
 
 DB4 = (
@@ -59,19 +60,24 @@ class Wavelet(LinearOperator):
         """The adjoint of `pad`."""
         return x[_box(self.shape)]
 
+    @checked
     def __call__(self, x: Complex[Tensor, "*batch_x"]) -> Complex[Tensor, "*batch_padded"]:
         return self.analysis(self.pad(x))
 
+    @checked
     def adjoint(self, y: Complex[Tensor, "*batch_padded"]) -> Complex[Tensor, "*batch_x"]:
         return self.crop(self.synthesis(y))
 
+    @checked
     def gram(self, x: Complex[Tensor, "*batch_x"]) -> Complex[Tensor, "*batch_x"]:
         return x
 
+    @checked
     def analysis(self, x: Complex[Tensor, "*batch_padded"]) -> Complex[Tensor, "*batch_padded"]:
         """The orthogonal transform of an image that is padded already."""
         return _complex(_analysis(_real(x), len(self.shape), self.levels))
 
+    @checked
     def synthesis(self, y: Complex[Tensor, "*batch_padded"]) -> Complex[Tensor, "*batch_padded"]:
         """Inverse and adjoint of `analysis`."""
         return _complex(_synthesis(_real(y), len(self.shape), self.levels))

@@ -11,6 +11,7 @@ from torch import Tensor
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadInput
 from ssrecon.core.scan import CalibratedScan, Estimate
+from ssrecon.core.shapes import checked
 from ssrecon.metrics.residual import heldout_residual
 from ssrecon.operators import encoding
 from ssrecon.partition.selection import (
@@ -84,6 +85,7 @@ class Gamma:
         return gamma
 
 
+@checked
 def gamma_score(
     reconstruct: Callable[[CalibratedScan], Estimate], scan: CalibratedScan, gamma: Bool[Tensor, "batch frames 1 *k"]
 ) -> tuple[Float[Tensor, " batch"], Estimate]:

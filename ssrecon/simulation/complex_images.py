@@ -19,7 +19,7 @@ from ssrecon.core.errors import BadInput
 from ssrecon.core.hdf5 import complex_dataset, opened, stored
 from ssrecon.core.origin import Origin
 from ssrecon.core.scan import Header, Scan
-from ssrecon.operators import Fourier
+from ssrecon.operators.fourier import resample
 from ssrecon.simulation.phantom.acquisition import correlated, encode
 from ssrecon.simulation.phantom.archive import NOISE_READOUTS, NOISE_SAMPLES
 from ssrecon.simulation.phantom.coils import CoilArray
@@ -116,10 +116,7 @@ def simulate_coils(
 
 def _finer(image: Complex[Tensor, "y x"]) -> Complex[Tensor, "2*y 2*x"]:
     """The same image on twice as fine a grid: its transform, surrounded by zeros."""
-    padded = torch.zeros(2 * image.shape[0], 2 * image.shape[1], dtype=image.dtype)
-    first = [n - n // 2 for n in image.shape]
-    padded[first[0] : first[0] + image.shape[0], first[1] : first[1] + image.shape[1]] = Fourier(2)(image)
-    return 2 * Fourier(2).adjoint(padded)
+    return resample(image, (2 * image.shape[0], 2 * image.shape[1]))
 
 
 def _header(matrix: tuple[int, int], fov: tuple[float, float]) -> Header:

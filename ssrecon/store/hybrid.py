@@ -7,7 +7,7 @@ A 3-D Cartesian scan is undersampled along its two phase-encoded axes only. Tran
 one a readout position x, all with the same mask; the transform is orthonormal, so that the noise stays white and of the same variance.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import blake2b
@@ -22,6 +22,7 @@ from torch import Tensor
 from ssrecon.archive import Archive
 from ssrecon.archive.base import unknown_scan
 from ssrecon.archive.deidentified import without_names
+from ssrecon.archive.pieces import masks, uneven
 from ssrecon.core.encoding import HybridSlice
 from ssrecon.core.files import whole_file
 from ssrecon.core.scan import Calibration, Header, Scan
@@ -113,12 +114,12 @@ class Hybrid(Archive):
             target = self._scratch_file(whole)
             if not target.exists():
                 with whole_file(target) as partial, h5py.File(partial, "w") as file:
-                    _write_transposed(self.archive, whole, file)
+                    _write_transposed(self.archive.partitions(whole), file)
             with h5py.File(target) as file:
                 return _read_slice(file, header)
         if self._in_memory is None or self._in_memory[0] != whole:
             self._in_memory = (whole, _MemoryFile())
-            _write_transposed(self.archive, whole, self._in_memory[1])
+            _write_transposed(self.archive.partitions(whole), self._in_memory[1])
         return _read_slice(self._in_memory[1], header)
 
     def discard(self, volume_id: str) -> None:
@@ -134,6 +135,19 @@ class Hybrid(Archive):
     def _scratch_file(self, whole: str) -> Path:
         assert self.scratch is not None
         return self.scratch / f"{blake2b(whole.encode(), digest_size=8).hexdigest()}.h5"
+
+
+def hybrid_slices(scan: Scan) -> Iterator[Scan]:
+    """A scan in memory as `Hybrid` gives it: a 3-D scan of whole readouts slice by slice, anything else as it is."""
+    if not _is_volume(scan.header):
+        yield scan
+    elif reason := uneven([masks(scan)]):
+        yield replace(scan, header=replace(scan.header, notes={**scan.header.notes, "native": reason}))
+    else:
+        held = _MemoryFile()
+        _write_transposed([(0, scan)], held)
+        for x in range(scan.header.encoded_matrix[2]):
+            yield _read_slice(held, _slice_header(scan.header, x))
 
 
 def _is_volume(header: Header) -> bool:
@@ -168,10 +182,10 @@ class _MemoryFile(dict[str, Any]):
         return self[name]
 
 
-def _write_transposed(archive: Archive, scan_id: str, file: Any) -> None:
+def _write_transposed(pieces: Iterable[tuple[int, Scan]], file: Any) -> None:
     """Write ``kspace`` (x, frames, coils, z, y) and what belongs to it, from the partitions of a scan."""
     fourier = Fourier(1)
-    for start, piece in archive.partitions(scan_id):
+    for start, piece in pieces:
         frames, coils, z, y, samples = piece.kspace.shape[1:]
         stop = start + z
         if "kspace" not in file:

@@ -174,6 +174,7 @@ class AsItIs:
 class Calibrated:
     matrix: torch.Tensor
     scale: float = 1.0
+    notes: tuple[str, ...] = ()
 
     def record(self):
         return {}

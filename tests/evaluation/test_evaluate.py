@@ -287,3 +287,19 @@ def test_parts_of_two_shapes_share_the_range_of_the_volume():
     assert found[None, "nmse"] == pytest.approx((0.01 + 3 * 0.04) / 4, rel=1e-9)
     assert found[0, "psnr"] == pytest.approx(10 * np.log10(large.max() ** 2 / np.mean((0.1 * small) ** 2)), rel=1e-9)
     assert {place for place, _ in found} == {None, 0, 1, 2, 3}
+
+
+def test_frames_of_a_volume_are_scored_as_frames(tmp_path):
+    """(slices, frames, y, x) against the same, and never against as many slices."""
+    images = np.random.default_rng(0).random((2, 3, 16, 18), np.float32)
+    written = {"a": ("reconstruction", images), "b": ("reconstruction_rss", images), "c": ("reconstruction_rss", images[:, 0])}
+    for folder, (name, values) in written.items():
+        (tmp_path / folder).mkdir()
+        with h5py.File(tmp_path / folder / "v.h5", "w") as file:
+            file[name] = values
+    evaluate_folder(tmp_path / "a", tmp_path / "b", tmp_path / "scores")
+    rows = list(csv.DictReader((tmp_path / "scores" / "metrics.csv").read_text().splitlines()))
+    scans = {row["scan"].split("/", 1)[1] for row in rows if row["scan"]}
+    assert scans == {f"slice-{s:03d}/frame-{f:03d}" for s in range(2) for f in range(3)}
+    with pytest.raises(BadInput, match=r"v\.h5: found 2 slices of 3 frames; expected 2 slices of 1 frame"):
+        evaluate_folder(tmp_path / "a", tmp_path / "c")

@@ -235,7 +235,7 @@ def test_refuses_an_empty_gamma_and_wrong_shapes():
     mask[0] = True
     with pytest.raises(ValueError, match=r"nothing is held out .*\[64, 0\]"):
         heldout_residual(kspace, kspace, mask, None)
-    with pytest.raises(ValueError, match=r"\(2, 1, 3, 8, 8\).*mask \(2, 1, 3, 8, 8\)"):
+    with pytest.raises(ValueError, match=r"heldout_residual: mask: found shape \(2, 1, 3, 8, 8\) of bool"):
         heldout_residual(kspace, kspace, mask.expand(2, 1, 3, 8, 8), None)
 
 

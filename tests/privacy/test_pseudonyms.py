@@ -20,6 +20,7 @@ from ssrecon.core.scan import Header
 from ssrecon.evaluation.evaluate_folder import evaluate_folder
 from ssrecon.networks import ResNet, Unrolled
 from ssrecon.objectives import SSDU
+from ssrecon.privacy.identifying import deidentified
 from ssrecon.privacy.pseudonyms import KEEP_NAMES, harmless, own_words, pseudonym, safe_place, safe_reason, safe_subject, safe_text
 from ssrecon.recipe.recipe import Recipe, Training
 from ssrecon.reconstruction.reconstruct import reconstruct

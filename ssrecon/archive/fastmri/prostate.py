@@ -21,6 +21,7 @@ from ssrecon.core.errors import BadInput
 from ssrecon.core.geometry import Geometry
 from ssrecon.core.hdf5 import attribute, complex_dataset, opened, other_layout, stored
 from ssrecon.core.scan import Calibration, Header, Scan
+from ssrecon.core.window import window
 
 ECHO_PLANAR = ("phase_correction", "coil_sens_maps")
 
@@ -130,11 +131,11 @@ class FastMRIProstate(Archive):
 
     def _calibration(self, data: np.ndarray) -> Calibration:
         phase, kept = self._volume.matrix
-        first = phase // 2 - data.shape[-1] // 2
-        placed = finite(self._placed(data, first), self.path, "calibration_data")
+        (columns,) = window((phase,), data.shape[-1:])
+        placed = finite(self._placed(data, columns.start), self.path, "calibration_data")
         kspace = finite(remove_readout_oversampling(placed, kept).numpy(), self.path, "calibration_data")
         mask = torch.zeros(1, 1, 1, phase, kept, dtype=torch.bool)
-        mask[..., first : first + data.shape[-1], :] = True
+        mask[..., columns, :] = True
         return Calibration(kspace[None, None].contiguous(), mask)
 
     def _placed(self, data: np.ndarray, first: int) -> np.ndarray:
