@@ -116,7 +116,9 @@ def magnitude_derived(scan: Scan) -> Finding | None:
 
     :math:`\rho = |\sum_k y(k) y(-k)| / \sum_k |y(k)|^2` is 1 for a real image times a constant phase, and about 0 for noise and for images
     whose phase varies. It is taken over locations acquired with their opposites, over all k-space and over the outer half of each axis
-    (conjugate filling of partial Fourier), and the median over coils has to exceed `SYMMETRIC`.
+    (conjugate filling of partial Fourier), and the median over coils has to exceed `SYMMETRIC`. A few strong samples rule this sum, and
+    of a single coil and an object of little phase they may be symmetric; the noise never is. So the same has to hold with every pair of
+    one weight, :math:`|\mathrm{mean}_k\, 2 y(k) y(-k) / (|y(k)|^2 + |y(-k)|^2)|`, in which weak samples count like strong ones.
     """
     kspace, mask = acquired(scan)
     opposite = _opposite(kspace)
@@ -131,7 +133,11 @@ def magnitude_derived(scan: Scan) -> Finding | None:
         kept = energy > 0
         if not bool(kept.any()):
             continue
-        symmetry = float(((one * other).sum(dim=1).abs()[kept] / energy[kept]).median())
+        product = one * other
+        strength = one.abs().square() + other.abs().square()
+        each = torch.where(strength > 0, 2 * product / strength.clamp_min(torch.finfo(torch.float64).tiny), 0)
+        alike = each.sum(dim=1).abs() / (strength > 0).sum(dim=1).clamp_min(1)
+        symmetry = float(torch.minimum(product.sum(dim=1).abs()[kept] / energy[kept], alike[kept]).median())
         if symmetry > SYMMETRIC:
             return Finding(
                 "magnitude_derived",
