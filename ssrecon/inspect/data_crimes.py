@@ -217,10 +217,12 @@ def _unpredicted(kspace: Tensor, targets: list[int], period: int) -> float | Non
     fit, seen = rows[:, : half - width].flatten(0, 1), wanted[:, : half - width].flatten(0, 1)
     if len(fit) < 1.5 * fit.shape[1]:
         return None
+    unseen = wanted[:, half:].flatten(0, 1)
+    if not bool((fit != 0).any()) or not bool((unseen != 0).any()):
+        return None  # zeros are predicted by anything
     gram = fit.mH @ fit
     ridge = 1e-12 * gram.diagonal().real.mean() * torch.eye(len(gram)).to(gram)
     weights = torch.linalg.solve(gram + ridge, fit.mH @ seen)
-    unseen = wanted[:, half:].flatten(0, 1)
     left = (unseen - rows[:, half:].flatten(0, 1) @ weights).abs().square().sum()
     return float(left / unseen.abs().square().sum())
 
