@@ -26,8 +26,8 @@ SYMMETRIC = 0.98
 PREDICTED = 0.02
 """Power left of lines after their best prediction from their neighbours. Noise cannot be predicted: what was acquired leaves about all of
 it where noise rules, and filled lines leave the rounding."""
-BETTER = 0.1
-"""And over what is left of lines by prediction from another lattice: of raw scans, at any SNR, .37 to 1; of filled ones 1e-15."""
+BETTER = 0.05
+"""And over what is left of lines by prediction from another lattice: of raw scans, at any SNR, .37 to 1; of filled ones 1e-12."""
 UNEVEN, SIGMAS = 0.375, 8.0
 """Filled lines: by how much lattice lines hold more power of noise-like coil combinations than their neighbours, in nepers, and how
 significantly."""
@@ -160,7 +160,7 @@ def _opposite(kspace: Tensor) -> Tensor:
 def parallel_imaging_filled(scan: Scan) -> Finding | None:
     """Lines that a reconstruction filled in and that are said to be acquired: GRAPPA, SPIRiT or SENSE on a lattice of every R-th line.
 
-    Two tests, for lattices of 2 to `LONGEST_PERIOD` and each of their offsets, outside the central quarter of k-space. (1) Lines off the
+    Two tests, for lattices of 2 to `LONGEST_PERIOD` and each of their offsets, outside the middle (1/4, 1/3 or 1/2). (1) Lines off the
     lattice are predicted by linear combinations of the four nearest lattice lines over seven readout samples and all coils (fitted on one
     half of the readout, tried on the other): a remainder below `PREDICTED` of the power is no measurement, as noise cannot be predicted.
     (2) Noise-like coil combinations have more power on lattice lines than beside them, by `UNEVEN` and `SIGMAS` standard errors. Scans
@@ -181,7 +181,12 @@ def parallel_imaging_filled(scan: Scan) -> Finding | None:
 
 def _predicted(kspace: Tensor) -> Finding | None:
     for period in range(2, LONGEST_PERIOD + 1):
-        for left in zip(*(_remainders(kspace, period, offset) for offset in range(period)), strict=True):
+        # Calibration lines in the middle may have been put back as they were acquired: how many, nobody knows.
+        for left in (
+            side
+            for part in (8, 6, 4)
+            for side in zip(*(_remainders(kspace, period, offset, part) for offset in range(period)), strict=True)
+        ):
             # Signal alone is predicted well from any lines, and the better the higher its SNR: filled lines are those that are
             # predicted from one lattice and not, by the same number of lines at the same distances, from the others.
             told = sorted(rest for rest in left if rest is not None)
@@ -196,11 +201,11 @@ def _predicted(kspace: Tensor) -> Finding | None:
     return None
 
 
-def _remainders(kspace: Tensor, period: int, offset: int) -> tuple[float | None, float | None]:
-    """What is left of the lines just behind a lattice's after their prediction, over their power: of the two sides of k-space, as
-    reconstructions may fill them by weights of their own."""
+def _remainders(kspace: Tensor, period: int, offset: int, part: int) -> tuple[float | None, float | None]:
+    """What is left of the lines just behind a lattice's after their prediction, over their power, farther from the centre than one `part`
+    of the matrix: of the two sides of k-space, as reconstructions may fill them by weights of their own."""
     n = kspace.shape[1]
-    targets = [y + 1 for y in range(offset, n, period) if y - period >= 0 and y + 2 * period < n and abs(y + 1 - n // 2) > n // 8]
+    targets = [y + 1 for y in range(offset, n, period) if y - period >= 0 and y + 2 * period < n and abs(y + 1 - n // 2) > n // part]
     low, high = ([y for y in targets if y < n // 2], [y for y in targets if y > n // 2])
     return _unpredicted(kspace, low, period), _unpredicted(kspace, high, period)
 
