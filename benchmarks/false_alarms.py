@@ -19,15 +19,15 @@ from common import device_name, write_result
 
 from ssrecon.core import Draw, Header, Scan
 from ssrecon.core.encoding import GridPoints, WholeLines
-from ssrecon.inspect.look import look
+from ssrecon.inspect.centre import off_centre
+from ssrecon.inspect.channels import CHANNELS
+from ssrecon.inspect.data_crimes import DATA_CRIMES
+from ssrecon.inspect.oversampling import oversampled
 from ssrecon.operators import Fourier
 from ssrecon.sampling import Equispaced, Pattern, PoissonDisc, RandomColumns, VariableDensity, undersample
 
-ALLEGATIONS = (
-    "zero_filled", "interpolated", "filtered", "magnitude_derived", "grappa_filled", "dead_coil", "spiking_coil", "off_centre",
-    "wrong_mask", "oversampled",
-)  # fmt: skip
-"""Findings that say that something is wrong with the data. What the sampling allows, and whether the noise is known, is no allegation."""
+DETECTORS = (*DATA_CRIMES, *CHANNELS, off_centre, oversampled)
+"""Whose findings say that something is wrong with the data. What the sampling allows, and whether the noise is known, is no allegation."""
 
 
 @dataclass(frozen=True)
@@ -130,8 +130,8 @@ def _coils(rng: np.random.Generator, coils: int, grid: list[np.ndarray]) -> np.n
 
 
 def alleged(scan: Scan) -> dict[str, str]:
-    """Kinds of what the audit says is wrong with the data of a scan, with its reasons."""
-    return {str(f["kind"]): str(f["reason"]) for f in look(scan).findings if f["kind"] in ALLEGATIONS}
+    """Kinds of what the audit's detectors say is wrong with the data of a scan, with their reasons."""
+    return {finding.kind: finding.reason for detect in DETECTORS if (finding := detect(scan)) is not None}
 
 
 def main() -> None:
