@@ -20,6 +20,7 @@ from ssrecon.inspect.channels import CHANNELS
 from ssrecon.inspect.data_crimes import DATA_CRIMES
 from ssrecon.inspect.duplicates import signature
 from ssrecon.inspect.finding import Finding
+from ssrecon.inspect.oversampling import oversampled
 from ssrecon.inspect.sampling import Sampling, phase_encoded, sampling
 
 VERDICTS = {"note": "train", "warn": "train with a warning", "refuse": "refuse"}
@@ -116,7 +117,7 @@ def _detected(scan: Scan) -> Iterator[Finding]:
     for frame in sorted({0, count // 2, count - 1}):
         here = slice(frame, frame + 1)
         one = replace(scan, kspace=scan.kspace[:, here], mask=scan.mask[:, here], padding=scan.padding[:, here])
-        for detect in (*DATA_CRIMES, *CHANNELS, off_centre):
+        for detect in (*DATA_CRIMES, *CHANNELS, off_centre, oversampled):
             if (finding := detect(one)) is not None:
                 found.setdefault(finding.kind, finding)
     yield from found.values()

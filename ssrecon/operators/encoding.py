@@ -64,7 +64,9 @@ class Sense(LinearOperator):
 
     @cached_property
     def _layout(self) -> "_Layout":
-        return _Layout.of(self.mask, self.csm.detach())
+        # It is kept as long as the operator: made while reconstructing, it has to serve a later training too.
+        with torch.inference_mode(False):
+            return _Layout.of(self.mask, self.csm.detach())
 
 
 @dataclass(frozen=True, eq=False)

@@ -134,12 +134,14 @@ def _along(matrix: Float[Tensor, "n n"], x: Tensor, axis: int) -> Tensor:
 def _level(size: int, dtype: torch.dtype, device: torch.device) -> Float[Tensor, "n n"]:
     """One level along one periodic axis: rows of low-pass filters at every second sample, then rows of high-pass filters."""
     half, length = size // 2, len(DB4)
-    matrix = torch.zeros(size, size, dtype=torch.float64)
-    for tap, value in enumerate(DB4):
-        for row in range(half):
-            # The offset is PyWavelets' (mode "zero"): the same grid of wavelets as sigpy's, on which the minimiser of an l1 norm depends.
-            # Filters longer than the axis wrap and add up.
-            column = (2 * row + tap - length + 2) % size
-            matrix[row, column] += value
-            matrix[half + row, column] += (-1) ** tap * DB4[length - 1 - tap]
-    return matrix.to(device=device, dtype=dtype)
+    # It is kept: made while reconstructing, it has to serve a later training too.
+    with torch.inference_mode(False):
+        matrix = torch.zeros(size, size, dtype=torch.float64)
+        for tap, value in enumerate(DB4):
+            for row in range(half):
+                # The offset is PyWavelets' (mode "zero"): the same grid of wavelets as sigpy's, on which the minimiser of an l1 norm
+                # depends. Filters longer than the axis wrap and add up.
+                column = (2 * row + tap - length + 2) % size
+                matrix[row, column] += value
+                matrix[half + row, column] += (-1) ** tap * DB4[length - 1 - tap]
+        return matrix.to(device=device, dtype=dtype)
