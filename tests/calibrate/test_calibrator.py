@@ -13,7 +13,7 @@ from ssrecon.calibrate.region import crop, region_mask
 from ssrecon.core.errors import BadInput, NoCalibration
 from ssrecon.core.scan import CalibratedScan, Calibration, Estimate, Prepared, Scan
 from ssrecon.operators import Fourier, encoding
-from ssrecon.reconstruction.reconstruct import own_units
+from ssrecon.reconstruction.engine import own_units
 from ssrecon.simulation.phantom import PhantomArchive
 from tests.calibrate.raw import raw_scan, std
 from tests.scans import column_mask, smooth_csm, smooth_image
