@@ -41,12 +41,12 @@ def make_scan():
 
 
 def step_of(spec, scan, device):
-    network = spec.build(0).to(device)
+    network = spec.build(0, scan).to(device)
     objective = SSDU()
 
     def step():
         network.zero_grad(set_to_none=True)
-        objective.loss(network, scan, None, Draw(0)).mean.backward()
+        objective.loss(network, scan, None, objective.draws(scan, Draw(0))).mean.backward()
 
     return step
 

@@ -14,12 +14,13 @@ from pathlib import Path
 import torch
 
 from ssrecon import Comparison, Draw
-from ssrecon.core import BadInput, Prepared, SsreconError
+from ssrecon.core import BadInput, Prepared
 from ssrecon.core.description import rebuild
 from ssrecon.objectives import Objective
 from ssrecon.objectives.base import Network
 from ssrecon.reconstruction import load_checkpoint
 from ssrecon.store import Store
+from ssrecon.study.redraw import printed
 from ssrecon.study.run_folder import RunFolder, readable
 
 EPOCHS = (1, 2)
@@ -31,7 +32,8 @@ def mean_loss(objective: Objective, network: Network, scans: list[Prepared]) -> 
     values = []
     for prepared in scans:
         reference = prepared.reference if objective.needs_reference or objective.takes_reference else None
-        values += [objective.loss(network, prepared.scan, reference, Draw(0, epoch)).per_scan for epoch in EPOCHS]
+        draws = [objective.draws(prepared.scan, Draw(0, epoch)) for epoch in EPOCHS]
+        values += [objective.loss(network, prepared.scan, reference, drawn).per_scan for drawn in draws]
     return float(torch.cat(values).mean())
 
 
@@ -65,12 +67,7 @@ def main() -> int:
     parser.add_argument("--networks", nargs="+", default=["supervised", "multi_mask_ssdu"])
     parser.add_argument("--scans", type=int, default=16)
     options = parser.parse_args()
-    try:
-        print("\n".join(table(options.run_folder, options.networks, options.scans)))
-    except SsreconError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
-    return 0
+    return printed(lambda: "\n".join(table(options.run_folder, options.networks, options.scans)))
 
 
 if __name__ == "__main__":

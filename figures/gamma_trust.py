@@ -6,7 +6,6 @@ Reads the checkpoints.csv of `recipes/gamma_trust.py`. Correlations are taken wi
 averaged over seeds; the table's last line is taken between objectives. On grey, and in bold (any of its seeds), a score misleads.
 """
 
-import argparse
 import csv
 import sys
 from collections import defaultdict
@@ -16,8 +15,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ssrecon.core import BadInput, SsreconError
-from ssrecon.study.figures import mean_rank_correlation, plain_log, save
+from ssrecon.core import BadInput
+from ssrecon.study.figures import mean_rank_correlation, plain_log
+from ssrecon.study.redraw import redraw
 from ssrecon.study.run_folder import readable
 from ssrecon.study.style import FAINT, INK, MARKERS, SELF_SUPERVISED, SUPERVISED, new_figure, quiet_grid, styled
 
@@ -123,24 +123,5 @@ def draw(curves: Curves) -> "Figure":
     return figure
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run_folder", type=Path)
-    parser.add_argument("--out", type=Path)
-    parser.add_argument("--table", type=Path)
-    options = parser.parse_args()
-    try:
-        curves = read(options.run_folder)
-        if options.table is not None:
-            options.table.write_text(table(curves), encoding="utf-8")
-        for (arm, score, error), of in correlations(curves).items():
-            print(f"{arm:18} {score:20} {error:16} {np.mean(list(of.values())):+.2f}", file=sys.stderr)
-        print(save(draw(curves), options.out or options.run_folder / "gamma_trust.png"))
-    except SsreconError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(redraw("gamma_trust", draw, read=read, table=table))

@@ -6,13 +6,12 @@ Takes the folder of `recipes/which_objective.py` (a run folder a condition), or 
 archive is simulated, else against the reference; checkpoints chosen by Gamma.
 """
 
-import argparse
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ssrecon.core import BadInput, SsreconError
-from ssrecon.study.figures import save
+from ssrecon.core import BadInput
+from ssrecon.study.redraw import redraw
 from ssrecon.study.run_folder import RunFolder, readable
 from ssrecon.study.statistics import Interval, Measure, Summary, paired_difference, summarise
 from ssrecon.study.style import FAINT, INK, new_figure, quiet_grid, styled
@@ -114,22 +113,5 @@ def table(runs: dict[str, RunFolder]) -> str:
     return "\n".join(lines)
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run_folder", type=Path)
-    parser.add_argument("--out", type=Path)
-    parser.add_argument("--table", type=Path)
-    options = parser.parse_args()
-    try:
-        runs = conditions(options.run_folder)
-        if options.table is not None:
-            options.table.write_text(table(runs), encoding="utf-8")
-        print(save(draw(runs), options.out or options.run_folder / "which_objective.png"))
-    except SsreconError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(redraw("which_objective", draw, read=conditions, table=table))

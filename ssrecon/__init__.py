@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ssrecon.archive import open_archive
+    from ssrecon.archive import open_archive, scan_from_arrays
     from ssrecon.calibrate import Calibrator
     from ssrecon.core import CalibratedScan, Draw, Estimate, Scan, SsreconError, process
     from ssrecon.recipe import Comparison, Recipe, Training
@@ -37,6 +37,7 @@ _PLACES = {
     "open_archive": "archive",
     "process": "core",
     "run": "study",
+    "scan_from_arrays": "archive",
 }
 __version__ = "0.1.0"
 __all__ = [
@@ -55,6 +56,7 @@ __all__ = [
     "open_archive",
     "process",
     "run",
+    "scan_from_arrays",
 ]
 
 

@@ -51,6 +51,16 @@ def column_mask(shape: tuple[int, ...], acceleration: int = 4, lines: int = 8, f
     return mask
 
 
+def loss_of(objective, network, scan, reference, draw):
+    """A loss with what its objective draws for it."""
+    return objective.loss(network, scan, reference, objective.draws(scan, draw))
+
+
+def reconstruction_of(objective, network, scan, draw):
+    """An image by an objective's rule at test time, with what it draws for it."""
+    return objective.reconstruct(network, scan, objective.test_draws(scan, draw))
+
+
 def make_scan(
     shape: tuple[int, ...] = (32, 32),
     coils: int = 4,
@@ -96,3 +106,7 @@ def make_reference(scan: CalibratedScan, full: torch.Tensor) -> CalibratedScan:
     from dataclasses import replace
 
     return replace(scan, mask=torch.ones_like(scan.mask), kspace=full)
+
+
+EXAMPLE = make_scan()
+"""For networks whose size does not depend on it."""

@@ -30,6 +30,7 @@ from ssrecon.store.prepare import prepare
 from ssrecon.store.store import Store
 from ssrecon.study.comparison import run
 from ssrecon.training.trainer import Trainer
+from tests.contracts.classes import subclasses
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.py"))
 QUICKSTART = next(path for path in RECIPES if path.stem == "quickstart")
@@ -126,8 +127,11 @@ from ssrecon.sampling import RandomColumns
 class Mine(Objective):
     weight: float = 1.0
 
-    def loss(self, network, scan, reference, draw):
-        found = SSDU(Uniform(0.4)).loss(network, scan, None, draw)
+    def draws(self, scan, draw):
+        return SSDU(Uniform(0.4)).draws(scan, draw)
+
+    def loss(self, network, scan, reference, draws):
+        found = SSDU(Uniform(0.4)).loss(network, scan, None, draws)
         return Loss(self.weight * found.per_scan)
 
 

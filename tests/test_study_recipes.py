@@ -17,6 +17,7 @@ from ssrecon.recipe.overrides import load_recipe
 from ssrecon.reconstruction.loaded_network import load_checkpoint
 from ssrecon.store.store import Store
 from ssrecon.study.comparison import run
+from tests.scans import loss_of
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.py"))
 
@@ -56,7 +57,7 @@ def test_losses_at_other_networks(tmp_path):
     train = [store.load(scan_id).scan for scan_id in model.recipe.data.split.assign(store.headers).train]
     objective = model.objective.fitted(train)
     with torch.no_grad():
-        raw = [float(objective.loss(model.network, train[0], None, Draw(0, epoch)).mean) for epoch in (1, 2)]
+        raw = [float(loss_of(objective, model.network, train[0], None, Draw(0, epoch)).mean) for epoch in (1, 2)]
     assert robust[0] == pytest.approx(sum(raw) / 2, rel=1e-3)
     with pytest.raises(BadInput, match="no trained ei; expected --networks of supervised, multi_mask_ssdu, robust_ssdu"):
         table(tmp_path / "out", ["ei"], 1)

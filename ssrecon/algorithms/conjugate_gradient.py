@@ -4,14 +4,23 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from jaxtyping import Complex
 from torch import Tensor
+
+from ssrecon.core.shapes import checked
 
 Operator = Callable[[Tensor], Tensor]
 
 
+@checked
 def conjugate_gradient(
-    operator: Operator, rhs: Tensor, shift: Tensor | float = 0.0, iterations: int = 10, initial: Tensor | None = None, system_dims: int = 2
-) -> Tensor:
+    operator: Operator,
+    rhs: Complex[Tensor, "*systems_x"],
+    shift: Tensor | float = 0.0,
+    iterations: int = 10,
+    initial: Complex[Tensor, "*systems_x"] | None = None,
+    system_dims: int = 2,
+) -> Complex[Tensor, "*systems_x"]:
     r"""Solve :math:`(A + \mu I)\,x = b` for a self-adjoint, non-negative A with exactly `iterations` steps from `initial` (zero by
     default).
 
@@ -69,9 +78,14 @@ class _ImplicitSolve(torch.autograd.Function):
         return q, grad_shift, None, None, None
 
 
+@checked
 def implicit_conjugate_gradient(
-    operator: Operator, rhs: Tensor, shift: Tensor, iterations: int = 10, initial: Tensor | None = None
-) -> Tensor:
+    operator: Operator,
+    rhs: Complex[Tensor, "*systems_x"],
+    shift: Tensor,
+    iterations: int = 10,
+    initial: Complex[Tensor, "*systems_x"] | None = None,
+) -> Complex[Tensor, "*systems_x"]:
     r"""The same solution with the backward pass of the converged solve, :math:`\partial b = (A + \mu I)^{-1} g` and
     :math:`\partial\mu = -\mathrm{Re}\langle\partial b, x\rangle`: stores one image, exact only where the iteration has converged.
 

@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
+from ssrecon.core.shapes import checked
+
 
 def proximal_gradient(
     gradient: Callable[[Tensor], Tensor],
@@ -38,7 +40,8 @@ def proximal_gradient(
     return x
 
 
-def soft_threshold(x: Complex[Tensor, "*any"], threshold: Float[Tensor, "*any"] | float) -> Complex[Tensor, "*any"]:
+@checked
+def soft_threshold(x: Complex[Tensor, "*any"], threshold: Float[Tensor, "..."] | float) -> Complex[Tensor, "*any"]:
     r"""The proximal map of :math:`\lambda\|x\|_1` for complex x: magnitudes shrink by the threshold, phases stay."""
     magnitude = x.abs()
     return x * ((magnitude - threshold).clamp_min(0) / magnitude.clamp_min(torch.finfo(magnitude.dtype).tiny))

@@ -2,10 +2,12 @@
 
 In comes a path, out comes an `Archive` whose headers are listed cheaply and whose scans are read one at a time. `open_archive` finds the
 format from the content. Read ``base.py`` first, then a short format such as ``cmrxrecon.py``; ``cartesian/`` is what MRD and twix share,
-``splits.py`` divides an archive by subject.
+``splits.py`` divides an archive by subject. `scan_from_arrays` makes one `Scan` from arrays in memory.
 """
 
-from ssrecon.archive.base import Archive, open_archive
+from ssrecon.archive.base import Archive
+from ssrecon.archive.from_arrays import scan_from_arrays
+from ssrecon.archive.open import open_archive
 from ssrecon.archive.splits import ByList, BySubject, Fractions, HeldOutGroup, KFold, ScanSpecific, Split
 
 __all__ = [
@@ -18,4 +20,5 @@ __all__ = [
     "ScanSpecific",
     "Split",
     "open_archive",
+    "scan_from_arrays",
 ]

@@ -1,64 +1,33 @@
-"""Steps that readers of files of arrays share: opening, reading a part, and refusing what cannot be right."""
+"""Steps that readers of files of arrays share: reading a part, and refusing what cannot be right."""
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-import h5py
 import numpy as np
 import torch
 from jaxtyping import Bool, Complex
 from torch import Tensor
 
-from ssrecon.archive.base import UNREADABLE
 from ssrecon.archive.pieces import samples_nothing
 from ssrecon.core.errors import BadInput
 
-
-@contextmanager
-def opened(path: Path, layout: str) -> Iterator[h5py.File]:
-    """An HDF5 file; whatever is wrong with it, in it or behind its end becomes a `BadInput` that names it."""
-    try:
-        with h5py.File(path) as file:
-            yield file
-    except UNREADABLE as error:
-        raise BadInput(path, found=f"a truncated or damaged HDF5 file ({error})", expected=layout) from None
-
-
-def stored(data: h5py.Dataset, path: Path) -> h5py.Dataset:
-    """The same dataset. Raises `BadInput` where parts of it were never written, which HDF5 would read as zeros, however many they are."""
-    if not isinstance(data, h5py.Dataset) or data.shape is None:
-        raise BadInput(path, found=f"{data!r}", expected="a dataset with numbers")
-    if data.is_virtual or data.external:
-        return data
-    if data.chunks is None:
-        whole = data.id.get_storage_size() >= data.nbytes
-    else:
-        wanted = math.prod(-(-n // chunk) for n, chunk in zip(data.shape, data.chunks, strict=True))
-        whole = data.id.get_num_chunks() >= wanted
-    if not whole:
-        held = data.id.get_storage_size()
-        raise BadInput(path, found=f"{data.name} {data.shape}, of which {held} bytes were written", expected="a dataset written in full")
-    return data
-
-
-def attribute(item: h5py.Group | h5py.Dataset, name: str, default: Any = "") -> Any:
-    """An attribute of a file, bytes as text."""
-    value = item.attrs.get(name, default)
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
-
-
-def top_names(file: h5py.File) -> list[str]:
-    """What is at the top of a file, by name. Names that are no text are bytes in h5py: nothing is called so."""
-    return sorted(name for name in file if isinstance(name, str))
+SMALLEST = 8
+"""A matrix with fewer samples along a side is questioned."""
 
 
 def not_zero(array: np.ndarray, axis: int | tuple[int, ...] | None) -> np.ndarray:
     """Where anything along the axes, which stay with length 1, is not zero; NaN is not, of whatever kind (comparing with some warns)."""
     with np.errstate(invalid="ignore"):
         return np.asarray((array != 0).any(axis=axis, keepdims=True))
+
+
+def check_order(path: Path, name: str, shape: tuple[int, ...], axes: str) -> None:
+    """Raises `BadInput` where k-space has a matrix (its last two axes) that nobody measures and two first axes that could be one: then
+    its axes are in MATLAB's order, as a program other than MATLAB may have written them."""
+    if len(shape) > 3 and min(shape[-2:]) < SMALLEST and min(shape[:2]) >= 2 * SMALLEST:
+        scans, (y, x) = math.prod(shape[:2]), shape[-2:]
+        found = f"{name} {shape}, {scans} images of {y}x{x}: are the axes in MATLAB's order?"
+        raise BadInput(path, found=found, expected=f"{axes} in HDF5's order, in which MATLAB's own -v7.3 files have it")
 
 
 def acquired_only(

@@ -1,6 +1,5 @@
 """BART's pairs of files: a text header with the dimensions, and complex64 samples."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,16 +10,16 @@ import torch
 from torch import Tensor
 
 from ssrecon.archive.arrays import acquired_only, finite, not_zero
-from ssrecon.archive.base import Archive, unknown_scan
-from ssrecon.archive.pieces import in_pieces, steps, uneven
-from ssrecon.core.encoding import HybridSlice, WholeLines
+from ssrecon.archive.partitioned import WHOLE, PartitionedArchive
+from ssrecon.archive.pieces import steps, uneven
+from ssrecon.core.encoding import Encoding, HybridSlice
 from ssrecon.core.errors import BadInput
 from ssrecon.core.scan import Header, Scan
 from ssrecon.sampling.describe import is_partial_fourier
+from ssrecon.sampling.lines import encoding_of
 
 READ, PHASE_1, PHASE_2, COIL, MAPS, ECHO, TIME, TIME_2, SLICE, AVERAGE = 0, 1, 2, 3, 4, 5, 10, 11, 13, 14
 DIMENSIONS = 16
-WHOLE = slice(None)
 FRAMES = (AVERAGE, TIME_2, TIME, ECHO)
 USED = (READ, PHASE_1, PHASE_2, COIL, *FRAMES, SLICE)
 FIRST_LINE = b"# Dimensions"
@@ -79,7 +78,7 @@ class _Pair:
         return np.asarray(everything[tuple(part)]).T
 
 
-class Bart(Archive):
+class Bart(PartitionedArchive):
     """A BART pair ``NAME.hdr``, ``NAME.cfl`` of Cartesian k-space; either file opens it.
 
     - Dimensions (first index fastest): 0 readout, 1 and 2 phase encodings, 3 coils, 13 slices (scans here); 5 echoes, 10 and 11 time and 14
@@ -128,41 +127,36 @@ class Bart(Archive):
                 slice=index,
                 encoded_matrix=k,
                 recon_matrix=k,
-                encoding=WholeLines() if shape[READ] > 1 else HybridSlice(index, shape[SLICE]),
+                encoding=self._encoding(index),
                 partial_fourier=partial,
                 notes=notes,
             )
             for index in range(shape[SLICE])
         )
 
-    def read(self, scan_id: str) -> Scan:
-        return self._read(self._listed(scan_id), WHOLE)
-
-    def partitions(self, scan_id: str) -> Iterator[tuple[int, Scan]]:
-        header = self._listed(scan_id)
-        return in_pieces(lambda at: self._read(header, at), self._steps, self.path, scan_id)
-
     def not_transformable(self, scan_id: str) -> str:
         """See `Archive.not_transformable`: told by the pattern where there is one, and else by the zeros."""
-        index = self._listed(scan_id).slice
-        return uneven({"points": torch.from_numpy(self._sampled(index, at))} for at in self._steps)
-
-    def _listed(self, scan_id: str) -> Header:
-        known = {header.scan_id: header for header in self.headers}
-        if scan_id not in known:
-            raise unknown_scan(self.path, scan_id, tuple(known))
-        return known[scan_id]
+        index = self.listed(scan_id).slice
+        return uneven({"points": torch.from_numpy(self._sampled(index, at))} for at in self.steps)
 
     @property
-    def _steps(self) -> list[slice]:
-        """The partitions of a 3-D scan; another one is whole."""
+    def steps(self) -> list[slice]:
         return steps(self._k[0], 1 if len(self._k) == 3 else self._k[0], 0)
 
     def _sampled(self, index: int, at: slice) -> np.ndarray:
         return not_zero(self._frames(self._pair.beside("_pattern") or self._pair, index, at), axis=1)
 
-    def _read(self, header: Header, at: slice) -> Scan:
-        """A scan, or the part of it that lies `at` places along its first axis."""
+    def _encoding(self, index: int) -> Encoding:
+        """A slice without a readout is a hybrid one; of others the pattern tells or, without one, what is not zero in the middle slice's
+        first frame. Of a 3-D scan the central partition is looked at."""
+        if self._shape[READ] == 1:
+            return HybridSlice(index, self._shape[SLICE])
+        if self._pair.beside("_pattern") is None:
+            return encoding_of(self._plane[0])
+        middle = self._k[0] // 2
+        return encoding_of(self._sampled(index, slice(middle, middle + 1) if len(self._k) == 3 else WHOLE)[:, 0])
+
+    def part_of(self, header: Header, at: slice) -> Scan:
         index, noise = header.slice, self._pair.beside("_noise")
         data, sampled = acquired_only(self._frames(self._pair, index, at), self._sampled(index, at), self.path, header.scan_id, at == WHOLE)
         return Scan(

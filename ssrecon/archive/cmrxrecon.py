@@ -1,6 +1,7 @@
 """CMRxRecon 2023, 2024 and 2025: MATLAB 7.3 files of cardiac k-space, masks in files of their own."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,10 +10,15 @@ from typing import ClassVar
 import h5py
 import numpy as np
 
-from ssrecon.archive.arrays import acquired_only, opened, stored, top_names
-from ssrecon.archive.base import Archive, holds, unknown_scan
+from ssrecon.archive.arrays import acquired_only, check_order
+from ssrecon.archive.base import Archive
+from ssrecon.archive.slices import keep, slice_of
+from ssrecon.core.encoding import WholeLines
 from ssrecon.core.errors import BadInput
+from ssrecon.core.hdf5 import opened, stored, top_names
+from ssrecon.core.matlab import is_matlab5, matlab5_array, matlab5_variables
 from ssrecon.core.scan import Header, Scan
+from ssrecon.sampling.lines import encoding_of
 
 FULL = ("kspace_full", "kspace_single_full", "kspace")
 UNDERSAMPLED = re.compile(r"^(kus|kspace_(single_)?sub(?P<factor>\d\d))$")
@@ -44,7 +50,8 @@ class _Variable:
 
 
 class CMRxRecon(Archive):
-    """One MATLAB 7.3 file of CMRxRecon: one scan a slice (or long-axis view), one frame a cardiac phase or weighting.
+    """One MATLAB file of CMRxRecon (7.3, or saved without ``-v7.3``): one scan a slice (or long-axis view), one frame a cardiac phase or
+    weighting.
 
     - The variable is ``kspace_full`` (2023, 2024) or ``kspace`` (2025), or undersampled ``kspace_sub04|08|10`` (2023) or ``kus`` (2024,
       2025); ``kspace_single_*`` has one coil. Its type is a compound of ``real`` and ``imag``, its MATLAB axes (nx, ny, nc, nz, nt),
@@ -62,14 +69,18 @@ class CMRxRecon(Archive):
     Wang et al. CMRxRecon2024. arXiv:2406.19043. Layout of 2025: https://cmrxrecon.github.io/2025/Data.html
     """
 
-    layout: ClassVar[str] = "a CMRxRecon file (MATLAB 7.3 with 'kspace_full', 'kspace_sub04', 'kus' or 'kspace' of real and imag)"
+    layout: ClassVar[str] = "a CMRxRecon file (MATLAB, best -v7.3, with 'kspace_full', 'kspace_sub04', 'kus' or 'kspace', complex)"
 
     def __init__(self, path: Path | str):
         self.path = Path(path)
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        return holds(path, lambda file: bool(_kspace_names(file)) or _is_mask(file))
+        try:
+            found = _contents(path)
+        except BadInput:
+            return False
+        return bool(found.kspace) or found.only_masks
 
     @property
     def companions(self) -> frozenset[Path]:
@@ -79,8 +90,7 @@ class CMRxRecon(Archive):
     @cached_property
     def headers(self) -> tuple[Header, ...]:
         variable, name = self._variable, self.path.stem
-        if not self._is_full:
-            self._mask_shape()
+        encoding = WholeLines() if self._is_full else encoding_of(self._mask()[:, 0])
         where = self._whereabouts()
         matrix = (variable.length("y"), variable.length("x"))
         scanner = SCANNER.match(where.get("scanner", ""))
@@ -100,32 +110,26 @@ class CMRxRecon(Archive):
                 field_strength=int(scanner["field"]) / 10 if scanner else None,
                 encoded_matrix=matrix,
                 recon_matrix=matrix,
+                encoding=encoding,
                 notes=notes,
             )
             for index in range(variable.length("z"))
         )
 
     def read(self, scan_id: str) -> Scan:
-        known = {header.scan_id: header for header in self.headers}
-        if scan_id not in known:
-            raise unknown_scan(self.path, scan_id, tuple(known))
-        index, variable = known[scan_id].slice, self._variable
-        with opened(self.path, self.layout) as file:
-            data = file[variable.name]
-            part = np.asarray(data[:, index] if "t" in variable.axes else data[index] if "z" in variable.axes else data)
-        kspace = np.empty(part.shape, np.complex64)
-        kspace.real, kspace.imag = part["real"], part["imag"]
+        header, variable = self.listed(scan_id), self._variable
+        axis = variable.axes.index("z") if "z" in variable.axes else None
+        kspace = _values(self.path, variable.name, self.layout, header.slice, axis)
         kspace = kspace.reshape([variable.length(axis) for axis in ("t", "c", "y", "x")])
         mask = np.ones((1, 1, *kspace.shape[2:]), bool) if self._is_full else self._mask()
         data_kept, sampled = acquired_only(kspace, np.broadcast_to(mask, (len(kspace), *mask.shape[1:])), self.path, scan_id)
-        return Scan(header=known[scan_id], kspace=data_kept, mask=sampled, padding=sampled.new_zeros(sampled.shape))
+        return Scan(header=header, kspace=data_kept, mask=sampled, padding=sampled.new_zeros(sampled.shape))
 
     def _mask(self) -> np.ndarray:
         """(frames or 1, 1, y, x)."""
         name, shape = self._mask_shape()
         assert self._mask_path is not None
-        with opened(self._mask_path, self.layout) as file:
-            mask = np.asarray(file[name]) != 0
+        mask = _values(self._mask_path, name, "a CMRxRecon mask") != 0
         return mask.reshape(-1, 1, *shape[-2:])
 
     def _mask_shape(self) -> tuple[str, tuple[int, ...]]:
@@ -136,9 +140,8 @@ class CMRxRecon(Archive):
             raise BadInput(self.path, found=f"undersampled k-space ({variable.name}) without its mask", expected=f"its mask in {told}")
         matched = UNDERSAMPLED.match(variable.name)
         factor = matched["factor"] if matched else None
-        with opened(path, "a CMRxRecon mask") as file:
-            names = [name for name in _masks(file) if factor is None or name in (f"mask{factor}", "mask")]
-            shapes = {name: file[name].shape for name in names}
+        shapes = _contents(path).masks
+        names = [name for name in shapes if factor is None or name in (f"mask{factor}", "mask")]
         wanted = (variable.length("y"), variable.length("x"))
         if len(names) != 1:
             raise BadInput(path, found=f"{len(names)} masks for {variable.name}", expected=f"one, mask{factor or ''}")
@@ -152,7 +155,7 @@ class CMRxRecon(Archive):
     def _mask_path(self) -> Path | None:
         if self._is_full:
             return None
-        return next((path for path in _mask_candidates(self.path) if holds(path, _is_mask)), None)
+        return next((path for path in _mask_candidates(self.path) if _is_mask(path)), None)
 
     @property
     def _is_full(self) -> bool:
@@ -160,19 +163,19 @@ class CMRxRecon(Archive):
 
     @cached_property
     def _variable(self) -> _Variable:
-        with opened(self.path, self.layout) as file:
-            names, masked = _kspace_names(file), _is_mask(file)
-            shapes = {name: stored(file[name], self.path).shape for name in names}
-            held = ", ".join(top_names(file)) or "nothing"
-        if masked and not names:
+        found = _contents(self.path)
+        if found.only_masks:
             raise BadInput(self.path, found="a sampling mask, which is read with its k-space", expected="k-space")
-        if len(names) != 1:
+        if len(found.kspace) != 1:
+            held = ", ".join(found.names) or "nothing"
             raise BadInput(self.path, found=f"a file with {held} at its top", expected=self.layout)
-        variable = _Variable(names[0], shapes[names[0]])
+        ((name, shape),) = found.kspace.items()
+        variable = _Variable(name, shape)
         smallest, largest = (2, 4) if variable.single else (3, 5)
         if not smallest <= len(variable.shape) <= largest or min(variable.shape) < 1:
             axes = "(t, z, y, x)" if variable.single else "(t, z, coil, y, x)"
             raise BadInput(self.path, found=f"{variable.name} {variable.shape}", expected=f"{axes}, of which the first may be missing")
+        check_order(self.path, variable.name, variable.shape, "(t, z, y, x)" if variable.single else "(t, z, coil, y, x)")
         return variable
 
     def _whereabouts(self) -> dict[str, str]:
@@ -187,22 +190,58 @@ class CMRxRecon(Archive):
         return found
 
 
-def _kspace_names(file: h5py.File) -> list[str]:
-    def complex_(item: object) -> bool:
-        return isinstance(item, h5py.Dataset) and item.dtype.names is not None and {"real", "imag"} <= set(item.dtype.names)
+@dataclass(frozen=True)
+class _Contents:
+    """The variables of a MATLAB file, of either kind, with their shapes as HDF5 has them."""
 
-    return [name for name in top_names(file) if (name in FULL or UNDERSAMPLED.match(name)) and complex_(file[name])]
+    names: tuple[str, ...]
+    kspace: Mapping[str, tuple[int, ...]]
+    masks: Mapping[str, tuple[int, ...]]
+
+    @property
+    def only_masks(self) -> bool:
+        """Whether there are masks and nothing else but what MATLAB adds."""
+        return bool(self.masks) and all(MASK.match(name) or name.startswith("#") for name in self.names)
 
 
-def _masks(file: h5py.File) -> list[str]:
-    return [
-        name for name in top_names(file) if MASK.match(name) and isinstance(file[name], h5py.Dataset) and file[name].dtype.kind in "buif"
-    ]
+def _contents(path: Path) -> _Contents:
+    """Raises `BadInput` for a file that is no MATLAB file, or damaged."""
+    if is_matlab5(path):
+        variables = matlab5_variables(path)
+        shapes = {name: variable.shape for name, variable in variables.items() if variable.is_number}
+        found = ({name: shape for name, shape in shapes.items() if test(name)} for test in (_may_be, MASK.match))
+        return _Contents(tuple(sorted(variables)), *found)
+    with opened(path, CMRxRecon.layout) as file:
+        numbers = {name: file[name] for name in top_names(file) if isinstance(file.get(name), h5py.Dataset)}
+        kspace = {name: data for name, data in numbers.items() if _may_be(name) and {"real", "imag"} <= set(data.dtype.names or ())}
+        masks = {name: data.shape for name, data in numbers.items() if MASK.match(name) and data.dtype.kind in "buif"}
+        return _Contents(tuple(top_names(file)), {name: stored(data, path).shape for name, data in kspace.items()}, masks)
 
 
-def _is_mask(file: h5py.File) -> bool:
-    """A file with masks and nothing else but what MATLAB adds."""
-    return bool(_masks(file)) and all(MASK.match(name) or name.startswith("#") for name in top_names(file))
+def _may_be(name: str) -> bool:
+    """Whether a variable of this name is k-space."""
+    return name in FULL or UNDERSAMPLED.match(name) is not None
+
+
+def _is_mask(path: Path) -> bool:
+    try:
+        return path.is_file() and _contents(path).only_masks
+    except BadInput:
+        return False
+
+
+def _values(path: Path, name: str, layout: str, index: int = 0, axis: int | None = None) -> np.ndarray:
+    """The values of a variable; of k-space those at one place of an axis."""
+    if is_matlab5(path):
+        whole = keep(path, name, lambda: matlab5_array(path, name))
+        return whole if axis is None else whole.take(index, axis=axis)
+    with opened(path, layout) as file:
+        part = np.asarray(stored(file[name], path)) if axis is None else slice_of(file[name], index, axis)
+    if part.dtype.names is None:
+        return part
+    values = np.empty(part.shape, np.complex64)
+    values.real, values.imag = part["real"], part["imag"]
+    return values
 
 
 def _mask_candidates(path: Path) -> list[Path]:

@@ -9,10 +9,10 @@ from typing import ClassVar
 import h5py
 import torch
 
-from ssrecon.archive.arrays import attribute, opened, top_names
-from ssrecon.archive.base import Archive, holds, unknown_scan
+from ssrecon.archive.base import Archive, holds
 from ssrecon.archive.fastmri.fastmri import FastMRI, is_m4raw
 from ssrecon.core.errors import BadInput
+from ssrecon.core.hdf5 import attribute, opened, other_layout
 from ssrecon.core.scan import Header, Scan
 from ssrecon.privacy.pseudonyms import pseudonym
 
@@ -54,22 +54,21 @@ class M4Raw(Archive):
         if name and self._siblings[0] == self._repetitions[0].path:
             volume = f"{name['study']}_{name['contrast']}"
         notes = {"frames": f"{count} repetitions: one object, independent noise"} if count > 1 else {}
+        points = [header.encoding for reader in self._repetitions for header in reader.headers[:1] if not header.encoding.has_readout]
         return tuple(
             replace(
                 header,
                 scan_id=f"{volume}/slice-{header.slice:03d}",
                 volume_id=volume,
                 subject=pseudonym(name["study"]) if name else header.subject if header.subject != header.volume_id else volume,
+                encoding=points[0] if points else header.encoding,
                 notes={**header.notes, **notes},
             )
             for header in first
         )
 
     def read(self, scan_id: str) -> Scan:
-        known = {header.scan_id: header for header in self.headers}
-        if scan_id not in known:
-            raise unknown_scan(self.path, scan_id, tuple(known))
-        header = known[scan_id]
+        header = self.listed(scan_id)
         scans = [reader.read(reader.headers[header.slice].scan_id) for reader in self._repetitions]
         if len(shapes := {tuple(scan.kspace.shape) for scan in scans}) > 1:
             found = " and ".join("x".join(map(str, shape[2:])) for shape in sorted(shapes))
@@ -81,9 +80,7 @@ class M4Raw(Archive):
     def _repetitions(self) -> tuple[FastMRI, ...]:
         if not self.recognises(self.path):
             with opened(self.path, self.layout) as file:
-                raise BadInput(
-                    self.path, found=f"an HDF5 file with {', '.join(top_names(file)) or 'nothing'} at its top", expected=self.layout
-                )
+                raise other_layout(file, self.path, self.layout)
         kinds = {other: _kind(other) for other in self._siblings}
         return tuple(FastMRI(other) for other, kind in kinds.items() if kind == kinds[self.path])
 

@@ -1,7 +1,7 @@
 """The plain HDF5 layout for everybody else, `docs/plain_hdf5.md`: every dataset names its own axes."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,19 +12,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ssrecon.archive.arrays import acquired_only, attribute, finite, opened, stored
-from ssrecon.archive.base import Archive, holds, unknown_scan
-from ssrecon.archive.pieces import in_pieces, steps, uneven
-from ssrecon.core.encoding import HybridSlice, WholeLines
+from ssrecon.archive.arrays import acquired_only, finite
+from ssrecon.archive.base import holds
+from ssrecon.archive.partitioned import WHOLE, PartitionedArchive
+from ssrecon.archive.pieces import steps, uneven
+from ssrecon.archive.slices import slice_of, too_large_to_keep
+from ssrecon.core.encoding import Encoding, HybridSlice, WholeLines
 from ssrecon.core.errors import BadInput
 from ssrecon.core.files import whole_file
+from ssrecon.core.hdf5 import attribute, opened, stored
+from ssrecon.core.origin import recorded_origin
 from ssrecon.core.scan import Calibration, Header, Scan
+from ssrecon.sampling.lines import encoding_of
 
 LAYOUT, VERSION = "ssrecon", 1
 ENCODED = (("z", "y", "x"), ("y", "x"), ("z", "y"))
-TEXTS = ("subject", "contrast", "protocol", "vendor", "site", "scanner")
+TEXTS = ("subject", "contrast", "protocol", "origin", "vendor", "site", "scanner")
 PAIRS = ("recon_matrix", "encoded_fov", "recon_fov")
-WHOLE = slice(None)
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ class _Dataset:
         return self.shape[self.axes.index(axis)] if axis in self.axes else 1
 
 
-class Plain(Archive):
+class Plain(PartitionedArchive):
     """One volume in an HDF5 file of the layout that `docs/plain_hdf5.md` describes, as `write_plain` writes it.
 
     The file says ``layout = "ssrecon"``. ``kspace`` is complex and centred, DC at N // 2; its attribute ``axes`` is ``[slice] [frame]
@@ -64,8 +68,11 @@ class Plain(Archive):
             numbers = {key: self._numbers(file, key, len(self._encoded)) for key in PAIRS}
             field_strength, largest = self._numbers(file, "field_strength", 1), self._numbers(file, "volume_max", 1)
             partial_fourier = bool(attribute(file, "partial_fourier", False))
+            encodings = self._encodings(file)
+            slow = too_large_to_keep(file["kspace"], kspace.axes.index("slice")) if "slice" in kspace.axes else ""
         matrix = tuple(kspace.length(axis) for axis in self._encoded)
         notes = {} if "mask" in self._datasets else {"sampling": "the file has no mask: everything but the padding counts as acquired"}
+        notes |= {"storage": slow} if slow else {}
         return tuple(
             Header(
                 scan_id=f"{name}/slice-{index:03d}",
@@ -74,6 +81,7 @@ class Plain(Archive):
                 slice=index,
                 protocol=texts["protocol"],
                 contrast=texts["contrast"],
+                origin=recorded_origin(texts["origin"], texts["vendor"]),
                 vendor=texts["vendor"],
                 site=texts["site"],
                 scanner=texts["scanner"],
@@ -82,26 +90,38 @@ class Plain(Archive):
                 recon_matrix=tuple(int(n) for n in numbers["recon_matrix"]) or matrix,
                 encoded_fov=numbers["encoded_fov"],
                 recon_fov=numbers["recon_fov"],
-                encoding=WholeLines() if self._encoded[-1] == "x" else HybridSlice(index, kspace.length("slice")),
+                encoding=encoding,
                 partial_fourier=partial_fourier,
                 volume_max=largest[0] if largest else None,
                 notes=notes,
             )
-            for index in range(kspace.length("slice"))
+            for index, encoding in enumerate(encodings)
         )
 
-    def read(self, scan_id: str) -> Scan:
-        return self._read(self._listed(scan_id), WHOLE)
-
-    def partitions(self, scan_id: str) -> Iterator[tuple[int, Scan]]:
-        header = self._listed(scan_id)
-        return in_pieces(lambda at: self._read(header, at), self._steps, self.path, scan_id)
+    def _encodings(self, file: h5py.File) -> tuple[Encoding, ...]:
+        """Of each slice. Masks are read where they may change along the readout, and only then."""
+        slices = self._datasets["kspace"].length("slice")
+        if self._encoded[-1] != "x":
+            places = np.atleast_1d(attribute(file, "readout_positions", np.arange(slices)))
+            length = attribute(file, "readout_length", slices)
+            whole = places.dtype.kind in "iuf" and len(places) == slices and float(length).is_integer() and not (places % 1).any()
+            if not whole or min(places) < 0 or max(places) >= length:
+                raise BadInput(
+                    self.path, found=f"readout_positions {places} of {length}", expected=f"{slices} places from 0, below readout_length"
+                )
+            return tuple(HybridSlice(int(place), int(length)) for place in places)
+        axes = {axis for name in ("mask", "padding") if name in self._datasets for axis in self._datasets[name].axes}
+        if "x" not in axes:
+            return (WholeLines(),) * slices
+        samplings = (self._sampling(file, index, WHOLE) for index in range(slices if "slice" in axes else 1))
+        found = tuple(encoding_of((mask & ~padding)[:, 0]) for mask, padding in samplings)
+        return found if len(found) == slices else found * slices
 
     def not_transformable(self, scan_id: str) -> str:
         """See `Archive.not_transformable`: no samples are read."""
-        index = self._listed(scan_id).slice
+        index = self.listed(scan_id).slice
         with opened(self.path, self.layout) as file:
-            return uneven(self._masks(file, index, at) for at in self._steps)
+            return uneven(self._masks(file, index, at) for at in self.steps)
 
     def _masks(self, file: h5py.File, index: int, at: slice) -> dict[str, Tensor]:
         mask, padding = self._sampling(file, index, at)
@@ -115,15 +135,8 @@ class Plain(Archive):
         mask = self._part(file, "mask", index, ("frame", "coil"), at) != 0
         return mask, self._part(file, "padding", index, ("frame", "coil"), at) != 0 if "padding" in file else np.zeros_like(mask)
 
-    def _listed(self, scan_id: str) -> Header:
-        known = {header.scan_id: header for header in self.headers}
-        if scan_id not in known:
-            raise unknown_scan(self.path, scan_id, tuple(known))
-        return known[scan_id]
-
     @property
-    def _steps(self) -> list[slice]:
-        """The pieces of a 3-D scan; of another one it is whole."""
+    def steps(self) -> list[slice]:
         if len(self._encoded) < 3:
             return [slice(0, self._datasets["kspace"].length(self._encoded[0]))]
         kspace = self._datasets["kspace"]
@@ -132,8 +145,7 @@ class Plain(Archive):
             values = math.prod(kspace.length(axis) for axis in ("frame", "coil", "y", "x"))
             return steps(kspace.length("z"), chunks[kspace.axes.index("z")], values * file["kspace"].dtype.itemsize)
 
-    def _read(self, header: Header, at: slice) -> Scan:
-        """A scan, or the part of it that lies `at` places along its first encoded axis."""
+    def part_of(self, header: Header, at: slice) -> Scan:
         index, scan_id = header.slice, header.scan_id
         with opened(self.path, self.layout) as file:
             kspace = self._part(file, "kspace", index, ("frame", "coil"), at)
@@ -172,7 +184,10 @@ class Plain(Archive):
         if name not in file:
             return np.ones((1, 1, *sides))
         dataset = self._datasets[name]
-        data = np.asarray(file[name][tuple(index if axis == "slice" else at if axis == first else WHOLE for axis in dataset.axes)])
+        if at == WHOLE and "slice" in dataset.axes:
+            data = slice_of(file[name], index, dataset.axes.index("slice"))
+        else:
+            data = np.asarray(file[name][tuple(index if axis == "slice" else at if axis == first else WHOLE for axis in dataset.axes)])
         if data.dtype == bool and data.size and (largest := int(data.view(np.uint8).max())) > 1:
             # Any other byte would pass for True: a damaged mask would claim what was never acquired.
             raise BadInput(self.path, found=f"a {name} with a byte of {largest} among its truth values", expected="0 and 1")
@@ -293,5 +308,8 @@ def write_plain(path: Path | str, scans: Sequence[Scan]) -> Path:
             file["noise"].attrs["bandwidth_ratio"] = scans[0].noise_bandwidth_ratio
         for key in (*TEXTS, *PAIRS, "field_strength", "volume_max", "partial_fourier"):
             if value := getattr(header, key):
-                file.attrs[key] = value
+                file.attrs[key] = str(value) if isinstance(value, str) else value  # HDF5 knows no enumerated text
+        if hybrid := [scan.header.encoding for scan in scans if isinstance(scan.header.encoding, HybridSlice)]:
+            file.attrs["readout_positions"] = [encoding.position for encoding in hybrid]
+            file.attrs["readout_length"] = hybrid[0].positions
     return path

@@ -9,10 +9,12 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Complex
 
-from ssrecon.archive.arrays import acquired_only, finite, opened, stored, top_names
-from ssrecon.archive.base import Archive, holds, unknown_scan
+from ssrecon.archive.arrays import acquired_only, finite
+from ssrecon.archive.base import Archive, holds
+from ssrecon.archive.slices import slice_of
 from ssrecon.core.encoding import HybridSlice
 from ssrecon.core.errors import BadInput
+from ssrecon.core.hdf5 import complex_dataset, opened, other_layout, stored
 from ssrecon.core.scan import Header, Scan
 
 OFFSETS = (-3, -1, 1, 3)
@@ -52,11 +54,7 @@ class SKMTEA(Archive):
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        def test(file: h5py.File) -> bool:
-            parts = (file.get("kspace"), file.get("maps"))
-            return all(isinstance(part, h5py.Dataset) and part.dtype.kind == "c" and part.ndim == 5 for part in parts)
-
-        return holds(path, test)
+        return holds(path, lambda file: _parts(file) is not None)
 
     @cached_property
     def headers(self) -> tuple[Header, ...]:
@@ -82,20 +80,18 @@ class SKMTEA(Archive):
         )
 
     def read(self, scan_id: str) -> Scan:
-        known = {header.scan_id: header for header in self.headers}
-        if scan_id not in known:
-            raise unknown_scan(self.path, scan_id, tuple(known))
-        index, (mask, padding) = known[scan_id].slice, self._sampling
+        header = self.listed(scan_id)
+        index, (mask, padding) = header.slice, self._sampling
         with opened(self.path, self.layout) as file:
-            maps = np.asarray(file["maps"][index]).transpose(3, 2, 1, 0)
+            maps = slice_of(file["maps"], index).transpose(3, 2, 1, 0)
         kspace = self._slice(index)
         data, sampled = acquired_only(kspace, np.broadcast_to(mask, (len(kspace), 1, *mask.shape)), self.path, scan_id)
         zeros = torch.from_numpy(padding).expand(sampled.shape).clone()
-        return Scan(header=known[scan_id], kspace=data, mask=sampled, padding=zeros, csm=finite(maps[None], self.path, "maps"))
+        return Scan(header=header, kspace=data, mask=sampled, padding=zeros, csm=finite(maps[None], self.path, "maps"))
 
     def _slice(self, index: int) -> Complex[np.ndarray, "echo coil kz ky"]:
         with opened(self.path, self.layout) as file:
-            return np.asarray(file["kspace"][index]).transpose(2, 3, 1, 0)
+            return slice_of(file["kspace"], index).transpose(2, 3, 1, 0)
 
     @cached_property
     def _sampling(self) -> tuple[Bool[np.ndarray, "kz ky"], Bool[np.ndarray, "kz ky"]]:
@@ -123,17 +119,20 @@ class SKMTEA(Archive):
     @cached_property
     def _shape(self) -> tuple[int, int, int, int, int]:
         with opened(self.path, self.layout) as file:
-            parts = {name: file.get(name) for name in ("kspace", "maps")}
-            if not all(isinstance(part, h5py.Dataset) and part.dtype.kind == "c" and part.ndim == 5 for part in parts.values()):
-                raise BadInput(
-                    self.path, found=f"an HDF5 file with {', '.join(top_names(file)) or 'nothing'} at its top", expected=self.layout
-                )
-            shape, maps = (stored(parts[name], self.path).shape for name in ("kspace", "maps"))
+            if (parts := _parts(file)) is None:
+                raise other_layout(file, self.path, self.layout)
+            shape, maps = (stored(part, self.path).shape for part in parts)
         if min(shape) < 1 or maps[:4] != (*shape[:3], shape[4]) or maps[4] < 1:
             raise BadInput(
                 self.path, found=f"kspace {shape} and maps {maps}", expected="(x, ky, kz, echo, coil) and (x, ky, kz, coil, map)"
             )
         return shape
+
+
+def _parts(file: h5py.File) -> tuple[h5py.Dataset, h5py.Dataset] | None:
+    """K-space and sensitivities; None where one of them is missing."""
+    kspace, maps = complex_dataset(file, "kspace", 5), complex_dataset(file, "maps", 5)
+    return None if kspace is None or maps is None else (kspace, maps)
 
 
 def interpolated_lines(kspace: Complex[np.ndarray, "coil kz ky"], padding: Bool[np.ndarray, "kz ky"]) -> Bool[np.ndarray, "kz ky"] | None:

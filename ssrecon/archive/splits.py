@@ -86,7 +86,9 @@ class SubjectSplit(Split):
         groups = (sides.train, sides.validation, sides.test)
         if twice := (sides.train & sides.validation) | (sides.train & sides.test) | (sides.validation & sides.test):
             raise BadRecipe("data.split", found=f"subject {min(twice)} on two sides", expected="all scans of a subject on one side")
-        return Assignment(*(tuple(header.scan_id for header in headers if header.subject in group) for group in groups))
+        # In an order that does not depend on names either: of some of these sets every n-th scan is taken.
+        ordered = sorted(headers, key=lambda header: header.draw_key)
+        return Assignment(*(tuple(header.scan_id for header in ordered if header.subject in group) for group in groups))
 
     @abstractmethod
     def divide(self, subjects: Sequence[Subject]) -> Sides:

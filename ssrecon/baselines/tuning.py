@@ -14,7 +14,7 @@ from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadInput
 from ssrecon.core.progress import track
 from ssrecon.core.scan import Estimate, Prepared
-from ssrecon.metrics.metrics import nmse
+from ssrecon.metrics.nmse import nmse
 from ssrecon.operators import coil_combined
 from ssrecon.partition import Gamma, gamma_score
 

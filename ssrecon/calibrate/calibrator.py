@@ -5,12 +5,14 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import torch
-from jaxtyping import Complex
+from jaxtyping import Bool, Complex
 from torch import Tensor
 
 from ssrecon.calibrate.compress import compression_matrix
-from ssrecon.calibrate.espirit import TOGETHER, espirit
+from ssrecon.calibrate.connected import connected_coils, heard_coils
+from ssrecon.calibrate.espirit import SCANS_AT_ONCE, espirit
 from ssrecon.calibrate.noise_level import estimated_covariance
+from ssrecon.calibrate.phase import virtual_coil
 from ssrecon.calibrate.region import frames_region, require
 from ssrecon.calibrate.scale import low_resolution_image, volume_scale
 from ssrecon.calibrate.whiten import mix_coils, noise_covariance, whitening
@@ -29,7 +31,7 @@ MOST_SCANS = 9
 LARGEST_GROUP = 16
 """Slices whose sensitivities are found at once, where that is not a CPU."""
 
-FOLDED = 0.07
+ALIASED_FRACTION = 0.07
 """Part of the first map set's support where the second has an eigenvalue above the crop too, from which on the object counts as larger than
 the field of view (the median over slices). Of measured brains and phantoms it is 0 and, for the worst of them, .04; of the same with every
 second line, which folds them, .12 to .74."""
@@ -51,13 +53,14 @@ class Region:
 class Calibrator:
     """How a volume is calibrated. Only the calibration region is looked at: neither the rest of Omega nor a reference changes a bit.
 
-    The order is: whiten (all slices by one noise covariance), compress (one matrix a volume, so that slices agree), sensitivities (a slice
-    at a time), scale (one number a volume). A separate calibration scan is used where it is larger than the region in the scan itself, and
+    The order is: leave out coils that are not connected (`VolumeCalibration.matrix`), whiten (all slices by one noise covariance), compress
+    (one matrix a volume, so that slices agree), sensitivities (a slice at a time, of a phase relative to one virtual coil a volume), scale
+    (one number a volume). A separate calibration scan is used where it is larger than the region in the scan itself, and
     a user's own csm in place of both: then whitening and compression are applied to it, and it is normalised to unit norm over the coils.
     """
 
     maps: int | None = 1
-    """Map sets: two where the object is larger than the field of view; None finds out, once a volume (`FOLDED`)."""
+    """Map sets: two where the object is larger than the field of view; None finds out, once a volume (`ALIASED_FRACTION`)."""
     coils: int | None = None
     """Virtual coils to compress to; None keeps all coils as they are."""
     width: int = 24
@@ -93,6 +96,7 @@ class Calibrator:
         csms: list[Tensor | None] = []
         shapes: list[Sides] = []
         names: list[str] = []
+        heard: list[Tensor] = []
         for scan in scans:
             _check(scan)
             first = scan if first is None else first
@@ -101,14 +105,17 @@ class Calibrator:
             if noise is None and scan.noise is not None:
                 noise = scan
             regions.append(_copy(self.region(scan)))
+            heard.append(heard_coils(scan, regions[-1].kspace))
             csms.append(scan.csm)
             shapes.append(tuple(scan.kspace.shape[3:]))
             names.append(scan.scan_id)
         if first is None:
             raise BadInput("volume", "no scans", "at least one")
-        if first.kspace.shape[2] < (self.maps or 1):
-            raise BadInput(names[0], f"{first.kspace.shape[2]} coils", f"at least {self.maps}, for so many map sets")
-        matrix, source, notes = _whiten(noise, regions)
+        connected, silent = connected_coils(names, heard)
+        matrix, source, notes = _whiten(noise, regions, connected)
+        notes = (*silent, *notes)
+        if len(matrix) < (self.maps or 1):
+            raise BadInput(names[0], f"{len(matrix)} coils", f"at least {self.maps}, for so many map sets")
         white = [replace(region, kspace=mix_coils(matrix, region.kspace)) for region in regions]
         if self.coils is not None:
             samples = torch.cat([region.kspace.transpose(0, 2).flatten(1).mT for region in white])
@@ -127,7 +134,8 @@ class Calibrator:
             raise BadInput(
                 names[0], f"no signal in the calibration region of its volume ({len(names)} scans)", "an object in the field of view"
             )
-        return VolumeCalibration(chosen, matrix, scale, source, notes, folded)
+        reference = virtual_coil([mix_coils(matrix, region.kspace) for region in regions])
+        return VolumeCalibration(chosen, matrix, scale, source, notes, folded, reference)
 
     def _chosen(
         self, regions: Sequence[Region], csms: Sequence[Tensor | None], shapes: Sequence[Sides], matrix: Tensor, source: str
@@ -145,7 +153,7 @@ class Calibrator:
             first, second = (maps.abs().sum(dim=2)[0] > 0).flatten(1)
             parts.append(float((first & second).sum()) / max(1, int(first.sum())))
         folded = float(torch.tensor(parts).median())
-        return (two if folded > FOLDED else one), folded
+        return (two if folded > ALIASED_FRACTION else one), folded
 
     def _small(self, data: Complex[Tensor, "batch frames coils *c"], noise: float | None, shape: Sides, source: str) -> Tensor:
         """Sensitivities on as coarse a grid as the calibration region allows."""
@@ -175,9 +183,13 @@ class Calibrator:
         return Region(torch.where(mask, data, 0).sum(dim=1, keepdim=True) / count, own, level)
 
     def sensitivities(
-        self, calibration: Complex[Tensor, "batch frames coils *c"], shape: Sides, noise_std: float | None = None
+        self,
+        calibration: Complex[Tensor, "batch frames coils *c"],
+        shape: Sides,
+        noise_std: float | None = None,
+        reference: Complex[Tensor, " coils"] | None = None,
     ) -> Complex[Tensor, "batch maps coils *x"]:
-        return espirit(calibration, shape, self.maps or 1, self.kernel, self.threshold, self.crop, noise_std)
+        return espirit(calibration, shape, self.maps or 1, self.kernel, self.threshold, self.crop, noise_std, reference)
 
 
 @dataclass(frozen=True)
@@ -186,12 +198,17 @@ class VolumeCalibration:
 
     calibrator: Calibrator
     matrix: Complex[Tensor, "virtual coils"]
-    """Whitening, then compression."""
+    """Whitening, then compression. Its columns are the coils of the file; those of coils that are not connected are zero, and there are
+    no rows for them, so that stored scans have fewer coils. A coil is not connected that has no noise in the noise scan, or that is zero
+    in any frame of a scan whose other coils are not: slices and frames share one shape and one noise, and what a coil that is silent in
+    some of them misses there would be taken for noise that is smaller than it is."""
     scale: float
     noise_source: str
     notes: tuple[str, ...] = ()
     folded: float | None = None
-    """What the number of map sets was decided by, where it was left open: see `FOLDED`."""
+    """What the number of map sets was decided by, where it was left open: see `ALIASED_FRACTION`."""
+    reference: Complex[Tensor, " virtual"] | None = None
+    """Weights of the virtual coil that the phase of all slices' sensitivities is relative to; each slice's own where there is none."""
 
     def record(self) -> dict[str, Any]:
         """What was done, in numbers, so that it can be explained or undone: coils as stored are `matrix` (rows of [real, imaginary]) times
@@ -227,7 +244,8 @@ class VolumeCalibration:
             return torch.cat(given)
         data = mix_coils(self.matrix, torch.cat([region.kspace for _, region in group]))
         scan, region = group[0]
-        return self.calibrator.sensitivities(data, tuple(scan.kspace.shape[3:]), region.noise if self.noise_source != "unknown" else None)
+        noise = region.noise if self.noise_source != "unknown" else None
+        return self.calibrator.sensitivities(data, tuple(scan.kspace.shape[3:]), noise, self.reference)
 
     def _prepared(self, scan: Scan, region: Region, csm: Complex[Tensor, "1 maps coils *x"]) -> Prepared:
         shape = tuple(scan.kspace.shape[3:])
@@ -271,7 +289,7 @@ def _alike(items: Iterable[tuple[Item, Region]], kind: Callable[[tuple[Item, Reg
     for item in items:
         data = item[1].kspace
         own = (kind(item), tuple(data.shape), item[1].noise)
-        if group and (own != sort or len(group) >= TOGETHER.get(data.device.type, LARGEST_GROUP)):
+        if group and (own != sort or len(group) >= SCANS_AT_ONCE.get(data.device.type, LARGEST_GROUP)):
             yield group
             group = []
         group, sort = [*group, item], own
@@ -279,23 +297,24 @@ def _alike(items: Iterable[tuple[Item, Region]], kind: Callable[[tuple[Item, Reg
         yield group
 
 
-def _whiten(noise: Scan | None, regions: list[Region]) -> tuple[Tensor, str, tuple[str, ...]]:
-    """The whitening matrix, where it came from, and notes."""
+def _whiten(noise: Scan | None, regions: list[Region], connected: Bool[Tensor, " coils"]) -> tuple[Tensor, str, tuple[str, ...]]:
+    """The whitening matrix of the connected coils, where it came from, and notes."""
     if noise is not None and noise.noise is not None:
         where = f"{noise.scan_id} (noise scan)"
         if noise.noise.shape[1] != noise.kspace.shape[2]:
             raise BadInput(where, f"{noise.noise.shape[1]} coils", f"{noise.kspace.shape[2]}, as in its k-space")
-        found = whitening(noise_covariance(noise.noise, noise.noise_bandwidth_ratio, where), where)
+        found = whitening(noise_covariance(noise.noise, noise.noise_bandwidth_ratio, where), where, connected)
         return found.matrix.to(noise.kspace.device), "noise scan", found.notes
     data = regions[0].kspace
+    connected = connected.to(data.device)
     known = [(region, region.noise) for region in regions if region.noise is not None]
     scans = [frame / level for region, level in known for frame in region.kspace[0] if frame.shape == known[0][0].kspace.shape[2:]]
     scans = scans[:: max(1, -(-len(scans) // MOST_SCANS))]
-    covariance = estimated_covariance(torch.stack(scans)) if scans else None
+    covariance = estimated_covariance(torch.stack(scans) * connected.reshape(-1, *[1] * (data.ndim - 3))) if scans else None
     if covariance is not None:
-        found = whitening(covariance, "calibration matrix")
+        found = whitening(covariance, "calibration matrix", connected)
         return found.matrix.to(data.device), "calibration matrix", found.notes
-    return torch.eye(data.shape[2], dtype=data.dtype, device=data.device), "unknown", ()
+    return torch.eye(data.shape[2], dtype=data.dtype, device=data.device)[connected], "unknown", ()
 
 
 def _own(csm: Tensor, matrix: Tensor) -> Tensor:

@@ -4,7 +4,10 @@ import torch
 from jaxtyping import Complex
 from torch import Tensor
 
+from ssrecon.core.shapes import checked
 
+
+@checked
 def compression_matrix(calibration: Complex[Tensor, "samples coils"], coils: int) -> Complex[Tensor, "virtual coils"]:
     r"""The `coils` leading principal components of (whitened) calibration data: rows are orthonormal, so white noise stays white.
 

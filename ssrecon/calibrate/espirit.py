@@ -8,10 +8,14 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
+from ssrecon.calibrate.phase import relative_phase, virtual_coil
+from ssrecon.core.errors import BadShape
+from ssrecon.core.shapes import checked
+
 BLOCK_BYTES = 1 << 22
 """On a CPU pixels are worked through in blocks whose matrices take about this much, so that a block stays in the core's own cache."""
 DEVICE_BLOCK_BYTES = 1 << 28
-TOGETHER = {"cpu": 1}
+SCANS_AT_ONCE = {"cpu": 1}
 """Scans that are worked on at once: one on a CPU, whose cache holds the matrices of few pixels anyway; elsewhere the whole batch."""
 NODES = 7
 """Eigenvectors are found from nothing on a coarse grid with about NODES times as many points an axis as determine G (on every pixel of a
@@ -23,6 +27,7 @@ EIGH_TOGETHER = 1 << 15
 TINY = 1e-30
 
 
+@checked
 def espirit(
     calibration_kspace: Complex[Tensor, "batch frames coils *c"],
     shape: tuple[int, ...],
@@ -31,6 +36,7 @@ def espirit(
     threshold: float = 0.02,
     crop: float = 0.95,
     noise_std: float | None = None,
+    reference: Complex[Tensor, " coils"] | None = None,
 ) -> Complex[Tensor, "batch maps coils *x"]:
     r"""Sensitivity maps on a grid of `shape` from fully sampled k-space about DC (``c // 2`` along each axis of ``*c``).
 
@@ -42,8 +48,8 @@ def espirit(
     .. math:: G(x)_{cd} = K^{-D} \sum_{rs} (V^T \bar V)_{cr,ds}\, e^{2\pi i (r - s) x / N}.
 
     The map sets are the `maps` leading eigenvectors, of unit norm over the coils and mutually orthogonal, and zero where the eigenvalue is
-    not above `crop`. Their phase is such that the principal coil combination of the calibration data (virtual coil 1) is real and positive.
-    With the first coil in its place, as elsewhere, the phase would be noise wherever that coil sees nothing.
+    not above `crop`. An eigenvector has no phase of its own: it is given by `relative_phase`, from the `reference` that all slices of a
+    volume share (`virtual_coil`; each scan's own where none is given), so that images do not depend on the coils' order and phases.
 
     G is a trigonometric polynomial of degree K - 1, so that its values at 2 K - 1 points an axis determine it everywhere: they are found
     with Fourier transforms of that size, and G at the pixels is two small real matrix products away, one per axis.
@@ -51,16 +57,25 @@ def espirit(
     Uecker et al. ESPIRiT - an eigenvalue approach to autocalibrating parallel MRI: where SENSE meets GRAPPA. Magn Reson Med 71:990-1001
     (2014). doi:10.1002/mrm.24751
 
-    Raises ValueError where the region is smaller than a kernel or there are fewer coils than `maps`.
+    Raises BadShape, which is a ValueError too, where `shape` has not one length for each axis of ``*c``, and ValueError where the region is
+    smaller than a kernel or there are fewer coils than `maps`.
     """
-    coils = calibration_kspace.shape[2]
+    coils, found = calibration_kspace.shape[2], tuple(calibration_kspace.shape)
+    if len(shape) != len(found) - 3:
+        expected = f"{len(shape)} axes after batch, frames and coils, as many as shape = {tuple(shape)} has"
+        raise BadShape("espirit: calibration_kspace", found=f"shape {found}", expected=expected)
     if min(calibration_kspace.shape[3:]) < kernel or not 1 <= maps <= coils:
         raise ValueError(f"{maps} map sets by kernels of {kernel} do not fit calibration data of shape {tuple(calibration_kspace.shape)}")
-    together = TOGETHER.get(calibration_kspace.device.type, len(calibration_kspace))
+    together = SCANS_AT_ONCE.get(calibration_kspace.device.type, len(calibration_kspace))
     parts = calibration_kspace.split(max(1, together))
-    return torch.cat([_maps(data, shape, maps, kernel, threshold, crop, noise_std or 0.0) for data in parts])
+    sets = []
+    for data in parts:
+        vectors = torch.stack([virtual_coil([one[None]]) if reference is None else reference for one in data])
+        sets.append(relative_phase(_maps(data, shape, maps, kernel, threshold, crop, noise_std or 0.0), vectors.to(data)))
+    return torch.cat(sets)
 
 
+@checked
 def calibration_matrix(data: Complex[Tensor, "frames coils *c"], kernel: int) -> Complex[Tensor, "windows coils*kernel"]:
     """Each row is one window of the data, all coils; the rows run over frames and positions."""
     dims = data.ndim - 2
@@ -99,8 +114,7 @@ def _maps(
     for G in _blocks(nodes, [_dirichlet(n, kernel, 1, data) for n in shape]):
         rows = slice(first, first := first + len(G))
         csm[rows] = _refine(G, starts[rows], crop)
-    csm = _principal_phase(csm.reshape(batch, -1, coils, maps), data)
-    csm = csm.permute(0, 3, 2, 1).reshape(batch, maps, coils, *shape)
+    csm = csm.reshape(batch, -1, coils, maps).permute(0, 3, 2, 1).reshape(batch, maps, coils, *shape)
     return torch.where(_along(signal, csm), csm, 0)
 
 
@@ -225,14 +239,3 @@ def _between(coarse: Complex[Tensor, "batch *nodes coils maps"], shape: tuple[in
         weight = ((pixel % step) / step).reshape(-1, *(1,) * (coarse.ndim - axis - 1))
         coarse = torch.lerp(coarse.index_select(axis, node), following.index_select(axis, node), weight.to(coarse.dtype))
     return coarse
-
-
-def _principal_phase(
-    csm: Complex[Tensor, "batch pixels coils maps"], data: Complex[Tensor, "batch frames coils *c"]
-) -> Complex[Tensor, "batch pixels coils maps"]:
-    samples = data.transpose(1, 2).flatten(2)
-    # An eigenvector's own phase is arbitrary: always the CPU's, so that a network meets images of one phase wherever they were calibrated.
-    principal = torch.linalg.eigh((samples @ samples.mH).cpu())[1][:, :, -1].to(csm.device)
-    combined = torch.einsum("bpcm,bc->bpm", csm, principal.conj())[:, :, None]
-    magnitude = combined.abs()
-    return csm * torch.where(magnitude > 0, combined.conj() / magnitude.clamp_min(TINY), 1)

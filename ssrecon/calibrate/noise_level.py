@@ -7,6 +7,7 @@ from jaxtyping import Complex
 from torch import Tensor
 
 from ssrecon.calibrate.espirit import calibration_matrix
+from ssrecon.core.shapes import checked
 
 KERNELS = (6, 5, 4, 3, 2)
 WHITENINGS = 8
@@ -21,6 +22,7 @@ MOST_SIGNAL = 0.7
 """Where signal fills more of the calibration matrix's columns than this, too little is left to measure noise in."""
 
 
+@checked
 def estimated_covariance(calibration: Complex[Tensor, "scans coils *c"], seed: int = 0) -> Complex[Tensor, "coils coils"] | None:
     r"""The noise covariance :math:`\Sigma = E[n n^H]` of one k-space sample, from fully sampled k-space about DC; None
     where it cannot be told.
@@ -32,19 +34,36 @@ def estimated_covariance(calibration: Complex[Tensor, "scans coils *c"], seed: i
     matrix of noise alone of the same shape; what is lost because the signal's singular vectors fit some noise too is measured on a
     simulated scan (the signal found here and known noise) and divided out. Both simulations are drawn from `seed`.
 
-    `scans` are slices or frames of one volume, which share their noise: those near the median level are averaged.
+    `scans` are slices or frames of one volume, which share their noise: those near the median level are averaged. A coil that is zero in
+    every scan has no noise either: its rows and columns are zero. A scan in which a coil is zero that is not so in all is left out.
 
     The level read from the trailing spectrum against random matrices: Veraart et al. Denoising of diffusion MRI using random matrix theory.
     NeuroImage 142:394-406 (2016). doi:10.1016/j.neuroimage.2016.08.016. Here the matrices have the calibration matrix's own structure, and
     the correction is a parametric bootstrap.
     """
-    found = [covariance for scan in calibration if (covariance := _one(scan.to(torch.complex128), seed)) is not None]
-    if 2 * len(found) < max(2, len(calibration)):
+    heard = (calibration != 0).flatten(2).any(dim=2)
+    live = heard.any(dim=0)
+    # Of coils and scans that are zero nothing can be measured, and zeros are no noise: either would make the level too small.
+    whole = calibration[(heard == live).all(dim=1)][:, live]
+    if not len(whole) or not bool(live.any()):
+        return None
+    found = [covariance for scan in whole if (covariance := _measured(scan.to(torch.complex128), seed)) is not None]
+    if 2 * len(found) < max(2, len(whole)):
         return None
     estimates = torch.stack(found)
     level = estimates.diagonal(dim1=1, dim2=2).real.sum(dim=1)
     near = (level / level.median() - 1).abs() < NEAR
-    return estimates[near].mean(dim=0)
+    covariance = estimates.new_zeros(len(live), len(live))
+    covariance[live.nonzero(), live.nonzero().T] = estimates[near].mean(dim=0)
+    return covariance
+
+
+def _measured(data: Tensor, seed: int) -> Tensor | None:
+    """The covariance from one scan; None also where data that are partly zero, or copies of one another, leave nothing to factorise."""
+    try:
+        return _one(data, seed)
+    except torch.linalg.LinAlgError:
+        return None
 
 
 def _one(data: Tensor, seed: int) -> Tensor | None:

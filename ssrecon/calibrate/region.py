@@ -4,10 +4,12 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from ssrecon.core.errors import NoCalibration
+from ssrecon.core.shapes import checked
 from ssrecon.core.window import crop as crop
 from ssrecon.sampling.centre import Sides, centred_region
 
 
+@checked
 def frames_region(mask: Bool[Tensor, "1 frames 1 *k"], width: int, smallest: int) -> tuple[Sides, bool]:
     """The region that every frame sampled; where that is smaller than `smallest`, the region that the frames sampled between them.
 

@@ -7,12 +7,14 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
+from ssrecon.core.shapes import checked
 from ssrecon.core.window import window
 from ssrecon.operators.sensitivity import Sensitivity
 
 QUANTILE = 0.99
 
 
+@checked
 def low_resolution_image(
     region: Complex[Tensor, "1 frames coils *c"], csm: Complex[Tensor, "1 maps coils *x"], full: tuple[int, ...]
 ) -> Float[Tensor, "frames *x"]:

@@ -3,26 +3,28 @@
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Complex
+from jaxtyping import Bool, Complex
 from torch import Tensor
 
 from ssrecon.core.errors import BadInput
+from ssrecon.core.shapes import checked
 
 DEAD = 1e-8
-"""A coil whose noise variance is below this part of the median coil's is not connected."""
+"""A coil whose noise variance is below this part of what the median of those with any noise has is not connected."""
 SINGULAR = 1e-6
 """Smallest over largest eigenvalue of the noise correlation below which coils are copies of one another."""
 
 
 @dataclass(frozen=True)
 class Whitening:
-    """k-space is multiplied by `matrix` over its coils."""
+    """k-space is multiplied by `matrix` over its coils: coils that are not connected are left out of the result."""
 
-    matrix: Complex[Tensor, "coils coils"]
+    matrix: Complex[Tensor, "connected coils"]
     notes: tuple[str, ...] = ()
     """What had to be done to make it possible."""
 
 
+@checked
 def noise_covariance(
     noise: Complex[Tensor, "readouts coils samples"], bandwidth_ratio: float = 1.0, where: object = "noise scan"
 ) -> Complex[Tensor, "coils coils"]:
@@ -45,36 +47,43 @@ def noise_covariance(
     return samples @ samples.mH * (bandwidth_ratio / samples.shape[1])
 
 
-def whitening(covariance: Complex[Tensor, "coils coils"], where: object = "noise scan") -> Whitening:
-    r""":math:`W = L^{-1}` with :math:`\Sigma = L L^H` (Cholesky), so that :math:`W \Sigma W^H = I`.
+@checked
+def whitening(
+    covariance: Complex[Tensor, "coils coils"], where: object = "noise scan", connected: Bool[Tensor, " coils"] | None = None
+) -> Whitening:
+    r""":math:`W = L^{-1}` with :math:`\Sigma = L L^H` (Cholesky) of the connected coils, so that :math:`W \Sigma W^H = I`.
 
-    A coil without noise is not connected: it is given the median coil's variance and no correlation, and the notes say so (it carries no
-    signal either). Raises BadInput where the remaining coils are linearly dependent, which no noise scan of real receivers is.
+    A coil is not connected where it has no noise, or where `connected` says so. W has a row for every connected coil, and zeros in the
+    columns of the others, so that whatever is whitened has fewer coils and noise of variance 1 in each of them; the notes name the coils
+    without noise. Raises BadInput where no coil is connected, or where the connected ones are linearly dependent, which no noise scan of
+    real receivers is.
 
     Pruessmann et al. Advances in sensitivity encoding with arbitrary k-space trajectories. Magn Reson Med 46:638-651 (2001), appendix.
     doi:10.1002/mrm.1241
     """
     covariance = covariance.to(torch.complex128)
     variance = covariance.diagonal().real
-    live = variance > DEAD * variance.median()
-    if not bool(live.any()):
-        raise BadInput(where, "more than half of the coils without any noise", "receiver noise in every connected coil")
-    notes = tuple(f"coil {int(c)} of {len(variance)} has no noise: taken as not connected" for c in (~live).nonzero().flatten())
-    both = live[:, None] & live[None, :]
-    covariance = torch.where(both, covariance, torch.diag(torch.where(live, 0, variance[live].median())).to(covariance.dtype))
-    std = covariance.diagonal().real.sqrt()
-    values = torch.linalg.eigvalsh(covariance / (std[:, None] * std[None, :]))
+    wanted = torch.ones_like(variance, dtype=torch.bool) if connected is None else connected.to(variance.device)
+    some = variance[(variance > 0) & wanted]
+    if not len(some):
+        raise BadInput(where, "no connected coil with any noise", "receiver noise in every connected coil")
+    live = wanted & (variance > DEAD * some.median())
+    notes = tuple(f"coil {int(c)} of {len(variance)} has no noise: not connected, left out" for c in (wanted & ~live).nonzero().flatten())
+    within = covariance[live][:, live]
+    std = within.diagonal().real.sqrt()
+    values = torch.linalg.eigvalsh(within / (std[:, None] * std[None, :]))
     if float(values[0]) < SINGULAR * float(values[-1]):
         raise BadInput(
             where,
             f"a singular noise covariance (eigenvalues of the correlation from {float(values[0]):.1e} to {float(values[-1]):.1e})",
             "linearly independent coils: remove copies, or compress to fewer virtual coils before writing the file",
         )
-    factor = torch.linalg.cholesky(covariance)
-    identity = torch.eye(len(variance), dtype=covariance.dtype, device=covariance.device)
-    return Whitening(torch.linalg.solve_triangular(factor, identity, upper=False).to(torch.complex64), notes)
+    choice = torch.eye(len(variance), dtype=covariance.dtype, device=covariance.device)[live]
+    factor = torch.linalg.cholesky(within)
+    return Whitening(torch.linalg.solve_triangular(factor, choice, upper=False).to(torch.complex64), notes)
 
 
+@checked
 def mix_coils(
     matrix: Complex[Tensor, "out coils"], kspace: Complex[Tensor, "batch frames coils *k"]
 ) -> Complex[Tensor, "batch frames out *k"]:

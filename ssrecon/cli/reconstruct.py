@@ -13,6 +13,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     command.add_argument("scans", type=Path, help="a file or a folder")
     command.add_argument("out", type=Path)
     command.add_argument("--complex", action="store_true", help="write complex images too")
+    command.add_argument("--resample", action="store_true", help="bring images to the scanner's reconstruction matrix")
     command.add_argument("--device", help="cpu, cuda, ... (default: a GPU where there is one)")
     command.add_argument("--trust", action="append", default=[], metavar="MODULE", help="import classes of the checkpoint from it")
     identity_options(command)
@@ -31,6 +32,7 @@ def call(options: argparse.Namespace, rest: list[str]) -> int:
         options.out,
         complex_images=options.complex,
         device=device,
+        resample=options.resample,
         require_deidentified=options.require_deidentified,
     )
     failed = [result for result in results if result.error is not None]

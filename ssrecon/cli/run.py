@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from ssrecon.cli.options import device_of, leave_out_option
+from ssrecon.cli.options import device_of, identity_options, leave_out_option
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -22,13 +22,16 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     keep = "train and evaluate on scans that the verdict says may not train, where they can be calibrated"
     command.add_argument("--keep-unfit", action="store_true", help=keep)
     leave_out_option(command)
+    identity_options(command)
     command.set_defaults(function=call)
 
 
 def call(options: argparse.Namespace, rest: list[str]) -> None:
     import json
+    from functools import partial
 
     from ssrecon.archive.leave_out import expanded
+    from ssrecon.core.description import describe
     from ssrecon.core.distributed import process
     from ssrecon.recipe.overrides import load_recipe, override
     from ssrecon.study.comparison import run
@@ -40,10 +43,11 @@ def call(options: argparse.Namespace, rest: list[str]) -> None:
     leave_out = ["--data.leave-out", *patterns] if options.leave_out else []
     experiment = override(recipe, [*steps, *keep, *leave_out, *rest])
     if options.show:
-        print(json.dumps(experiment.description, indent=2))
+        # With the paths as they are: whoever asks knows them, and a pseudonym would make a key where there is none.
+        print(json.dumps(describe(experiment), indent=2))
         return
     out = options.out or Path("runs") / options.recipe.stem
     with process(device_of(options.device)) as this:
-        report = run(experiment, out, this, options.resume, lambda text: print(text, flush=True), options.workers)
+        report = run(experiment, out, this, options.resume, partial(print, flush=True), options.workers, options.require_deidentified)
         if this.first:
             print(f"\nreport: {report}")

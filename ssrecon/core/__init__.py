@@ -8,10 +8,14 @@ what was expected, frozen descriptions to JSON and back, files that are whole or
 from ssrecon.core.distributed import Process, process
 from ssrecon.core.draw import Draw
 from ssrecon.core.encoding import Encoding, GridPoints, HybridSlice, ParallelBeam, Trajectory, WholeLines
-from ssrecon.core.errors import BadInput, BadRecipe, NoCalibration, OutputInUse, SsreconError, TrainingDiverged
+from ssrecon.core.errors import BadInput, BadRecipe, BadShape, NoCalibration, OutputInUse, SsreconError, TrainingDiverged
+from ssrecon.core.example import Example
+from ssrecon.core.geometry import Geometry
+from ssrecon.core.origin import Origin
 from ssrecon.core.scan import CalibratedScan, Calibration, Estimate, Header, Prepared, Scan
 
 __all__ = [
+    "Example",
     "WholeLines",
     "Trajectory",
     "ParallelBeam",
@@ -20,12 +24,15 @@ __all__ = [
     "Encoding",
     "BadInput",
     "BadRecipe",
+    "BadShape",
     "CalibratedScan",
     "Calibration",
     "Draw",
     "Estimate",
+    "Geometry",
     "Header",
     "NoCalibration",
+    "Origin",
     "OutputInUse",
     "Prepared",
     "Process",

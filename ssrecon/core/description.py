@@ -6,6 +6,7 @@ import json
 import types
 import typing
 from collections.abc import Callable, Collection, Mapping
+from enum import StrEnum
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,9 @@ READ_FILE = {"file": True}
 NO_RESULT = {"result": False}
 """Metadata of a field that changes what a thing is called, how fast it is made or what is kept of it on the way, and nothing else."""
 
+FROM_DATA = {"result": False, "described": False}
+"""Metadata of a field that a training fills in from its data: no description, hash or override has it. It is not compared, either."""
+
 RENAMED = {
     "ssrecon.archive.phantom": "ssrecon.simulation",
     "ssrecon.archive.complex_images": "ssrecon.simulation",
@@ -31,14 +35,14 @@ RENAMED = {
 
 
 def public_name(kind: type) -> str:
-    """``ssrecon.objectives.SSDU``: the room that exports a class, whatever file it lies in; a class from elsewhere by its module."""
+    """Return the name under which a class is exported by its room, ``ssrecon.objectives.SSDU``; a class from elsewhere has its module's."""
     package, *inner = kind.__module__.split(".")
     place = f"ssrecon.{inner[0]}" if package == "ssrecon" and inner else kind.__module__
     return f"{place}.{kind.__qualname__}"
 
 
 def current_name(written: str) -> str:
-    """The public name of a class that was written down by this or an earlier version, which named the file as well."""
+    """Return the public name of a class that this version, or an earlier one with the file's name as well, has written down."""
     for old, new in RENAMED.items():
         if written == old or written.startswith(f"{old}."):
             written = new + written[len(old) :]
@@ -47,17 +51,16 @@ def current_name(written: str) -> str:
 
 
 def describe(value: Any, place: Callable[[str], str] = str) -> Any:
-    """JSON of a frozen description: a dataclass becomes ``{"class": "ssrecon.objectives.SSDU", field: ...}``.
+    """Return the JSON of a frozen description: a dataclass becomes ``{"class": "ssrecon.objectives.SSDU", field: ...}``.
 
     `place` is what becomes of paths (fields marked `PLACE` or `READ_FILE`), for descriptions that others may read.
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         found = {"class": public_name(type(value))}
-        for f in dataclasses.fields(value):
-            if f.init:
-                item = getattr(value, f.name)
-                is_place = isinstance(item, (str, Path)) and ("place" in f.metadata or "file" in f.metadata)
-                found[f.name] = place(str(item)) if is_place else describe(item, place)
+        for f in described_fields(value):
+            item = getattr(value, f.name)
+            is_place = isinstance(item, (str, Path)) and ("place" in f.metadata or "file" in f.metadata)
+            found[f.name] = place(str(item)) if is_place else describe(item, place)
         return found
     if isinstance(value, Mapping):
         return {str(key): describe(item, place) for key, item in value.items()}
@@ -65,13 +68,20 @@ def describe(value: Any, place: Callable[[str], str] = str) -> Any:
         return [describe(item, place) for item in value]
     if isinstance(value, Path):
         return str(value)
+    if isinstance(value, StrEnum):
+        return str(value)
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     raise BadRecipe("recipe", found=f"a value of type {type(value).__name__} ({value!r})", expected="numbers, text, tuples and dataclasses")
 
 
+def described_fields(value: Any) -> tuple[dataclasses.Field[Any], ...]:
+    """Return the fields of a dataclass, or of an object of one, that make up its description."""
+    return tuple(f for f in dataclasses.fields(value) if f.init and f.metadata.get("described", True))
+
+
 def digest(value: Any) -> str:
-    """A short hash of what changes a result: of a dataclass the fields not marked otherwise, of a file that is read its content."""
+    """Return a short hash of what changes a result: the fields that are not marked otherwise, and the content of files that are read."""
     return blake2b(json.dumps(_hashed(value), sort_keys=True).encode(), digest_size=8).hexdigest()
 
 
@@ -94,7 +104,7 @@ HASH_VERSION = 2
 
 
 def alike(one: Any, other: Any) -> bool:
-    """Whether two descriptions, either of which an earlier version may have written, are of the same thing.
+    """Tell whether two descriptions, either of which an earlier version may have written, are of the same thing.
 
     Classes are compared by today's names, fields that one of them does not know by their defaults, and the fields that `digest` leaves
     out are not compared.
@@ -119,7 +129,7 @@ def _comparable(description: Any) -> Any:
 
 
 def _fields_of(name: str) -> tuple[dataclasses.Field[Any], ...]:
-    """The fields of one of our own classes; none of a class from elsewhere, which is not imported for this."""
+    """Return the fields of one of our own classes. A class from elsewhere is not imported for this and has none."""
     place, _, kind = name.rpartition(".")
     if not place.startswith("ssrecon."):
         return ()
@@ -131,7 +141,7 @@ def _fields_of(name: str) -> tuple[dataclasses.Field[Any], ...]:
 
 
 def rebuild(description: Any, where: str, trust: Collection[str] = ()) -> Any:
-    """The object that `describe` described.
+    """Return the object that `describe` described.
 
     Only classes that a room of ``ssrecon`` exports, and those of the modules named in `trust`, are imported; they must be dataclasses.
     Raises BadRecipe, naming `where`, for foreign code, an unknown class or field, and a value of a wrong type.
@@ -157,10 +167,13 @@ def rebuild(description: Any, where: str, trust: Collection[str] = ()) -> Any:
         raise BadRecipe(where, found=f"the unknown class {description['class']}", expected="a class of this version of ssrecon") from error
     if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
         raise BadRecipe(where, found=f"{description['class']}, which is no dataclass", expected="a frozen description")
-    known = {f.name for f in dataclasses.fields(kind) if f.init}
+    known = {f.name for f in described_fields(kind)}
     if unknown := set(description) - known - {"class"}:
         raise BadRecipe(where, found=f"unknown field {sorted(unknown)[0]!r} of {name}", expected="one of " + ", ".join(sorted(known)))
     values = {key: rebuild(item, f"{where}.{key}", trust) for key, item in description.items() if key != "class"}
+    required = {f.name for f in dataclasses.fields(kind) if f.init and f.default is f.default_factory is dataclasses.MISSING}
+    if missing := sorted(required - set(values)):
+        raise BadRecipe(where, found=f"{name} without its {missing[0]}", expected="a whole description, as ssrecon writes it")
     result = kind(**values)
     check_types(result, where)
     return result
@@ -179,7 +192,7 @@ def check_types(value: Any, where: str) -> None:
 
 
 def fits(value: Any, hint: Any) -> bool:
-    """Whether a value is of an annotated type."""
+    """Tell whether a value is of an annotated type. A text stands for the member of an enumeration of texts that has it as its value."""
     origin = typing.get_origin(hint)
     if hint is Any:
         return True
@@ -194,6 +207,8 @@ def fits(value: Any, hint: Any) -> bool:
         return len(value) == len(options) and all(fits(item, option) for item, option in zip(value, options, strict=True))
     if origin is not None:
         return isinstance(value, origin)
+    if isinstance(hint, type) and issubclass(hint, StrEnum):
+        return isinstance(value, str) and value in set(hint)
     if hint is float:
         return isinstance(value, (int, float)) and not isinstance(value, bool)
     if hint is int:
@@ -202,4 +217,7 @@ def fits(value: Any, hint: Any) -> bool:
 
 
 def readable(hint: Any) -> str:
+    """Return an annotated type in words, of an enumeration of texts its values."""
+    if isinstance(hint, type) and issubclass(hint, StrEnum):
+        return " or ".join(map(repr, map(str, hint)))
     return hint.__name__ if isinstance(hint, type) and not typing.get_args(hint) else str(hint).replace("ssrecon.", "")

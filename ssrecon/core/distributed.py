@@ -1,7 +1,7 @@
 """Training on several processes, started by torchrun: what each knows of the others."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -39,13 +39,13 @@ class Process:
             tensor.copy_(flat[offset : offset + tensor.numel()].view_as(tensor))
             offset += tensor.numel()
 
-    def sum_gradients(self, network: nn.Module) -> None:
+    def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """Sum the gradients of all processes. Each divided its losses by the size of the global batch, so that unequal shares, an empty
         one among them, give exactly the gradient of one process with the whole batch; a wrapper that averages over processes would not.
         """
         if self.world == 1:
             return
-        parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        parameters = [parameter for parameter in parameters if parameter.requires_grad]
         for parameter in parameters:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)

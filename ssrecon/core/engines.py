@@ -21,7 +21,7 @@ ATTEMPTS = 3
 def each(
     function: Callable[[Job], Result], jobs: Sequence[Job], workers: int = 1, dask: str | None = None
 ) -> Iterator[Iterator[tuple[Job, Result | BaseException]]]:
-    """An iterator of each job with what `function` made of it, in the order in which they end.
+    """Give an iterator of each job with what `function` made of it, in the order in which they end.
 
     `workers` are processes of this machine; `dask` is the address of a scheduler, whose workers have to see the same files under the same
     paths. A job whose worker is lost is given to another one; where it takes every worker with it, its result is the error. Raises BadInput
@@ -38,8 +38,10 @@ def each(
 
 
 def shard_of(items: Sequence[Job], shard: tuple[int, int] | None, name: Callable[[Job], str] = str) -> list[Job]:
-    """The items that fall to the i-th of n shards (counted from 1) by a hash of their names: disjoint, together all, and the same for an
-    item whatever comes or goes beside it."""
+    """Return the items that fall to the i-th of n shards (counted from 1) by a hash of their names.
+
+    Shards are disjoint and together hold all items. To which one an item belongs does not depend on what comes or goes beside it.
+    """
     if shard is None:
         return list(items)
     part, parts = shard
@@ -49,7 +51,7 @@ def shard_of(items: Sequence[Job], shard: tuple[int, int] | None, name: Callable
 
 
 def parse_shard(text: str) -> tuple[int, int]:
-    """``2/8`` as (2, 8). Raises BadRecipe for anything else."""
+    """Return ``2/8`` as (2, 8). Raises BadRecipe for anything else."""
     part, _, parts = text.partition("/")
     if not (part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
         raise BadRecipe("--shard", found=repr(text), expected="I/N, such as 1/8 to 8/8 (in a SLURM array: $SLURM_ARRAY_TASK_ID/8)")

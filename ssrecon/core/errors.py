@@ -23,6 +23,10 @@ class BadInput(SsreconError):
         return type(self), (self.where, self.found, self.expected)
 
 
+class BadShape(BadInput, ValueError):
+    """An array that is not as a function's annotation states it: another number of axes, another size, real where complex values belong."""
+
+
 class BadRecipe(BadInput):
     """A recipe, override or checkpoint description with an unknown field, a wrong type or a value out of range."""
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,26 +10,26 @@ from pathlib import Path
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`, moved over it when the block ends well and removed when it does not.
+    """Give a temporary path beside `path`, which is moved over it when the block ends well and removed when it does not.
 
-    A kill at any moment leaves the old file or the new one. A full disk raises OSError and leaves the old one.
+    A kill at any moment leaves the old file or the new one. A full disk raises OSError and leaves the old one. The file has the permissions
+    that the system gives to any new file of this process.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
-    os.close(handle)
-    partial = Path(name)
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}.partial")
+    # The kernel applies the umask here. To ask for the umask is to change it for a moment, for every thread of the process.
+    os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
     try:
         yield partial
         with open(partial, "rb") as written:
             os.fsync(written.fileno())
-        os.chmod(partial, 0o666 & ~_umask())
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
 
 
 def content_digest(path: Path | str) -> str | None:
-    """A short hash of all that a file holds, whatever it is called; None where there is no such file."""
+    """Return a short hash of all that a file holds, whatever it is called, or None where there is no such file."""
     try:
         with open(path, "rb") as file:
             return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=8)).hexdigest()
@@ -38,12 +38,6 @@ def content_digest(path: Path | str) -> str | None:
 
 
 def discard_partial_files(folder: Path) -> None:
-    """Remove what a killed process left half-written. Only where no other process writes into the folder."""
+    """Remove what a killed process left half-written. It is for folders that no other process writes into."""
     for partial in folder.glob(".*.partial"):
         partial.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

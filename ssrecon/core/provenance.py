@@ -21,7 +21,7 @@ END_BYTES = 1 << 20
 
 
 def provenance(device: torch.device | str, seeds: Sequence[int], fingerprint: str | None) -> dict[str, Any]:
-    """What is to be kept with a result, ready for JSON.
+    """Return what is to be kept with a result, ready for JSON.
 
     Keys: ``date`` (UTC, to the second), ``versions``, ``git_commit`` (None outside a checkout), ``git_modified`` (whether tracked files
     differ from it), ``device`` (what computed), ``cpu``, ``threads``, ``platform``, ``seeds`` and ``data_fingerprint``.
@@ -42,7 +42,7 @@ def provenance(device: torch.device | str, seeds: Sequence[int], fingerprint: st
 
 
 def versions() -> dict[str, str]:
-    """Of Python and of every package that a result depends on, as far as they are installed; of CUDA and cuDNN where torch has them."""
+    """Return the versions of Python, of every installed package that a result depends on, and of CUDA and cuDNN where torch has them."""
     found = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
@@ -58,7 +58,7 @@ def versions() -> dict[str, str]:
 
 
 def device_name(device: torch.device | str) -> str:
-    """The model of a GPU, or of the CPU."""
+    """Return the model of a GPU, or of the CPU."""
     device = torch.device(device)
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
@@ -66,7 +66,7 @@ def device_name(device: torch.device | str) -> str:
 
 
 def cpu_model() -> str:
-    """The processor's own name where the system tells it, else its architecture."""
+    """Return the processor's own name where the system tells it, else its architecture."""
     try:
         for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
             key, _, value = line.partition(":")
@@ -78,7 +78,7 @@ def cpu_model() -> str:
 
 
 def git_state(package: Path | None = None) -> tuple[str | None, bool | None]:
-    """The commit that this code is of, and whether tracked files differ from it; (None, None) where that cannot be told.
+    """Return the commit of this code, and whether tracked files differ from it; (None, None) where that cannot be told.
 
     A package that lies inside somebody else's checkout, in a virtual environment for instance, is not tracked there and has no commit.
     """
@@ -101,7 +101,7 @@ def _git(folder: Path, *arguments: str) -> str | None:
 
 
 def data_fingerprint(files: Iterable[Path | str]) -> str:
-    """A short hash of data files: their names (without folders), sizes, and contents.
+    """Return a short hash of data files: of their names (without folders), sizes, and contents.
 
     Of a file above 2 MiB only the first and the last MiB are read, so that a large archive takes seconds: it tells archives apart and is no
     proof of integrity. The order of the files and the folder they lie in do not matter. Raises OSError for a file that cannot be read.
@@ -110,7 +110,7 @@ def data_fingerprint(files: Iterable[Path | str]) -> str:
 
 
 def content_fingerprint(files: Iterable[Path | str]) -> str:
-    """As `data_fingerprint`, but of contents alone: the same for files that were renamed."""
+    """Return a hash as `data_fingerprint` does, but of contents alone: files that were renamed have the same."""
     return _combined(_file_digest(Path(file), named=False) for file in files)
 
 

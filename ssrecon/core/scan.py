@@ -21,6 +21,13 @@ from jaxtyping import Bool, Complex, Float, Shaped
 from torch import Tensor
 
 from ssrecon.core.encoding import Encoding, HybridSlice, WholeLines
+from ssrecon.core.errors import BadInput
+from ssrecon.core.geometry import Geometry
+from ssrecon.core.origin import Origin
+from ssrecon.core.window import crop
+
+Numbers = float | tuple[float, ...] | None
+"""One number, several (of echoes, in their order), or None where nothing is known."""
 
 
 @dataclass(frozen=True)
@@ -43,19 +50,33 @@ class Header:
     """A pseudonym of the device, or its model."""
     field_strength: float | None = None
     """In tesla."""
+    echo_time: Numbers = None
+    """In milliseconds; a tuple of them where there are several echoes."""
+    repetition_time: Numbers = None
+    """In milliseconds."""
+    inversion_time: Numbers = None
+    """In milliseconds."""
+    flip_angle: Numbers = None
+    """In degrees."""
     encoded_matrix: tuple[int, ...] = ()
     recon_matrix: tuple[int, ...] = ()
     encoded_fov: tuple[float, ...] = ()
     """In millimetres."""
     recon_fov: tuple[float, ...] = ()
     """In millimetres."""
+    geometry: Geometry = Geometry()
+    """Where the image of `encoded_matrix` pixels lies in the patient, and along which direction each of its axes runs."""
     encoding: Encoding = WholeLines()
     """How the samples lie in k-space; the reader decides it from the samples."""
     partial_fourier: bool = False
     acceleration: float | None = None
     """Locations of the encoded support over locations acquired, of the scan as it trains; None before it was prepared."""
     content: str = ""
-    """A digest of the volume's acquired samples, the same on any machine and under any name; empty before it was prepared."""
+    """A digest of the volume's files, the same on any machine and under any name; empty before it was prepared."""
+    draw_key: str = field(default="", compare=False, repr=False)
+    """What random draws of this scan are keyed by: the digest of its volume's files and its place in the volume, ``DIGEST/0000``. Empty
+    where they are keyed by the ids: of scans that are made, and in stores that an earlier version has prepared."""
+    origin: Origin = Origin.MEASURED
     volume_max: float | None = None
     """fastMRI's ``max`` attribute: the largest value of the reference volume in the file's own units."""
     notes: Mapping[str, str] = field(default_factory=dict)
@@ -64,14 +85,43 @@ class Header:
     """What speaks against the file itself, in fixed words that weigh in the verdict; `notes` say how it shows. ``incomplete``: it may end
     early. ``no header``: fields of view, oversampling and padding are unknown."""
 
+    @property
+    def scan_key(self) -> str:
+        """What names this scan to `Draw.generator`, whatever its file and its subject are called."""
+        return self.draw_key or self.scan_id
+
+    @property
+    def volume_key(self) -> str:
+        """What names the volume of this scan to `Draw.generator`, whatever its file is called."""
+        return self.draw_key.rpartition("/")[0] or self.volume_id
+
+    @property
+    def timing(self) -> dict[str, Numbers]:
+        """Times and flip angle by their names, unknown ones too."""
+        return {name: getattr(self, name) for name in ("echo_time", "repetition_time", "inversion_time", "flip_angle")}
+
+    def shown_matrix(self, matrix: Sequence[int]) -> tuple[int, ...]:
+        r"""Pixels of an image of `matrix` pixels that are shown: those in the reconstruction *field of view*, never more than there are.
+
+        :math:`\mathrm{round}(N\, \mathrm{FOV_{recon}} / \mathrm{FOV_{encoded}})` along each axis: what the scanner oversampled is cut, what
+        it interpolated (`recon_matrix`) is not undone. Where a field of view is not known, the reconstruction matrix stands in for it.
+        """
+        dims = len(matrix)
+
+        def own(sizes: tuple[Any, ...]) -> tuple[Any, ...]:
+            # A header may tell of a partition axis that a slice has not got, or of a hybrid slice's readout.
+            sides = sizes[:dims] if isinstance(self.encoding, HybridSlice) else sizes[-dims:]
+            return sides if len(sides) == dims else (0,) * dims
+
+        kept = []
+        for pixels, fov, encoded, recon in zip(matrix, own(self.recon_fov), own(self.encoded_fov), own(self.recon_matrix), strict=True):
+            inside = round(pixels * fov / encoded) if fov > 0 and encoded > 0 else recon
+            kept.append(min(max(inside, 1), pixels) if inside else pixels)
+        return tuple(kept)
+
     def shown(self, image: Shaped[Tensor, "*axes"], dims: int) -> Shaped[Tensor, "*shown"]:
-        """The last `dims` axes cut about their centre to the reconstruction matrix, as scanners and fastMRI's targets do; never padded."""
-        # A header may tell of a partition axis that a slice has not got, or of a hybrid slice's readout.
-        sides = self.recon_matrix[:dims] if isinstance(self.encoding, HybridSlice) else self.recon_matrix[-dims:]
-        for axis, size in enumerate(sides if len(sides) == dims else (), start=image.ndim - dims):
-            if size < image.shape[axis]:
-                image = image.narrow(axis, (image.shape[axis] - size) // 2, size)
-        return image
+        """The last `dims` axes cut to `shown_matrix` about pixel ``N // 2``, where the centre of the object is; never padded."""
+        return crop(image, self.shown_matrix(image.shape[-dims:]))
 
 
 @dataclass(frozen=True)
@@ -142,11 +192,40 @@ class CalibratedScan:
     noise_std: Float[Tensor, " batch"] | None = None
     """sqrt(E|n|^2) of one complex sample, in these units; None where unknown."""
     noise_source: str = "unknown"
-    """``noise scan``, ``calibration matrix`` or ``unknown``."""
+    """``noise scan``, ``calibration matrix``, ``given`` or ``unknown``."""
+
+    @staticmethod
+    def white(scan: Scan, noise_std: float | None = None) -> "CalibratedScan":
+        """A scan that needs no calibration: it has sensitivities, and its noise is white, with sqrt(E|n|^2) = `noise_std` of a complex
+        sample in its own units (None where it is not known). k-space keeps these units; csm is brought to unit norm over the coils. Raises
+        BadInput where the scan has no csm or `noise_std` is not positive.
+        """
+        if scan.csm is None:
+            raise BadInput(scan.scan_id, found="no coil sensitivities", expected="Scan.csm, or a Calibrator, which estimates them")
+        if noise_std is not None and not 0 < noise_std < float("inf"):
+            raise BadInput(scan.scan_id, found=f"a noise level of {noise_std}", expected="a positive number, or None where it is unknown")
+        norm, mask = torch.linalg.vector_norm(scan.csm, dim=2, keepdim=True), scan.mask & ~scan.padding
+        level = None if noise_std is None else torch.tensor([noise_std], device=mask.device)
+        return CalibratedScan(
+            headers=(scan.header,),
+            kspace=torch.where(mask, scan.kspace, 0),
+            mask=mask,
+            padding=scan.padding,
+            csm=torch.where(norm > 0, scan.csm / norm, 0),
+            calibration=torch.zeros_like(mask[:, :1]),
+            scale=torch.ones(1, device=mask.device) if level is None else 1 / level,
+            noise_std=level,
+            noise_source="unknown" if level is None else "given",
+        )
 
     @property
     def ids(self) -> tuple[str, ...]:
         return tuple(header.scan_id for header in self.headers)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """What names each scan to `Draw.generator`."""
+        return tuple(header.scan_key for header in self.headers)
 
     @property
     def shape(self) -> tuple[int, ...]:

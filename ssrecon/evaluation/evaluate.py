@@ -16,9 +16,12 @@ from ssrecon.core.errors import BadInput
 from ssrecon.core.files import whole_file
 from ssrecon.core.progress import track
 from ssrecon.core.scan import CalibratedScan, Estimate, Header, Prepared
-from ssrecon.metrics.metrics import heldout_residual, score_volume
+from ssrecon.core.window import window
+from ssrecon.metrics.residual import heldout_residual
+from ssrecon.metrics.volume import Value, score_volume
 from ssrecon.operators import Fourier, coil_combined, encoding
 from ssrecon.partition import Gamma, gamma_score
+from ssrecon.recipe.selection import Selection
 from ssrecon.store.store import Store
 
 COLUMNS = ("arm", "seed", "selection", "subject", "volume", "scan", "metric", "convention", "value")
@@ -39,8 +42,8 @@ class Arm:
     reconstruct: Callable[[CalibratedScan], Estimate]
     seed: int | None = None
     """None for what was not trained."""
-    selection: str = "none"
-    """``gamma`` or ``reference``: by which rule the checkpoint was chosen."""
+    selection: Selection = Selection.NONE
+    """By which rule the checkpoint was chosen."""
 
     @property
     def labels(self) -> Row:
@@ -59,7 +62,8 @@ def evaluate(
 ) -> list[Row]:
     r"""Reconstruct every scan with every arm, one at a time, and write ``metrics.csv`` and ``images.npz`` into `out`, each whole or not.
 
-    Magnitudes, cut to the header's reconstruction matrix, are scored per slice and per volume (then `scan` is empty) against
+    Magnitudes, cut to the header's reconstruction matrix, are scored per slice and per volume (then `scan` is empty; see
+    `score_parts` for volumes of several shapes) against
     :math:`|E^H y|` of the fully sampled scan; against the root sum of squares of its (whitened) coil images, noise and all (the convention
     then ends in ``, reference=rss``); and, where a simulation has it, against the noiseless image (``, reference=noiseless``).
 
@@ -162,14 +166,45 @@ class _Volume:
     def rows(self) -> Iterator[Row]:
         if self.header is None:
             return
-        for arm, slices in self.images.values():
-            for kind, reference in self.references.items():
-                whole = np.concatenate(reference)
-                if len(whole) != len(self.labels):
+        for arm, stacks in self.images.values():
+            for kind, references in self.references.items():
+                if sum(len(part) for part in references) != len(self.labels):
                     continue  # a volume of which only some scans have a reference is not scored as if it were whole
-                for score in score_volume(np.concatenate(slices), whole):
+                for score in score_parts(stacks, references):
                     scan_id = "" if score.slice is None else self.labels[score.slice]
                     yield tidy_row(arm.labels, self.header, scan_id, score.metric, score.convention + SUFFIXES[kind], score.value)
+
+
+def score_parts(estimates: Sequence[np.ndarray], references: Sequence[np.ndarray]) -> list[Value]:
+    """`score_volume` of one volume whose parts ``(slice, y, x)`` may differ in shape: a row for each slice, and one for the volume.
+
+    Slices are numbered through in the order of the parts. Slices of one shape are scored together, in the data range of the whole volume;
+    the volume's value is the mean of the shapes' values, weighted by their numbers of slices whose reference is not zero everywhere. Where
+    all slices have one shape this is `score_volume` itself. Raises ValueError as that does.
+    """
+    places: dict[tuple[int, ...], list[tuple[int, int]]] = {}
+    first = 0
+    for part, reference in enumerate(references):
+        places.setdefault(reference.shape[1:], []).append((part, first))
+        first += len(reference)
+    top = max(float(reference.max()) for reference in references)
+    rows: list[Value] = []
+    joined: dict[tuple[str, str], list[tuple[int, float]]] = {}
+    for own in places.values():
+        whole = np.concatenate([references[part] for part, _ in own])
+        numbers = [start + index for part, start in own for index in range(len(references[part]))]
+        filled = int((whole > 0).any(axis=(1, 2)).sum())
+        if not filled and top > 0:
+            continue
+        for score in score_volume(np.concatenate([estimates[part] for part, _ in own]), whole, volume_max=top):
+            if score.slice is None:
+                joined.setdefault((score.metric, score.convention), []).append((filled, score.value))
+            else:
+                rows.append(replace(score, slice=numbers[score.slice]))
+    for (metric, convention), found in joined.items():
+        counts, values = zip(*found, strict=True)
+        rows.append(Value(None, metric, convention, values[0] if len(values) == 1 else float(np.average(values, weights=counts))))
+    return rows
 
 
 def _stacked(prepared: Prepared, magnitude: Float[Tensor, "1 frames *x"]) -> Float[np.ndarray, "n y x"]:
@@ -183,13 +218,12 @@ def tidy_row(labels: Row, header: Header, scan_id: str, metric: str, convention:
 
 
 def _volumes(store: Store, scan_ids: Sequence[str]) -> list[list[str]]:
-    """Scans of one volume and shape together, in the store's order of slices."""
+    """Scans of one volume together, of whatever shapes, in the store's order of slices."""
     wanted = set(scan_ids)
-    groups: dict[tuple, list[tuple[int, str]]] = {}
+    groups: dict[str, list[tuple[int, str]]] = {}
     for header in store.headers:
         if header.scan_id in wanted:
-            key = (header.volume_id, tuple(store.shape(header.scan_id)))
-            groups.setdefault(key, []).append((header.slice, header.scan_id))
+            groups.setdefault(header.volume_id, []).append((header.slice, header.scan_id))
     missing = wanted - {scan_id for group in groups.values() for _, scan_id in group}
     if missing:
         raise BadInput("evaluation", found=f"no scan {sorted(missing)[0]!r} in the store", expected="scans that were prepared")
@@ -264,6 +298,6 @@ def _stack(images: Sequence[np.ndarray]) -> np.ndarray:
     shape = tuple(max((image.shape[axis] for image in images), default=0) for axis in (0, 1))
     padded = []
     for image in images:
-        before = [(n - m) // 2 for n, m in zip(shape, image.shape, strict=True)]
-        padded.append(np.pad(image, [(b, n - m - b) for b, n, m in zip(before, shape, image.shape, strict=True)]))
+        padded.append(np.zeros(shape, image.dtype))
+        padded[-1][window(shape, image.shape)] = image
     return np.stack(padded) if padded else np.zeros((0, *shape))

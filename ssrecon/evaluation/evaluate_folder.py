@@ -8,10 +8,12 @@ import numpy as np
 from jaxtyping import Float
 
 from ssrecon.core.errors import BadInput
+from ssrecon.core.hdf5 import unreadable
 from ssrecon.core.progress import track
 from ssrecon.core.scan import Header
+from ssrecon.core.window import crop
 from ssrecon.evaluation.evaluate import Row, tidy_row, write_metrics
-from ssrecon.metrics.metrics import score_volume
+from ssrecon.metrics.volume import score_volume
 from ssrecon.privacy.identifying import deidentified
 from ssrecon.privacy.pseudonyms import safe_name
 
@@ -19,10 +21,9 @@ from ssrecon.privacy.pseudonyms import safe_name
 def evaluate_folder(reconstructions: Path, references: Path, out: Path | None = None) -> str:
     """Score HDF5 files with `reconstruction` (fastMRI's layout) against files of the same name with `reconstruction_rss` (or `_esc`).
 
-    The name is that of the reference, or the pseudonym that `reconstruct` gave it. Both images are cropped about their centres to the size
-    they share. Gives a table of the means over subjects (of each, over
-    its volumes), and writes ``metrics.csv`` into `out` where one is given. Raises BadInput where a
-    file has no counterpart or no images.
+    The name is that of the reference, or the pseudonym that `reconstruct` gave it. Both images are cropped about pixel ``N // 2`` to the
+    size they share. Gives a table of the means over subjects (of each, over its volumes), and writes ``metrics.csv`` into `out` where one
+    is given. Raises BadInput where a file has no counterpart or no images.
     """
     files = sorted(Path(reconstructions).rglob("*.h5"))
     if not files:
@@ -38,16 +39,20 @@ def evaluate_folder(reconstructions: Path, references: Path, out: Path | None = 
         counterpart = named.get(volume, Path(references) / name)
         scored.add(counterpart)
         reference, subject = _read_images(counterpart, ("reconstruction_rss", "reconstruction_esc"))
-        if len(images) != len(reference):
-            raise BadInput(file, found=f"{len(images)} slices", expected=f"{len(reference)}, as in {counterpart}")
+        if images.shape[:2] != reference.shape[:2]:
+            found, expected = (f"{counted(n, 'slice')} of {counted(m, 'frame')}" for n, m in (images.shape[:2], reference.shape[:2]))
+            raise BadInput(file, found=found, expected=f"{expected}, as in {counterpart}")
+        frames = images.shape[1]
+        images, reference = (values.reshape(-1, *values.shape[2:]) for values in (images, reference))
         header = deidentified(Header("", volume, subject or volume))
         size = tuple(min(a, b) for a, b in zip(images.shape[1:], reference.shape[1:], strict=True))
         try:
-            scores = list(score_volume(_centre(images, size), _centre(reference, size)))
+            scores = list(score_volume(crop(images, size), crop(reference, size)))
         except ValueError as error:
             raise BadInput(file, found=f"images that cannot be scored: {error}", expected=f"finite images like {counterpart}'s") from error
         for score in scores:
-            scan_id = "" if score.slice is None else f"{volume}/slice-{score.slice:03d}"
+            scan_id = "" if score.slice is None else f"{volume}/slice-{score.slice // frames:03d}"
+            scan_id += f"/frame-{score.slice % frames:03d}" if score.slice is not None and frames > 1 else ""
             rows.append(tidy_row(labels, header, scan_id, score.metric, score.convention, score.value))
     if out is not None:
         write_metrics(Path(out) / "metrics.csv", rows)
@@ -72,18 +77,16 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _read_images(path: Path, names: Sequence[str]) -> tuple[Float[np.ndarray, "n y x"], str]:
+def _read_images(path: Path, names: Sequence[str]) -> tuple[Float[np.ndarray, "slices frames y x"], str]:
     try:
         with h5py.File(path) as file:
             for name in names:
                 if name in file:
                     images = np.asarray(file[name][()], dtype=np.float32)
-                    return images.reshape(-1, *images.shape[-2:]), str(file.attrs.get("patient_id", ""))
+                    if images.ndim not in (2, 3, 4):
+                        raise BadInput(path, found=f"`{name}` of shape {images.shape}", expected="(slices, y, x) or (slices, frames, y, x)")
+                    images = images if images.ndim == 4 else images.reshape(-1, 1, *images.shape[-2:])
+                    return images, str(file.attrs.get("patient_id", ""))
             raise BadInput(path, found=f"an HDF5 file with {', '.join(sorted(file)) or 'nothing'} at its top", expected=f"`{names[0]}`")
     except OSError as error:
-        raise BadInput(path, found=f"no readable HDF5 file ({error})", expected=f"a file with `{names[0]}`") from error
-
-
-def _centre(images: Float[np.ndarray, "n y x"], size: tuple[int, ...]) -> Float[np.ndarray, "n y x"]:
-    first = [(n - m) // 2 for n, m in zip(images.shape[1:], size, strict=True)]
-    return images[:, first[0] : first[0] + size[0], first[1] : first[1] + size[1]]
+        raise unreadable(path, error, f"a file with `{names[0]}`") from error

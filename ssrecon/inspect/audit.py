@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from ssrecon.archive import Archive
+from ssrecon.archive.deidentified import without_names
 from ssrecon.archive.leave_out import left_out
 from ssrecon.calibrate import Calibrator
 from ssrecon.core.description import describe, digest
@@ -70,17 +71,17 @@ def audit(
 
     A scan is in memory at a time. Raises OutputInUse where `out` is a file, or holds parts of another archive.
     """
-    out = Path(out)
+    archive, out = without_names(archive), Path(out)
     if out.exists() and not out.is_dir():
         raise OutputInUse(out, found="a file", expected="a folder, or a path where one can be made")
     spared = left_out(archive.headers, leave_out)
     volumes = {name: tuple(scan_id for scan_id in ids if scan_id not in spared) for name, ids in archive.volumes().items()}
-    jobs = [_Job(archive.part(name), name, ids, out / PARTS, calibrator) for name, ids in volumes.items() if ids]
+    jobs = [_VolumeAudit(archive.part(name), name, ids, out / PARTS, calibrator) for name, ids in volumes.items() if ids]
     expected = {job.path for job in jobs}
     if others := [path for path in (out / PARTS).glob("*.json") if path not in expected]:
         raise OutputInUse(others[0], found="a part of another archive's audit", expected="an empty folder, or the same archive's")
     todo = [job for job in shard_of(jobs, shard, lambda job: job.volume_id) if not job.is_done()]
-    with each(_attempt, todo, workers, dask) as results:
+    with each(_audit_volume, todo, workers, dask) as results:
         for job, error in track(results, "Looking", total=len(todo)):
             if isinstance(error, BaseException):
                 raise BadInput(job.volume_id, found=f"a worker that was lost with it ({error})", expected="more memory for each worker")
@@ -95,7 +96,7 @@ def audit(
 
 
 @dataclass(frozen=True)
-class _Job:
+class _VolumeAudit:
     archive: Archive
     volume_id: str
     scan_ids: tuple[str, ...]
@@ -140,7 +141,7 @@ class _Job:
         return [ScanReport(**{key: _tuples(value) for key, value in item.items() if key in known}) for item in written]
 
 
-def _attempt(job: _Job) -> None:
+def _audit_volume(job: _VolumeAudit) -> None:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # beside other workers, and for the same sums whatever their number
     try:

@@ -14,9 +14,11 @@ DEAD = 1e-3
 """Noise power of a channel over the upper quartile of the channels."""
 SPARK = 40.0
 """Power of a sample over the mean of its neighbours: among 10^7 samples of noise about none reaches 25."""
+ALONE = 20.0
+"""And over the mean of the eight beside it: a strong sample of signal has strong neighbours, a spark has those of the noise."""
 WINDOW, CORE = 9, 3
 FEWEST = 12
-"""Acquired neighbours that a mean is taken of, or nothing is said."""
+"""Neighbours that a mean is taken of, or nothing is said: acquired, and not exactly zero, which no receiver gives."""
 
 
 def dead_coil(scan: Scan) -> Finding | None:
@@ -42,15 +44,18 @@ def dead_coil(scan: Scan) -> Finding | None:
 
 def spiking_coil(scan: Scan) -> Finding | None:
     """Samples of the outer half of k-space with `SPARK` times the mean power of the acquired ones around them (a square of `WINDOW` along
-    the last two axes without its core)."""
+    the last two axes without its core), and `ALONE` times that of the ones right beside them. Neighbours that are exactly zero are no
+    measure of anything. A spark that lasts for two samples of like power is not told from signal."""
     kspace, mask = acquired(scan)
     if mask.ndim < 2 or min(mask.shape[-2:]) < 2 * WINDOW:
         return None
     where = (mask & (radius(tuple(mask.shape)) > 0.5)).reshape(-1, 1, *mask.shape[-2:])
-    neighbours = _around(mask.reshape(where.shape).double())
     count, channels = 0, set()
     for coil, power in enumerate(kspace.abs().square().reshape(len(kspace), *where.shape)):
-        sparks = where & (neighbours >= FEWEST) & (power * neighbours > SPARK * _around(power))
+        heard = (power > 0).double()
+        around, beside = _around(heard), _beside(heard)
+        sparks = where & (around >= FEWEST) & (beside > 0)
+        sparks &= (power * around > SPARK * _around(power)) & (power * beside > ALONE * _beside(power))
         if bool(sparks.any()):
             count += int(sparks.sum())
             channels.add(coil)
@@ -69,6 +74,11 @@ def _around(values: Float[Tensor, "n 1 z y"]) -> Float[Tensor, "n 1 z y"]:
     """Sums over the window less those over its core."""
     whole, core = (avg_pool2d(values, w, stride=1, padding=w // 2, divisor_override=1) for w in (WINDOW, CORE))
     return (whole - core).clamp_min(0)
+
+
+def _beside(values: Float[Tensor, "n 1 z y"]) -> Float[Tensor, "n 1 z y"]:
+    """Sums over the core less its centre."""
+    return (avg_pool2d(values, CORE, stride=1, padding=CORE // 2, divisor_override=1) - values).clamp_min(0)
 
 
 CHANNELS: tuple[Callable[[Scan], Finding | None], ...] = (dead_coil, spiking_coil)

@@ -21,6 +21,7 @@ from ssrecon.inspect.channels import CHANNELS
 from ssrecon.inspect.data_crimes import DATA_CRIMES
 from ssrecon.inspect.duplicates import signature
 from ssrecon.inspect.finding import Finding
+from ssrecon.inspect.oversampling import oversampled
 from ssrecon.inspect.picture import picture
 from ssrecon.sampling.centre import centred_region
 from ssrecon.sampling.describe import SamplingDescription, describe_sampling, phase_encoded, read_description
@@ -122,7 +123,7 @@ def _detected(scan: Scan) -> Iterator[Finding]:
     for frame in sorted({0, count // 2, count - 1}):
         here = slice(frame, frame + 1)
         one = replace(scan, kspace=scan.kspace[:, here], mask=scan.mask[:, here], padding=scan.padding[:, here])
-        for detect in (*DATA_CRIMES, *CHANNELS, off_centre):
+        for detect in (*DATA_CRIMES, *CHANNELS, off_centre, oversampled):
             if (finding := detect(one)) is not None:
                 found.setdefault(finding.kind, finding)
     yield from found.values()

@@ -1,23 +1,43 @@
 """What a network is: a frozen description that builds a module, `module(scan) -> Estimate`."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from typing import Any, ClassVar
 
 from torch import nn
+
+from ssrecon.core.scan import CalibratedScan
 
 
 class NetworkSpec(ABC):
     """A frozen description of a network: two arms with equal descriptions and seeds start from equal weights."""
 
     @abstractmethod
-    def build(self, seed: int) -> nn.Module:
-        """A module that maps a `CalibratedScan` to an `Estimate`, its initial weights drawn from `seed` alone."""
+    def build(self, seed: int, example: CalibratedScan) -> nn.Module:
+        """A module that maps a `CalibratedScan` to an `Estimate`, its initial weights drawn from `seed` alone.
+
+        `example` is a scan or a batch of those it will see: the network's size may depend on its shapes (matrix, coils, frames, map sets,
+        sides of the calibration region), which are kept in checkpoints, and on nothing else of it.
+        """
 
 
 class DenoiserSpec(ABC):
     """A frozen description of a real-valued image-to-image network: the learned regulariser inside an unrolled one."""
+
+    dims: ClassVar[tuple[int, ...]] = (2,)
+    """Numbers of spatial axes of the images that it takes."""
 
     @abstractmethod
     def build(self, maps: int) -> nn.Module:
         """A module from `(batch, 2 maps, *x)` to the same shape: real and imaginary parts are channels. Draws from torch's own
         generator.
         """
+
+
+def parts(spec: Any) -> Iterator[Any]:
+    """A description and all the descriptions inside it, however deep."""
+    yield spec
+    for f in fields(spec):
+        if is_dataclass(value := getattr(spec, f.name)):
+            yield from parts(value)

@@ -9,9 +9,11 @@ from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
 from ssrecon.core.errors import at_least
+from ssrecon.core.shapes import checked
 from ssrecon.networks.base import DenoiserSpec
 
 
+@checked
 def as_channels(image: Complex[Tensor, "batch frames maps *x"]) -> Float[Tensor, "folded channels *x"]:
     """Real and imaginary parts as channels, frames folded into the batch. For one map set this is the channels-last layout, without a
     copy.
@@ -20,6 +22,7 @@ def as_channels(image: Complex[Tensor, "batch frames maps *x"]) -> Float[Tensor,
     return parts.flatten(-2).flatten(0, 1).movedim(-1, 1)
 
 
+@checked
 def as_image(
     channels: Float[Tensor, "folded channels *x"], like: Complex[Tensor, "batch frames maps *x"]
 ) -> Complex[Tensor, "batch frames maps *x"]:

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from ssrecon.core.errors import BadRecipe
 from ssrecon.core.scan import CalibratedScan, Estimate
-from ssrecon.networks.base import DenoiserSpec, NetworkSpec
+from ssrecon.core.shapes import checked
+from ssrecon.networks.base import DenoiserSpec, NetworkSpec, parts
 from ssrecon.networks.denoisers import ResNet
 from ssrecon.networks.unrolled import Unrolled
 from ssrecon.operators.fourier import Fourier
@@ -49,13 +50,13 @@ class LearnedCSM(NetworkSpec):
             raise BadRecipe(
                 "LearnedCSM", found=f"width {self.width}, gain {self.gain}", expected="a positive width and a gain that is not 0"
             )
-        if getattr(self.inner, "implicit_backward", False):
+        if any(getattr(part, "implicit_backward", False) for part in parts(self.inner)):
             raise BadRecipe(
                 "LearnedCSM.inner", found="implicit_backward=True", expected="False: that backward pass has no gradient for csm"
             )
 
-    def build(self, seed: int) -> nn.Module:
-        inner = self.inner.build(seed)
+    def build(self, seed: int, example: CalibratedScan) -> nn.Module:
+        inner = self.inner.build(seed, example)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed + (1 << 32))  # not the numbers that `inner` starts from
             return _LearnedCSM(self, inner)
@@ -89,6 +90,7 @@ class _LearnedCSM(nn.Module):
         return fourier.adjoint(fourier(maps) * _taper(tuple(maps.shape[3:]), self.spec.width, maps.device))
 
 
+@checked
 def gauge_fixed(
     csm: Complex[Tensor, "batch maps coils *x"], like: Complex[Tensor, "batch maps coils *x"]
 ) -> Complex[Tensor, "batch maps coils *x"]:

@@ -54,7 +54,7 @@ class Unrolled(NetworkSpec):
     def __post_init__(self) -> None:
         at_least(self, unrolls=1, cg_iterations=1, maps=1)
 
-    def build(self, seed: int) -> nn.Module:
+    def build(self, seed: int, example: CalibratedScan) -> nn.Module:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             return UnrolledNetwork(self)

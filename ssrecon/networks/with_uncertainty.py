@@ -40,8 +40,8 @@ class WithUncertainty(NetworkSpec):
         if not 0 < self.initial < math.inf:
             raise BadRecipe("WithUncertainty.initial", found=repr(self.initial), expected="a positive number")
 
-    def build(self, seed: int) -> nn.Module:
-        inner = self.inner.build(seed)
+    def build(self, seed: int, example: CalibratedScan) -> nn.Module:
+        inner = self.inner.build(seed, example)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed + (1 << 32))  # not the numbers that `inner` starts from
             return _WithUncertainty(self, inner)

@@ -5,7 +5,7 @@ In come a network (any ``module(scan) -> Estimate``), a batch and a draw; out co
 ``ssdu.py``.
 """
 
-from ssrecon.objectives.base import Loss, Objective
+from ssrecon.objectives.base import Draws, Loss, Objective
 from ssrecon.objectives.ddss import DDSS
 from ssrecon.objectives.distances import Distance, MeanSquare, NormalizedL1, NormalizedL1L2, NormalizedSquare
 from ssrecon.objectives.ensure import ENSURE
@@ -30,6 +30,7 @@ from ssrecon.objectives.transforms import Diffeomorphisms, Flips, QuarterTurns, 
 __all__ = [
     "DDSS",
     "Diffeomorphisms",
+    "Draws",
     "Distance",
     "ENSURE",
     "EquivariantImaging",

@@ -9,7 +9,7 @@ from torch import Tensor
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import at_least
 from ssrecon.core.scan import CalibratedScan
-from ssrecon.objectives.base import Loss, Network, Objective
+from ssrecon.objectives.base import Draws, Loss, Network, Objective
 from ssrecon.objectives.distances import Distance, NormalizedL1L2
 from ssrecon.objectives.measurement import l1_norm, predicted, relative, support
 from ssrecon.objectives.parallel_branches import branches
@@ -42,7 +42,10 @@ class DDSS(Objective):
     def __post_init__(self) -> None:
         at_least(self, appearance=0, gradient=0)
 
-    def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draw: Draw) -> Loss:
+    def draws(self, scan: CalibratedScan, draw: Draw) -> Draws:
+        return Draws(part=self.partitioner.split(scan, draw))
+
+    def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draws: Draws) -> Loss:
         whole = network(scan)
         kspace = self.distance(predicted(scan, whole), scan.kspace)
         # Only where a coil sees anything, and by a norm without a gradient: no data hold an image outside the object, and one that grows
@@ -50,7 +53,7 @@ class DDSS(Objective):
         inside = support(scan.csm)
         norm = self._size(whole.image.detach() * inside)
         appearance = torch.zeros_like(kspace)
-        for given in branches(scan, self.partitioner.split(scan, draw)):
+        for given in branches(scan, draws.part):
             part = network(scan.on(given))
             kspace = kspace + self.distance(predicted(scan, part), scan.kspace)
             appearance = appearance + self.appearance * relative(self._size((part.image - whole.image) * inside), norm)

@@ -7,9 +7,9 @@ import torch
 
 from ssrecon.core.draw import Draw
 from ssrecon.core.scan import CalibratedScan
-from ssrecon.objectives.base import Loss, Network
+from ssrecon.objectives.base import Draws, Loss, Network
 from ssrecon.objectives.sampling_aware import SamplingAware, check_cap
-from ssrecon.objectives.sure import check_step, risk
+from ssrecon.objectives.sure import check_step, divergence_probe, risk
 
 
 @dataclass(frozen=True)
@@ -35,14 +35,19 @@ class ENSURE(SamplingAware):
     """Of the divergence, in units of the noise level."""
     cap: float = 10.0
     holds_out: ClassVar[bool] = False
-    needs_noise_level = True
 
     def __post_init__(self) -> None:
         check_step(self, self.step)
         check_cap(self, self.cap)
 
-    def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draw: Draw) -> Loss:
+    def needs_noise_level(self) -> bool:
+        return True
+
+    def draws(self, scan: CalibratedScan, draw: Draw) -> Draws:
+        return Draws(probe=divergence_probe(scan, draw))
+
+    def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draws: Draws) -> Loss:
         probability = self.density(scan)
         # On Omega p is positive; elsewhere nothing is weighted.
         weight = torch.where(scan.mask, 1 / probability.clamp_min(self.cap**-2), 0)
-        return Loss(*risk(network, scan, network(scan), draw, self.step, weight))
+        return Loss(*risk(network, scan, network(scan), draws.probe, self.step, weight))

@@ -1,19 +1,20 @@
 """Equivariant imaging: what the sampling never sees is learned from the symmetry of what is imaged."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Complex, Float
 from torch import Tensor
 
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadRecipe, at_least
 from ssrecon.core.scan import CalibratedScan, Estimate
-from ssrecon.objectives.base import Loss, Network, Objective
+from ssrecon.objectives.base import Draws, Loss, Network, Objective
 from ssrecon.objectives.distances import Distance, MeanSquare
 from ssrecon.objectives.measurement import along, mean_square, measured, noise_level, predicted, support, white_noise, with_noise
-from ssrecon.objectives.transforms import Rotations, Transform
+from ssrecon.objectives.transforms import Move, Rotations, Transform, moved
 
 
 @dataclass(frozen=True)
@@ -49,10 +50,13 @@ class EquivariantImaging(Objective):
     def remarks(self) -> tuple[str, ...]:
         return self.transform.remarks
 
-    def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draw: Draw) -> Loss:
+    def draws(self, scan: CalibratedScan, draw: Draw) -> Draws:
+        return Draws(moves=drawn_moves(self.transform, scan, draw, self.transforms))
+
+    def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draws: Draws) -> Loss:
         estimate = network(scan)
         consistency = self.distance(predicted(scan, estimate), scan.kspace)
-        equivariance = self.weight * equivariance_of(network, scan, self.transform, estimate, draw, self.transforms)
+        equivariance = self.weight * equivariance_of(network, scan, estimate, draws.moves)
         return Loss(consistency + equivariance, {"consistency": consistency, "equivariance": equivariance})
 
 
@@ -63,25 +67,32 @@ def check_transform(owner: object, transform: Transform) -> None:
         raise BadRecipe(f"{type(owner).__name__}.transform", found=found, expected="rotations by any angle, or diffeomorphisms")
 
 
+def drawn_moves(transform: Transform, scan: CalibratedScan, draw: Draw, transforms: int = 1) -> tuple[tuple[Move, ...], ...]:
+    """So many moves of every scan of a batch."""
+    return tuple(transform.moves(scan, draw, f"transform {number}") for number in range(transforms))
+
+
+def virtual_noise(scan: CalibratedScan, draw: Draw) -> Complex[Tensor, "batch frames coils *k"]:
+    """White noise of variance 1 for virtual measurements."""
+    return white_noise(scan, draw, "virtual noise")
+
+
 def equivariance_of(
     network: Network,
     scan: CalibratedScan,
-    transform: Transform,
     estimate: Estimate,
-    draw: Draw,
-    transforms: int = 1,
+    moves: Sequence[Sequence[Move]],
     mask: Bool[Tensor, "batch frames 1 *k"] | None = None,
-    noisy: bool = False,
+    noise: Complex[Tensor, "batch frames coils *k"] | None = None,
 ) -> Float[Tensor, " batch"]:
-    r""":math:`\tfrac1N \| T_g x - f(E_g T_g x) \|^2`, the mean over drawn transforms: through another `mask` where one is given, and with
-    the noise that the scanner would have added where `noisy`. What coils see of the image moves, and is kept where they still see it: no
-    data hold an image elsewhere."""
-    terms, noise, inside = [], None, support(scan.csm)
-    if noisy:
-        noise = white_noise(draw, "virtual noise", scan.ids, scan.kspace)
+    r""":math:`\tfrac1N \| T_g x - f(E_g T_g x) \|^2`, the mean over drawn `moves`: through another `mask` where one is given, and with the
+    noise that the scanner would have added where white `noise` is given. What coils see of the image moves, and is kept where they still
+    see it: no data hold an image elsewhere."""
+    terms, inside = [], support(scan.csm)
+    if noise is not None:
         noise = along(noise_level(scan), noise) * noise
-    for number in range(transforms):
-        moved = transform(estimate.image * inside, draw, scan.ids, f"transform {number}") * inside
-        virtual = measured(scan, moved, scan.mask if mask is None else mask, estimate)
-        terms.append(mean_square(moved - network(virtual if noise is None else with_noise(virtual, noise)).image))
+    for own in moves:
+        image = moved(estimate.image * inside, own) * inside
+        virtual = measured(scan, image, scan.mask if mask is None else mask, estimate)
+        terms.append(mean_square(image - network(virtual if noise is None else with_noise(virtual, noise)).image))
     return torch.stack(terms).mean(dim=0)

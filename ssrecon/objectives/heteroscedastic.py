@@ -10,7 +10,7 @@ from torch import Tensor
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadRecipe
 from ssrecon.core.scan import CalibratedScan
-from ssrecon.objectives.base import Loss, Network, Objective
+from ssrecon.objectives.base import Draws, Loss, Network, Objective
 from ssrecon.objectives.measurement import along, noise_level, predicted
 from ssrecon.partition import Partitioner, Uniform
 
@@ -38,14 +38,19 @@ class Heteroscedastic(Objective):
 
     partitioner: Partitioner = Uniform(loss_fraction=0.4)
     beta: float = 0.5
-    needs_noise_level = True
 
     def __post_init__(self) -> None:
         if not 0 <= self.beta <= 1:
             raise BadRecipe("Heteroscedastic.beta", found=repr(self.beta), expected="a number from 0 to 1")
 
-    def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draw: Draw) -> Loss:
-        part = self.partitioner.split(scan, draw)
+    def needs_noise_level(self) -> bool:
+        return True
+
+    def draws(self, scan: CalibratedScan, draw: Draw) -> Draws:
+        return Draws(part=self.partitioner.split(scan, draw))
+
+    def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draws: Draws) -> Loss:
+        part = draws.part
         held_out = scan.on(part.lambda_)
         estimate = network(scan.on(part.theta))
         squares = torch.view_as_real(predicted(held_out, estimate) - held_out.kspace).square().sum(dim=(2, -1))  # over coils

@@ -1,16 +1,16 @@
 """JSSL: a few references, many undersampled scans."""
 
 from collections.abc import Iterable
-from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
 import torch
 
+from ssrecon.core.description import FROM_DATA
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadRecipe
 from ssrecon.core.scan import CalibratedScan
-from ssrecon.objectives.base import Loss, Network, Objective
+from ssrecon.objectives.base import Draws, Loss, Network, Objective
 from ssrecon.objectives.distances import Distance, NormalizedL1L2
 from ssrecon.objectives.measurement import along, predicted
 from ssrecon.partition import Gaussian, Partitioner
@@ -36,9 +36,9 @@ class JSSL(Objective):
     distance: Distance = NormalizedL1L2()
     fraction: float = 1.0
     takes_reference: ClassVar[bool] = True
-    subjects: frozenset[str] | None = field(default=None, init=False)
+    subjects: frozenset[str] | None = field(default=None, compare=False, repr=False, kw_only=True, metadata=FROM_DATA)
     """Filled in by `fitted` for a fraction below 1: whose references may be used."""
-    of: int = field(default=0, init=False)
+    of: int = field(default=0, compare=False, repr=False, kw_only=True, metadata=FROM_DATA)
     """And of how many they were chosen."""
 
     def __post_init__(self) -> None:
@@ -48,12 +48,13 @@ class JSSL(Objective):
     def fitted(self, scans: Iterable[CalibratedScan]) -> Self:
         if self.fraction == 1:
             return self
-        names = sorted({header.subject for scan in scans for header in scan.headers})
-        ranked = sorted(names, key=lambda name: float(Draw(0).generator("reference", name).random()))
-        known = copy(self)
-        object.__setattr__(known, "subjects", frozenset(ranked[: round(self.fraction * len(names))]))
-        object.__setattr__(known, "of", len(names))
-        return known
+        keys: dict[str, str] = {}
+        for header in (header for scan in scans for header in scan.headers):
+            # As all that is drawn, by the content of files where they were measured: a pseudonym depends on its key.
+            keys[header.subject] = min(keys.get(header.subject, header.draw_key), header.draw_key)
+        drawn = {name: float(Draw(0).generator("reference", key or name).random()) for name, key in sorted(keys.items())}
+        ranked = sorted(drawn, key=lambda name: drawn[name])
+        return replace(self, subjects=frozenset(ranked[: round(self.fraction * len(ranked))]), of=len(ranked))
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -67,8 +68,11 @@ class JSSL(Objective):
             )
         return self.subjects is None or subject in self.subjects
 
-    def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draw: Draw) -> Loss:
-        part = self.partitioner.split(scan, draw)
+    def draws(self, scan: CalibratedScan, draw: Draw) -> Draws:
+        return Draws(part=self.partitioner.split(scan, draw))
+
+    def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draws: Draws) -> Loss:
+        part = draws.part
         supervised = torch.tensor([reference is not None and self.uses(header.subject) for header in scan.headers]).to(scan.mask.device)
         # One pass of the network for both kinds: it is given everything where it is judged on the reference.
         given = part.theta | (along(supervised, scan.mask) & scan.mask)

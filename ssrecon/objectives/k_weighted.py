@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ssrecon.core.draw import Draw
 from ssrecon.core.scan import CalibratedScan
-from ssrecon.objectives.base import Loss, Network
+from ssrecon.objectives.base import Draws, Loss, Network
 from ssrecon.objectives.distances import Distance, MeanSquare
 from ssrecon.objectives.sampling_aware import SamplingAware, check_cap
 from ssrecon.objectives.ssdu import held_out_loss
@@ -51,8 +51,11 @@ class KWeighted(SamplingAware):
     def __post_init__(self) -> None:
         check_cap(self, self.cap)
 
-    def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draw: Draw) -> Loss:
-        part = self.partitioner.split(scan, draw)
+    def draws(self, scan: CalibratedScan, draw: Draw) -> Draws:
+        return Draws(part=self.partitioner.split(scan, draw))
+
+    def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draws: Draws) -> Loss:
+        part = draws.part
         weight = k_weight(self.density(scan), part, self.cap)
         return held_out_loss(network, scan, part, self.distance, weight)
 

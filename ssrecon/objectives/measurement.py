@@ -1,7 +1,6 @@
 """What objectives share: the measurement that an estimate predicts, the noise, and measurements that were never made."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -41,12 +40,12 @@ def along(values: Shaped[Tensor, " batch"], like: Tensor) -> Shaped[Tensor, "bat
     return values.reshape(-1, *[1] * (like.ndim - 1))
 
 
-def white_noise(draw: Draw, purpose: str, ids: Sequence[str], like: Complex[Tensor, "batch *any"]) -> Complex[Tensor, "batch *any"]:
-    """Complex noise with E|n|^2 = 1, drawn scan by scan."""
-    shape = (2, *like.shape[1:])
-    drawn = np.stack([draw.generator(purpose, scan_id).standard_normal(shape, dtype=np.float32) for scan_id in ids])
+def white_noise(scan: CalibratedScan, draw: Draw, purpose: str) -> Complex[Tensor, "batch frames coils *k"]:
+    """Complex noise with E|n|^2 = 1 in the shape of the k-space, drawn scan by scan."""
+    shape = (2, *scan.kspace.shape[1:])
+    drawn = np.stack([draw.generator(purpose, key).standard_normal(shape, dtype=np.float32) for key in scan.keys])
     parts = torch.from_numpy(drawn / np.float32(math.sqrt(2)))
-    return torch.complex(parts[:, 0], parts[:, 1]).to(like.device, like.dtype)
+    return torch.complex(parts[:, 0], parts[:, 1]).to(scan.kspace.device, scan.kspace.dtype)
 
 
 def with_noise(scan: CalibratedScan, noise: Complex[Tensor, "batch frames coils *k"]) -> CalibratedScan:
@@ -54,9 +53,8 @@ def with_noise(scan: CalibratedScan, noise: Complex[Tensor, "batch frames coils 
     return replace(scan, kspace=scan.kspace + torch.where(scan.mask, noise, 0))
 
 
-def noisier(scan: CalibratedScan, draw: Draw, purpose: str, added: Float[Tensor, " batch"]) -> CalibratedScan:
-    """The scan with more white noise, of standard deviation `added`; its noise level says so."""
-    noise = white_noise(draw, purpose, scan.ids, scan.kspace)
+def noisier(scan: CalibratedScan, noise: Complex[Tensor, "batch frames coils *k"], added: Float[Tensor, " batch"]) -> CalibratedScan:
+    """The scan with white `noise` added to a standard deviation of `added`; its noise level says so."""
     return replace(with_noise(scan, along(added, noise) * noise), noise_std=torch.hypot(noise_level(scan), added))
 
 

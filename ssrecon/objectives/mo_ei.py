@@ -6,13 +6,13 @@ from typing import ClassVar
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import at_least
 from ssrecon.core.scan import CalibratedScan
-from ssrecon.objectives.base import Loss, Network
+from ssrecon.objectives.base import Draws, Loss, Network
 from ssrecon.objectives.distances import Distance, MeanSquare
-from ssrecon.objectives.equivariant_imaging import check_transform, equivariance_of
+from ssrecon.objectives.equivariant_imaging import check_transform, drawn_moves, equivariance_of, virtual_noise
 from ssrecon.objectives.measurement import predicted
 from ssrecon.objectives.multi_operator_imaging import require_several_masks
 from ssrecon.objectives.sampling_aware import SamplingAware
-from ssrecon.objectives.sure import check_step, risk
+from ssrecon.objectives.sure import check_step, divergence_probe, risk
 from ssrecon.objectives.transforms import Diffeomorphisms, Transform
 from ssrecon.sampling import Sampling
 
@@ -44,7 +44,6 @@ class MultiOperatorEI(SamplingAware):
         check_step(self, self.step)
         at_least(self, weight=0)
 
-    @property
     def needs_noise_level(self) -> bool:
         return self.robust
 
@@ -55,13 +54,16 @@ class MultiOperatorEI(SamplingAware):
     def check(self, sampling: Sampling) -> None:
         require_several_masks(self, sampling)
 
-    def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draw: Draw) -> Loss:
+    def draws(self, scan: CalibratedScan, draw: Draw) -> Draws:
+        robust = {"probe": divergence_probe(scan, draw), "noise": virtual_noise(scan, draw)} if self.robust else {"noise": None}
+        return Draws(mask=self.known.other_masks(scan, draw, "other mask"), moves=drawn_moves(self.transform, scan, draw), **robust)
+
+    def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draws: Draws) -> Loss:
         estimate = network(scan)
         if self.robust:
-            value, terms = risk(network, scan, estimate, draw, self.step)
+            value, terms = risk(network, scan, estimate, draws.probe, self.step)
         else:
             value = self.distance(predicted(scan, estimate), scan.kspace)
             terms = {"consistency": value}
-        mask = self.known.other_masks(scan, draw, "other mask")
-        equivariance = self.weight * equivariance_of(network, scan, self.transform, estimate, draw, mask=mask, noisy=self.robust)
+        equivariance = self.weight * equivariance_of(network, scan, estimate, draws.moves, draws.mask, draws.noise)
         return Loss(value + equivariance, {**terms, "equivariance": equivariance})

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadRecipe
 from ssrecon.core.scan import CalibratedScan
-from ssrecon.objectives.base import Loss, Network, Objective
+from ssrecon.objectives.base import Draws, Loss, Network, Objective
 from ssrecon.objectives.distances import Distance, NormalizedL1L2
 from ssrecon.objectives.ssdu import held_out_loss
 from ssrecon.partition import Gaussian, Partitioner
@@ -32,6 +32,9 @@ class MultiMaskSSDU(Objective):
         if self.masks is not None and self.masks < 1:
             raise BadRecipe("MultiMaskSSDU.masks", found=str(self.masks), expected="a number of masks of 1 or more, or None to redraw")
 
-    def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draw: Draw) -> Loss:
+    def draws(self, scan: CalibratedScan, draw: Draw) -> Draws:
         which = draw if self.masks is None else draw.at(draw.epoch % self.masks)
-        return held_out_loss(network, scan, self.partitioner.split(scan, which), self.distance)
+        return Draws(part=self.partitioner.split(scan, which))
+
+    def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draws: Draws) -> Loss:
+        return held_out_loss(network, scan, draws.part, self.distance)

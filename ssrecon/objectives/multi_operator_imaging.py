@@ -6,7 +6,7 @@ from typing import ClassVar
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadRecipe, at_least
 from ssrecon.core.scan import CalibratedScan
-from ssrecon.objectives.base import Loss, Network, Objective
+from ssrecon.objectives.base import Draws, Loss, Network, Objective
 from ssrecon.objectives.distances import Distance, MeanSquare
 from ssrecon.objectives.measurement import mean_square, measured, predicted, support
 from ssrecon.objectives.sampling_aware import SamplingAware
@@ -37,11 +37,13 @@ class MultiOperatorImaging(SamplingAware):
     def check(self, sampling: Sampling) -> None:
         require_several_masks(self, sampling)
 
-    def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draw: Draw) -> Loss:
+    def draws(self, scan: CalibratedScan, draw: Draw) -> Draws:
+        return Draws(mask=self.known.other_masks(scan, draw, "other mask"))
+
+    def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draws: Draws) -> Loss:
         estimate = network(scan)
         consistency = self.distance(predicted(scan, estimate), scan.kspace)
-        mask = self.known.other_masks(scan, draw, "other mask")
-        again = network(measured(scan, estimate.image, mask, estimate))
+        again = network(measured(scan, estimate.image, draws.mask, estimate))
         # Where no coil sees anything the images agree on nothing that was measured.
         agreement = self.weight * mean_square((estimate.image - again.image) * support(scan.csm))
         return Loss(consistency + agreement, {"consistency": consistency, "agreement": agreement})

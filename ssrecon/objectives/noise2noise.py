@@ -7,7 +7,7 @@ import torch
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadInput
 from ssrecon.core.scan import CalibratedScan, Estimate
-from ssrecon.objectives.base import Loss, Network, Objective
+from ssrecon.objectives.base import Draws, Loss, Network, Objective
 from ssrecon.objectives.distances import Distance, MeanSquare
 from ssrecon.objectives.measurement import predicted
 
@@ -35,11 +35,14 @@ class Noise2Noise(Objective):
     average: bool = True
     """Of the images at test time."""
 
-    def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draw: Draw) -> Loss:
+    def draws(self, scan: CalibratedScan, draw: Draw) -> Draws:
         frames = scan.kspace.shape[1]
         if frames < 2:
             raise BadInput(scan.ids[0], found="a single frame", expected="two repetitions or more, as frames")
-        given = torch.tensor([int(draw.generator("repetition", scan_id).integers(frames)) for scan_id in scan.ids]).to(scan.mask.device)
+        return Draws(given=torch.tensor([int(draw.generator("repetition", key).integers(frames)) for key in scan.keys]))
+
+    def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draws: Draws) -> Loss:
+        frames, given = scan.kspace.shape[1], draws.given
         rows = torch.arange(len(scan.ids), device=given.device)
         estimate = network(_frames(scan, rows[:, None], given[:, None]))
         others = (given[:, None] + torch.arange(1, frames, device=given.device)) % frames
@@ -47,7 +50,7 @@ class Noise2Noise(Objective):
         repeated = replace(estimate, image=estimate.image.expand(-1, frames - 1, *estimate.image.shape[2:]))
         return Loss(self.distance(predicted(judged, repeated), judged.kspace))
 
-    def reconstruct(self, network: Network, scan: CalibratedScan, draw: Draw) -> Estimate:
+    def reconstruct(self, network: Network, scan: CalibratedScan, draws: Draws) -> Estimate:
         if not self.average:
             return network(scan)
         frames = scan.kspace.shape[1]

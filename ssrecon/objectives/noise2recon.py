@@ -2,15 +2,14 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadRecipe, at_least
 from ssrecon.core.scan import CalibratedScan
-from ssrecon.objectives.base import Loss, Network, Objective
+from ssrecon.objectives.base import Draws, Loss, Network, Objective
 from ssrecon.objectives.distances import Distance, NormalizedL1L2
-from ssrecon.objectives.measurement import l1_norm, noise_level, noisier, relative, support
+from ssrecon.objectives.measurement import l1_norm, noise_level, noisier, relative, support, white_noise
 from ssrecon.objectives.ssdu import held_out_loss
 from ssrecon.partition import Partitioner, Uniform
 
@@ -44,19 +43,23 @@ class Noise2Recon(Objective):
         if not (0 <= self.least <= self.most < float("inf") and self.most > 0):
             raise BadRecipe("Noise2Recon.most", found=f"noise from {self.least} to {self.most}", expected="a range of positive multiples")
 
-    @property
     def needs_noise_level(self) -> bool:
         return self.weight > 0
 
-    def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draw: Draw) -> Loss:
-        held_out = held_out_loss(network, scan, self.partitioner.split(scan, draw), self.distance).per_scan
+    def draws(self, scan: CalibratedScan, draw: Draw) -> Draws:
+        part = self.partitioner.split(scan, draw)
+        if self.weight == 0:
+            return Draws(part=part)
+        levels = [draw.generator("noise level", key).uniform(self.least, self.most) for key in scan.keys]
+        return Draws(part=part, level=torch.tensor(levels, dtype=torch.float32), noise=white_noise(scan, draw, "noise"))
+
+    def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draws: Draws) -> Loss:
+        held_out = held_out_loss(network, scan, draws.part, self.distance).per_scan
         if self.weight == 0:
             return Loss(held_out)
         with torch.no_grad():
             pseudo = network(scan).image
-        uniform = np.array([draw.generator("noise level", scan_id).uniform(self.least, self.most) for scan_id in scan.ids])
-        level = noise_level(scan) * torch.from_numpy(uniform).to(scan.kspace.device, torch.float32)
-        image = network(noisier(scan, draw, "noise", level)).image
+        image = network(noisier(scan, draws.noise, noise_level(scan) * draws.level)).image
         # Only where a coil sees anything: no data hold an image elsewhere, and one that grows there makes every difference small.
         inside = support(scan.csm)
         difference, norm = (l1_norm(part * inside) for part in (image - pseudo, pseudo))

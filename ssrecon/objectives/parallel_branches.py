@@ -7,7 +7,7 @@ import torch
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import at_least
 from ssrecon.core.scan import CalibratedScan
-from ssrecon.objectives.base import Loss, Network, Objective
+from ssrecon.objectives.base import Draws, Loss, Network, Objective
 from ssrecon.objectives.distances import Distance, MeanSquare
 from ssrecon.objectives.measurement import predicted
 from ssrecon.partition import Partition, Partitioner, Uniform
@@ -41,8 +41,11 @@ class ParallelBranches(Objective):
     def __post_init__(self) -> None:
         at_least(self, agreement=0)
 
-    def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draw: Draw) -> Loss:
-        part = self.partitioner.split(scan, draw)
+    def draws(self, scan: CalibratedScan, draw: Draw) -> Draws:
+        return Draws(part=self.partitioner.split(scan, draw))
+
+    def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draws: Draws) -> Loss:
+        part = draws.part
         first, second = branches(scan, part)
         one, other = network(scan.on(first)), network(scan.on(second))
         consistency = torch.zeros_like(scan.scale)

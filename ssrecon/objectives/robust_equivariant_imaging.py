@@ -6,9 +6,9 @@ from typing import ClassVar
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import at_least
 from ssrecon.core.scan import CalibratedScan
-from ssrecon.objectives.base import Loss, Network, Objective
-from ssrecon.objectives.equivariant_imaging import check_transform, equivariance_of
-from ssrecon.objectives.sure import check_step, risk
+from ssrecon.objectives.base import Draws, Loss, Network, Objective
+from ssrecon.objectives.equivariant_imaging import check_transform, drawn_moves, equivariance_of, virtual_noise
+from ssrecon.objectives.sure import check_step, divergence_probe, risk
 from ssrecon.objectives.transforms import Rotations, Transform
 
 
@@ -34,19 +34,25 @@ class RobustEI(Objective):
     transforms: int = 1
     """Drawn for each scan at each update."""
     holds_out: ClassVar[bool] = False
-    needs_noise_level = True
 
     def __post_init__(self) -> None:
         check_transform(self, self.transform)
         check_step(self, self.step)
         at_least(self, weight=0, transforms=1)
 
+    def needs_noise_level(self) -> bool:
+        return True
+
     @property
     def remarks(self) -> tuple[str, ...]:
         return self.transform.remarks
 
-    def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draw: Draw) -> Loss:
+    def draws(self, scan: CalibratedScan, draw: Draw) -> Draws:
+        moves = drawn_moves(self.transform, scan, draw, self.transforms)
+        return Draws(probe=divergence_probe(scan, draw), moves=moves, noise=virtual_noise(scan, draw))
+
+    def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draws: Draws) -> Loss:
         estimate = network(scan)
-        value, terms = risk(network, scan, estimate, draw, self.step)
-        equivariance = self.weight * equivariance_of(network, scan, self.transform, estimate, draw, self.transforms, noisy=True)
+        value, terms = risk(network, scan, estimate, draws.probe, self.step)
+        equivariance = self.weight * equivariance_of(network, scan, estimate, draws.moves, noise=draws.noise)
         return Loss(value + equivariance, {**terms, "equivariance": equivariance})

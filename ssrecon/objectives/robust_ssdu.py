@@ -3,14 +3,16 @@
 from dataclasses import dataclass, replace
 
 import torch
+from jaxtyping import Complex
+from torch import Tensor
 
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadRecipe
 from ssrecon.core.scan import CalibratedScan, Estimate
-from ssrecon.objectives.base import Loss, Network
+from ssrecon.objectives.base import Draws, Loss, Network
 from ssrecon.objectives.distances import Distance, MeanSquare
 from ssrecon.objectives.k_weighted import k_weight
-from ssrecon.objectives.measurement import encoding_of, noise_level, noisier, predicted
+from ssrecon.objectives.measurement import encoding_of, noise_level, noisier, predicted, white_noise
 from ssrecon.objectives.sampling_aware import SamplingAware, check_cap
 from ssrecon.partition import Bernoulli
 
@@ -45,16 +47,21 @@ class RobustSSDU(SamplingAware):
     weighted: bool = True
     noisy_at_test: bool = False
     cap: float = 10.0
-    needs_noise_level = True
 
     def __post_init__(self) -> None:
         if not 0 < self.alpha < float("inf"):
             raise BadRecipe("RobustSSDU.alpha", found=repr(self.alpha), expected="a positive number")
         check_cap(self, self.cap)
 
-    def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draw: Draw) -> Loss:
-        part = self.partitioner.split(scan, draw)
-        estimate = network(self._noisier(scan.on(part.theta), draw))
+    def needs_noise_level(self) -> bool:
+        return True
+
+    def draws(self, scan: CalibratedScan, draw: Draw) -> Draws:
+        return Draws(part=self.partitioner.split(scan, draw), noise=white_noise(scan, draw, "noisier"))
+
+    def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draws: Draws) -> Loss:
+        part = draws.part
+        estimate = network(self._noisier(scan.on(part.theta), draws.noise))
         if self.weighted:
             held_out = k_weight(self.density(scan), part, self.cap)
             weight = torch.where(part.theta, (1 + self.alpha**-2) ** 2, held_out)
@@ -63,12 +70,15 @@ class RobustSSDU(SamplingAware):
         judged = scan.on(part.theta | part.lambda_)
         return Loss(self.distance(predicted(judged, estimate), judged.kspace, weight))
 
-    def reconstruct(self, network: Network, scan: CalibratedScan, draw: Draw) -> Estimate:
-        given = self._noisier(scan, draw) if self.noisy_at_test else scan
+    def test_draws(self, scan: CalibratedScan, draw: Draw) -> Draws:
+        return Draws(noise=white_noise(scan, draw, "noisier")) if self.noisy_at_test else Draws()
+
+    def reconstruct(self, network: Network, scan: CalibratedScan, draws: Draws) -> Estimate:
+        given = self._noisier(scan, draws.noise) if self.noisy_at_test else scan
         estimate = network(given)
         operator = encoding_of(given, estimate)
         residual = operator(estimate.image) - given.kspace
         return replace(estimate, image=estimate.image + operator.adjoint(residual) / self.alpha**2)
 
-    def _noisier(self, scan: CalibratedScan, draw: Draw) -> CalibratedScan:
-        return noisier(scan, draw, "noisier", self.alpha * noise_level(scan))
+    def _noisier(self, scan: CalibratedScan, noise: Complex[Tensor, "batch frames coils *k"]) -> CalibratedScan:
+        return noisier(scan, noise, self.alpha * noise_level(scan))

@@ -2,17 +2,17 @@
 
 from abc import abstractmethod
 from collections.abc import Iterable
-from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 from jaxtyping import Float
 from torch import Tensor
 
+from ssrecon.core.description import FROM_DATA
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadInput, BadRecipe
 from ssrecon.core.scan import CalibratedScan
-from ssrecon.objectives.base import Loss, Network, Objective
+from ssrecon.objectives.base import Draws, Loss, Network, Objective
 from ssrecon.sampling import Sampling
 
 
@@ -20,11 +20,14 @@ from ssrecon.sampling import Sampling
 class SamplingAware(Objective):
     """An objective that is fitted to the masks of its training scans."""
 
-    sampling: Sampling | None = field(default=None, init=False)
+    sampling: Sampling | None = field(default=None, compare=False, repr=False, kw_only=True, metadata=FROM_DATA)
     """Filled in by `fitted`; no part of a recipe."""
 
     @abstractmethod
-    def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draw: Draw) -> Loss: ...
+    def draws(self, scan: CalibratedScan, draw: Draw) -> Draws: ...
+
+    @abstractmethod
+    def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draws: Draws) -> Loss: ...
 
     def fitted(self, scans: Iterable[CalibratedScan]) -> Self:
         return self.knowing(Sampling.of(scans))
@@ -32,9 +35,7 @@ class SamplingAware(Objective):
     def knowing(self, sampling: Sampling) -> Self:
         """This method as it trains on an archive that was so sampled. Raises BadRecipe where it cannot."""
         self.check(sampling)
-        known = copy(self)
-        object.__setattr__(known, "sampling", sampling)
-        return known
+        return replace(self, sampling=sampling)
 
     def check(self, sampling: Sampling) -> None:
         """Raises BadRecipe where scans so sampled cannot be trained on in this way; by default all can."""

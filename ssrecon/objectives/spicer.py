@@ -9,7 +9,7 @@ from torch import Tensor
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import at_least
 from ssrecon.core.scan import CalibratedScan, Estimate
-from ssrecon.objectives.base import Loss, Network, Objective
+from ssrecon.objectives.base import Draws, Loss, Network, Objective
 from ssrecon.objectives.distances import Distance, MeanSquare
 from ssrecon.objectives.measurement import predicted
 from ssrecon.objectives.parallel_branches import branches
@@ -42,8 +42,11 @@ class SPICER(Objective):
     def __post_init__(self) -> None:
         at_least(self, smoothness=0)
 
-    def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draw: Draw) -> Loss:
-        given = branches(scan, self.partitioner.split(scan, draw))
+    def draws(self, scan: CalibratedScan, draw: Draw) -> Draws:
+        return Draws(part=self.partitioner.split(scan, draw))
+
+    def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draws: Draws) -> Loss:
+        given = branches(scan, draws.part)
         cross, rough = torch.zeros_like(scan.scale), torch.zeros_like(scan.scale)
         for own in given:
             estimate: Estimate = network(scan.on(own))

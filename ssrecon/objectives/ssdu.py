@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ssrecon.core.draw import Draw
 from ssrecon.core.scan import CalibratedScan
-from ssrecon.objectives.base import Loss, Network, Objective
+from ssrecon.objectives.base import Draws, Loss, Network, Objective
 from ssrecon.objectives.distances import Distance, NormalizedL1L2
 from ssrecon.objectives.measurement import predicted
 from ssrecon.partition import Gaussian, Partition, Partitioner
@@ -29,8 +29,11 @@ class SSDU(Objective):
     partitioner: Partitioner = Gaussian(loss_fraction=0.4)
     distance: Distance = NormalizedL1L2()
 
-    def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draw: Draw) -> Loss:
-        return held_out_loss(network, scan, self.partitioner.split(scan, draw.at(0)), self.distance)
+    def draws(self, scan: CalibratedScan, draw: Draw) -> Draws:
+        return Draws(part=self.partitioner.split(scan, draw.at(0)))
+
+    def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draws: Draws) -> Loss:
+        return held_out_loss(network, scan, draws.part, self.distance)
 
 
 def held_out_loss(

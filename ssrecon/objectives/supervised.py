@@ -6,7 +6,7 @@ from typing import ClassVar
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadInput
 from ssrecon.core.scan import CalibratedScan
-from ssrecon.objectives.base import Loss, Network, Objective
+from ssrecon.objectives.base import Draws, Loss, Network, Objective
 from ssrecon.objectives.distances import Distance, NormalizedL1L2
 from ssrecon.objectives.measurement import predicted
 
@@ -24,7 +24,10 @@ class Supervised(Objective):
     distance: Distance = NormalizedL1L2()
     needs_reference: ClassVar[bool] = True
 
-    def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draw: Draw) -> Loss:
+    def draws(self, scan: CalibratedScan, draw: Draw) -> Draws:
+        return Draws()
+
+    def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draws: Draws) -> Loss:
         if reference is None:
             raise BadInput(scan.ids[0], found="no fully sampled reference", expected="one, which supervised training is judged on")
         estimate = network(scan)

@@ -10,7 +10,7 @@ from torch import Tensor
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadRecipe
 from ssrecon.core.scan import CalibratedScan, Estimate
-from ssrecon.objectives.base import Loss, Network, Objective
+from ssrecon.objectives.base import Draws, Loss, Network, Objective
 from ssrecon.objectives.measurement import along, noise_level, predicted, white_noise, with_noise
 
 
@@ -35,13 +35,18 @@ class SURE(Objective):
     step: float = 0.1
     """Of the divergence, in units of the noise level."""
     holds_out: ClassVar[bool] = False
-    needs_noise_level = True
 
     def __post_init__(self) -> None:
         check_step(self, self.step)
 
-    def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draw: Draw) -> Loss:
-        return Loss(*risk(network, scan, network(scan), draw, self.step))
+    def needs_noise_level(self) -> bool:
+        return True
+
+    def draws(self, scan: CalibratedScan, draw: Draw) -> Draws:
+        return Draws(probe=divergence_probe(scan, draw))
+
+    def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draws: Draws) -> Loss:
+        return Loss(*risk(network, scan, network(scan), draws.probe, self.step))
 
 
 def check_step(owner: object, step: float) -> None:
@@ -50,18 +55,22 @@ def check_step(owner: object, step: float) -> None:
         raise BadRecipe(f"{type(owner).__name__}.step", found=repr(step), expected="a positive number")
 
 
+def divergence_probe(scan: CalibratedScan, draw: Draw) -> Complex[Tensor, "batch frames coils *k"]:
+    """b, white, of variance 1."""
+    return white_noise(scan, draw, "divergence")
+
+
 def risk(
     network: Network,
     scan: CalibratedScan,
     estimate: Estimate,
-    draw: Draw,
+    probe: Complex[Tensor, "batch frames coils *k"],
     step: float,
     weight: Float[Tensor, "batch frames 1 *k"] | None = None,
 ) -> tuple[Float[Tensor, " batch"], dict[str, Float[Tensor, " batch"]]]:
     r"""The estimate of :math:`\sum W |h - E x|^2 / m` of each scan, and its three terms; W is 1 where no `weight` is given."""
     sigma = noise_level(scan)
     first = predicted(scan, estimate)
-    probe = white_noise(draw, "divergence", scan.ids, scan.kspace)
     # Without noise there is no divergence to know, and no unit for the step.
     tau = along(step * torch.where(sigma > 0, sigma, 1), probe)
     moved = predicted(scan, network(with_noise(scan, tau * probe)))

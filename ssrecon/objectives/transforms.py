@@ -6,7 +6,7 @@ further axes of a scan, and on real and imaginary parts together; lengths are pi
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -18,10 +18,23 @@ from torch.nn.functional import grid_sample
 
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadInput, BadRecipe
+from ssrecon.core.scan import CalibratedScan
 
 Images = Complex[Tensor, "frames maps *x"]
 SQUARINGS = 6
 """A flow is halved so often before it is composed with itself."""
+
+
+class Move(ABC):
+    """One move of images, the same for all of a scan's frames and maps."""
+
+    @abstractmethod
+    def __call__(self, images: Images) -> Images:
+        """The images, moved: linear, and differentiable in them."""
+
+    def to(self, device: torch.device | str) -> "Move":
+        """The same move for images on another device."""
+        return self
 
 
 class Transform(ABC):
@@ -38,15 +51,18 @@ class Transform(ABC):
         return (self.leaves_unseen,) if self.leaves_unseen else ()
 
     @abstractmethod
-    def drawn(self, shape: tuple[int, ...], generator: np.random.Generator) -> Callable[[Images], Images]:
+    def drawn(self, shape: tuple[int, ...], generator: np.random.Generator) -> Move:
         """One move of images whose last two sides are `shape`: linear, and differentiable in the image."""
 
-    def __call__(
-        self, image: Complex[Tensor, "batch frames maps *x"], draw: Draw, ids: Sequence[str], purpose: str = "transform"
-    ) -> Complex[Tensor, "batch frames maps *x"]:
-        """Every scan moved in its own way."""
-        shape = tuple(image.shape[-2:])
-        return torch.stack([self.drawn(shape, draw.generator(purpose, name))(one) for name, one in zip(ids, image, strict=True)])
+    def moves(self, scan: CalibratedScan, draw: Draw, purpose: str = "transform") -> tuple[Move, ...]:
+        """A move for every scan of a batch, each drawn for itself."""
+        shape = tuple(scan.kspace.shape[-2:])
+        return tuple(self.drawn(shape, draw.generator(purpose, key)) for key in scan.keys)
+
+
+def moved(image: Complex[Tensor, "batch frames maps *x"], moves: Sequence[Move]) -> Complex[Tensor, "batch frames maps *x"]:
+    """Every scan's image moved in its own way."""
+    return torch.stack([move(one) for move, one in zip(moves, image, strict=True)])
 
 
 @dataclass(frozen=True)
@@ -59,7 +75,7 @@ class Rotations(Transform):
         if not 0 < self.largest <= 180:
             raise BadRecipe("Rotations.largest", found=repr(self.largest), expected="degrees above 0, up to 180")
 
-    def drawn(self, shape: tuple[int, ...], generator: np.random.Generator) -> Callable[[Images], Images]:
+    def drawn(self, shape: tuple[int, ...], generator: np.random.Generator) -> Move:
         return rotation(shape, float(generator.uniform(-self.largest, self.largest)))
 
 
@@ -70,10 +86,10 @@ class QuarterTurns(Transform):
 
     leaves_unseen: ClassVar[str] = "quarter turns show rows and columns of k-space alone; its corners stay unseen"
 
-    def drawn(self, shape: tuple[int, ...], generator: np.random.Generator) -> Callable[[Images], Images]:
+    def drawn(self, shape: tuple[int, ...], generator: np.random.Generator) -> Move:
         if shape[0] != shape[1]:
             raise BadInput("QuarterTurns", found=f"a matrix of {shape[0]}x{shape[1]}", expected="a square one, or rotations by any angle")
-        return quarter_turns(int(generator.integers(4)))
+        return QuarterTurn(int(generator.integers(4)))
 
 
 @dataclass(frozen=True)
@@ -82,15 +98,8 @@ class Flips(Transform):
 
     leaves_unseen: ClassVar[str] = "flips show the mirror image of a mask alone; a symmetric one gains nothing"
 
-    def drawn(self, shape: tuple[int, ...], generator: np.random.Generator) -> Callable[[Images], Images]:
-        axes = [axis for axis, heads in zip((-2, -1), generator.random(2) < 0.5, strict=True) if heads]
-
-        def move(images: Images) -> Images:
-            for axis in axes:
-                images = mirrored(images, axis)
-            return images
-
-        return move
+    def drawn(self, shape: tuple[int, ...], generator: np.random.Generator) -> Move:
+        return Flip(tuple(axis for axis, heads in zip((-2, -1), generator.random(2) < 0.5, strict=True) if heads))
 
 
 @dataclass(frozen=True)
@@ -100,9 +109,8 @@ class Shifts(Transform):
     commutes_with_sampling: ClassVar[bool] = True
     leaves_unseen: ClassVar[str] = "shifts change the phase of k-space alone"
 
-    def drawn(self, shape: tuple[int, ...], generator: np.random.Generator) -> Callable[[Images], Images]:
-        by = [int(generator.integers(n)) for n in shape]
-        return lambda images: images.roll(by, dims=(-2, -1))
+    def drawn(self, shape: tuple[int, ...], generator: np.random.Generator) -> Move:
+        return Shift(tuple(int(generator.integers(n)) for n in shape))
 
 
 @dataclass(frozen=True)
@@ -127,8 +135,8 @@ class Diffeomorphisms(Transform):
         if self.frequencies < 1:
             raise BadRecipe("Diffeomorphisms.frequencies", found=repr(self.frequencies), expected="1 or more")
 
-    def drawn(self, shape: tuple[int, ...], generator: np.random.Generator) -> Callable[[Images], Images]:
-        return pulled_back(self.flow(shape, generator))
+    def drawn(self, shape: tuple[int, ...], generator: np.random.Generator) -> Move:
+        return PullBack(self.flow(shape, generator))
 
     def flow(self, shape: tuple[int, ...], generator: np.random.Generator) -> Float[Tensor, "y x 2"]:
         """Where the image at each pixel comes from, (x, y) from -1 to 1."""
@@ -148,38 +156,66 @@ class Diffeomorphisms(Transform):
         return here + displacement
 
 
-def rotation(shape: tuple[int, ...], degrees: float) -> Callable[[Images], Images]:
+@dataclass(frozen=True)
+class PullBack(Move):
+    """Every pixel takes the value that lies at its place of a grid: bicubic, zero outside."""
+
+    grid: Float[Tensor, "y x 2"]
+    """Where the image at each pixel comes from, (x, y) from -1 to 1."""
+
+    def __call__(self, images: Images) -> Images:
+        planes = torch.view_as_real(images.reshape(-1, *images.shape[-2:])).movedim(-1, 1)
+        channels = planes.reshape(1, -1, *planes.shape[-2:])
+        at = self.grid.to(channels.device, channels.dtype)[None]
+        found = grid_sample(channels, at, mode="bicubic", padding_mode="zeros", align_corners=True)
+        return torch.view_as_complex(found.reshape(planes.shape).movedim(1, -1).contiguous()).reshape(images.shape)
+
+    def to(self, device: torch.device | str) -> "PullBack":
+        return PullBack(self.grid.to(device))
+
+
+def rotation(shape: tuple[int, ...], degrees: float) -> PullBack:
     """Counterclockwise where the first axis points down, about N // 2."""
     angle = math.radians(degrees)
     y, x = torch.meshgrid(*[torch.arange(n, dtype=torch.float64) - n // 2 for n in shape], indexing="ij")
     from_y = math.cos(angle) * y + math.sin(angle) * x
     from_x = -math.sin(angle) * y + math.cos(angle) * x
     places = [2 * (place + n // 2) / max(n - 1, 1) - 1 for place, n in ((from_x, shape[1]), (from_y, shape[0]))]
-    return pulled_back(torch.stack(places, dim=-1))
+    return PullBack(torch.stack(places, dim=-1))
 
 
-def pulled_back(grid: Float[Tensor, "y x 2"]) -> Callable[[Images], Images]:
-    """Every pixel takes the value that lies at its place of the grid: bicubic, zero outside."""
-
-    def move(images: Images) -> Images:
-        planes = torch.view_as_real(images.reshape(-1, *images.shape[-2:])).movedim(-1, 1)
-        channels = planes.reshape(1, -1, *planes.shape[-2:])
-        at = grid.to(channels.device, channels.dtype)[None]
-        found = grid_sample(channels, at, mode="bicubic", padding_mode="zeros", align_corners=True)
-        return torch.view_as_complex(found.reshape(planes.shape).movedim(1, -1).contiguous()).reshape(images.shape)
-
-    return move
-
-
-def quarter_turns(count: int) -> Callable[[Images], Images]:
+@dataclass(frozen=True)
+class QuarterTurn(Move):
     """So many times 90 degrees, in the sense of `rotation`."""
 
-    def move(images: Images) -> Images:
-        for _ in range(count % 4):
+    count: int
+
+    def __call__(self, images: Images) -> Images:
+        for _ in range(self.count % 4):
             images = mirrored(images.transpose(-2, -1), -2)
         return images
 
-    return move
+
+@dataclass(frozen=True)
+class Flip(Move):
+    """About the pixel N // 2 along the given axes."""
+
+    axes: tuple[int, ...]
+
+    def __call__(self, images: Images) -> Images:
+        for axis in self.axes:
+            images = mirrored(images, axis)
+        return images
+
+
+@dataclass(frozen=True)
+class Shift(Move):
+    """Circular, by so many pixels along the last two axes."""
+
+    by: tuple[int, ...]
+
+    def __call__(self, images: Images) -> Images:
+        return images.roll(self.by, dims=(-2, -1))
 
 
 def mirrored(images: Images, axis: int) -> Images:

@@ -9,7 +9,9 @@ import torch
 from jaxtyping import Bool, Complex
 from torch import Tensor
 
+from ssrecon.core.errors import BadShape
 from ssrecon.core.scan import CalibratedScan
+from ssrecon.core.shapes import checked
 from ssrecon.operators.fourier import Fourier, alternating
 from ssrecon.operators.linear import LinearOperator
 from ssrecon.operators.mask import Mask
@@ -26,6 +28,7 @@ class Sense(LinearOperator):
     mask: Bool[Tensor, "batch frames 1 *k"]
     csm: Complex[Tensor, "batch maps coils *x"]
 
+    @checked
     def __call__(self, x: Complex[Tensor, "batch frames maps *x"]) -> Complex[Tensor, "batch frames coils *k"]:
         if self._signs is None:
             return self._steps(x)
@@ -33,6 +36,7 @@ class Sense(LinearOperator):
         spectrum = torch.fft.fftn(Sensitivity(self.csm)(x * of_image), dim=self._axes, norm="ortho")
         return torch.where(self.mask, spectrum, 0).mul_(of_kspace)
 
+    @checked
     def adjoint(self, y: Complex[Tensor, "batch frames coils *k"]) -> Complex[Tensor, "batch frames maps *x"]:
         if self._signs is None:
             return self._steps.adjoint(y)
@@ -53,13 +57,16 @@ class Sense(LinearOperator):
         """On even sides these do what shifts would: no coil image is moved about, and those of the image meet one image, not all coils'."""
         return alternating(tuple(self.csm.shape[3:]), self.csm.dtype, self.csm.device)
 
+    @checked
     def gram(self, x: Complex[Tensor, "batch frames maps *x"]) -> Complex[Tensor, "batch frames maps *x"]:
         r""":math:`E^H E x = S^H F^H M F S x`, differentiable in x and csm, keeping no coil images for the backward pass."""
         return _Gram.apply(x, self.csm, self._layout)
 
     @cached_property
     def _layout(self) -> "_Layout":
-        return _Layout.of(self.mask, self.csm.detach())
+        # It is kept as long as the operator: made while reconstructing, it has to serve a later training too.
+        with torch.inference_mode(False):
+            return _Layout.of(self.mask, self.csm.detach())
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,15 +166,20 @@ def _gram_csm(x: Tensor, grad: Tensor, layout: _Layout) -> Tensor:
     return layout.turn_back(result, 3)
 
 
+@checked
 def sense(mask: Bool[Tensor, "batch frames 1 *k"], csm: Complex[Tensor, "batch maps coils *x"]) -> LinearOperator:
     r"""The encoding operator :math:`E = M F S`, from an image to the k-space that was acquired.
 
     Maps `(batch, frames, maps, *x)` to `(batch, frames, coils, *k)`; `F` is centred and orthonormal, so that with unit-norm csm and a full
-    mask :math:`E^H E = I` inside the object. Not checked: that csm and mask belong to the same scan.
+    mask :math:`E^H E = I` inside the object. Raises BadShape where csm and mask have not the same matrix or batch. Not checked: that they
+    belong to the same scan.
 
     Pruessmann et al. SENSE: sensitivity encoding for fast MRI. Magn Reson Med 42:952-962 (1999).
     doi:10.1002/(SICI)1522-2594(199911)42:5<952::AID-MRM16>3.0.CO;2-S
     """
+    if mask.shape[3:] != csm.shape[3:]:
+        found = f"a matrix of {tuple(csm.shape[3:])}, shape {tuple(csm.shape)}"
+        raise BadShape("sense: csm", found=found, expected=f"{tuple(mask.shape[3:])}, the matrix of the mask of shape {tuple(mask.shape)}")
     return Sense(mask, csm)
 
 

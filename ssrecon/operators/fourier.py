@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Complex
 from torch import Tensor
 
+from ssrecon.core.shapes import checked
+from ssrecon.core.window import crop
 from ssrecon.operators.linear import LinearOperator
 
 
@@ -21,16 +23,35 @@ class Fourier(LinearOperator):
 
     dims: int
 
+    @checked
     def __call__(self, x: Complex[Tensor, "*batch_x"]) -> Complex[Tensor, "*batch_k"]:
         axes = tuple(range(-self.dims, 0))
         return torch.fft.fftshift(torch.fft.fftn(torch.fft.ifftshift(x, dim=axes), dim=axes, norm="ortho"), dim=axes)
 
+    @checked
     def adjoint(self, y: Complex[Tensor, "*batch_k"]) -> Complex[Tensor, "*batch_x"]:
         axes = tuple(range(-self.dims, 0))
         return torch.fft.fftshift(torch.fft.ifftn(torch.fft.ifftshift(y, dim=axes), dim=axes, norm="ortho"), dim=axes)
 
+    @checked
     def gram(self, x: Complex[Tensor, "*batch_x"]) -> Complex[Tensor, "*batch_x"]:
         return x
+
+
+@checked
+def resample(image: Complex[Tensor, "*batch_x"], matrix: tuple[int, ...]) -> Complex[Tensor, "*batch_resampled"]:
+    r"""The same field of view on a grid of `matrix` pixels: its transform is cut about DC, or surrounded with zeros, along each axis.
+
+    :math:`\sqrt{M/N}\, F_M^H P F_N x`, with P the crop or the padding of the last ``len(matrix)`` axes from N to M places. Values stay
+    those of the image (a constant stays that constant), and the pixel ``N // 2`` becomes the pixel ``M // 2``. This is trigonometric
+    interpolation: edges ring, and an object that reaches over one edge of the field of view shows at the other.
+    """
+    dims = len(matrix)
+    spectrum, cut = Fourier(dims)(image), tuple(image.shape[-dims:])
+    small = tuple(min(n, m) for n, m in zip(cut, matrix, strict=True))
+    padded = spectrum.new_zeros((*image.shape[: image.ndim - dims], *matrix))
+    crop(padded, small)[...] = crop(spectrum, small)
+    return Fourier(dims).adjoint(padded) * math.sqrt(math.prod(matrix) / math.prod(cut))
 
 
 @lru_cache(maxsize=64)

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Bool, Complex
 from torch import Tensor
 
+from ssrecon.core.shapes import checked
 from ssrecon.operators.linear import LinearOperator
 
 
@@ -15,11 +16,14 @@ class Mask(LinearOperator):
 
     mask: Bool[Tensor, "batch frames 1 *k"]
 
+    @checked
     def __call__(self, x: Complex[Tensor, "batch frames coils *k"]) -> Complex[Tensor, "batch frames coils *k"]:
         return torch.where(self.mask, x, 0)
 
+    @checked
     def adjoint(self, y: Complex[Tensor, "batch frames coils *k"]) -> Complex[Tensor, "batch frames coils *k"]:
         return torch.where(self.mask, y, 0)
 
+    @checked
     def gram(self, x: Complex[Tensor, "batch frames coils *k"]) -> Complex[Tensor, "batch frames coils *k"]:
         return torch.where(self.mask, x, 0)

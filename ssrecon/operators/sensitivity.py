@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from jaxtyping import Complex
 from torch import Tensor
 
+from ssrecon.core.shapes import checked
 from ssrecon.operators.linear import LinearOperator
 
 
@@ -17,13 +18,16 @@ class Sensitivity(LinearOperator):
 
     csm: Complex[Tensor, "batch maps coils *x"]
 
+    @checked
     def __call__(self, x: Complex[Tensor, "batch frames maps *x"]) -> Complex[Tensor, "batch frames coils *x"]:
         if self.csm.shape[1] == 1:
             return x * self.csm
         return (x.unsqueeze(3) * self.csm.unsqueeze(1)).sum(dim=2)
 
+    @checked
     def adjoint(self, y: Complex[Tensor, "batch frames coils *x"]) -> Complex[Tensor, "batch frames maps *x"]:
         return (y.unsqueeze(2) * self.csm.conj().unsqueeze(1)).sum(dim=3)
 
+    @checked
     def gram(self, x: Complex[Tensor, "batch frames maps *x"]) -> Complex[Tensor, "batch frames maps *x"]:
         return self.adjoint(self(x))

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
+from ssrecon.core.shapes import checked
 from ssrecon.operators.linear import LinearOperator
 
 DB4 = (
@@ -59,19 +60,24 @@ class Wavelet(LinearOperator):
         """The adjoint of `pad`."""
         return x[_box(self.shape)]
 
+    @checked
     def __call__(self, x: Complex[Tensor, "*batch_x"]) -> Complex[Tensor, "*batch_padded"]:
         return self.analysis(self.pad(x))
 
+    @checked
     def adjoint(self, y: Complex[Tensor, "*batch_padded"]) -> Complex[Tensor, "*batch_x"]:
         return self.crop(self.synthesis(y))
 
+    @checked
     def gram(self, x: Complex[Tensor, "*batch_x"]) -> Complex[Tensor, "*batch_x"]:
         return x
 
+    @checked
     def analysis(self, x: Complex[Tensor, "*batch_padded"]) -> Complex[Tensor, "*batch_padded"]:
         """The orthogonal transform of an image that is padded already."""
         return _complex(_analysis(_real(x), len(self.shape), self.levels))
 
+    @checked
     def synthesis(self, y: Complex[Tensor, "*batch_padded"]) -> Complex[Tensor, "*batch_padded"]:
         """Inverse and adjoint of `analysis`."""
         return _complex(_synthesis(_real(y), len(self.shape), self.levels))
@@ -128,12 +134,14 @@ def _along(matrix: Float[Tensor, "n n"], x: Tensor, axis: int) -> Tensor:
 def _level(size: int, dtype: torch.dtype, device: torch.device) -> Float[Tensor, "n n"]:
     """One level along one periodic axis: rows of low-pass filters at every second sample, then rows of high-pass filters."""
     half, length = size // 2, len(DB4)
-    matrix = torch.zeros(size, size, dtype=torch.float64)
-    for tap, value in enumerate(DB4):
-        for row in range(half):
-            # The offset is PyWavelets' (mode "zero"): the same grid of wavelets as sigpy's, on which the minimiser of an l1 norm depends.
-            # Filters longer than the axis wrap and add up.
-            column = (2 * row + tap - length + 2) % size
-            matrix[row, column] += value
-            matrix[half + row, column] += (-1) ** tap * DB4[length - 1 - tap]
-    return matrix.to(device=device, dtype=dtype)
+    # It is kept: made while reconstructing, it has to serve a later training too.
+    with torch.inference_mode(False):
+        matrix = torch.zeros(size, size, dtype=torch.float64)
+        for tap, value in enumerate(DB4):
+            for row in range(half):
+                # The offset is PyWavelets' (mode "zero"): the same grid of wavelets as sigpy's, on which the minimiser of an l1 norm
+                # depends. Filters longer than the axis wrap and add up.
+                column = (2 * row + tap - length + 2) % size
+                matrix[row, column] += value
+                matrix[half + row, column] += (-1) ** tap * DB4[length - 1 - tap]
+        return matrix.to(device=device, dtype=dtype)

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -20,6 +21,10 @@ class Partition:
     """Compared with the network's prediction; the network never receives it."""
     inclusion: Float[Tensor, "batch frames 1 *k"]
     """P(location in Lambda) for a location of Omega: what a density-compensated loss divides by. Zero in the protected centre."""
+
+    def to(self, device: torch.device | str) -> "Partition":
+        """The same sets on another device."""
+        return Partition(self.theta.to(device), self.lambda_.to(device), self.inclusion.to(device))
 
 
 class Partitioner(ABC):

@@ -72,7 +72,7 @@ class Bernoulli(Partitioner):
         lines = header.encoding.has_readout and line_by_line(omega) if self.lines is None else self.lines
         elements = any_along(omega, -1) if lines else omega
         inclusion = _inclusion(elements.shape[1:], self.loss_fraction, self.order, self.protected[:1] if lines else self.protected)
-        generator = draw.generator("partition", header.scan_id)
+        generator = draw.generator("partition", header.scan_key)
         for _ in range(ATTEMPTS):
             chosen = generator.random(elements.shape) < inclusion
             if (chosen & elements).any():

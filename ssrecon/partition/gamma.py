@@ -11,7 +11,8 @@ from torch import Tensor
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadInput
 from ssrecon.core.scan import CalibratedScan, Estimate
-from ssrecon.metrics.metrics import heldout_residual
+from ssrecon.core.shapes import checked
+from ssrecon.metrics.residual import heldout_residual
 from ssrecon.operators import encoding
 from ssrecon.partition.selection import (
     acquired,
@@ -73,7 +74,7 @@ class Gamma:
             free = elements & ~centre_box(omega.shape[1:-1], self.protected[:1])
         else:
             free = omega & ~calibration & ~centre_box(omega.shape[1:], self.protected)
-        generator = draw.at(0).generator("gamma", header.scan_id)
+        generator = draw.at(0).generator("gamma", header.scan_key)
         counts = [max(1, math.floor(self.fraction * int(frame.sum()))) if frame.any() else 0 for frame in free]
         chosen = np.stack([choose(frame, count, generator) for frame, count in zip(free, counts, strict=True)])
         gamma = omega & (chosen[..., None] if by_lines else chosen)
@@ -84,6 +85,7 @@ class Gamma:
         return gamma
 
 
+@checked
 def gamma_score(
     reconstruct: Callable[[CalibratedScan], Estimate], scan: CalibratedScan, gamma: Bool[Tensor, "batch frames 1 *k"]
 ) -> tuple[Float[Tensor, " batch"], Estimate]:

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadInput, BadRecipe
 from ssrecon.core.scan import CalibratedScan
+from ssrecon.core.shapes import checked
 from ssrecon.partition.base import Partition
 from ssrecon.sampling.centre import centre_box
 from ssrecon.sampling.lines import any_along, line_by_line
@@ -38,6 +39,7 @@ def acquired(scan: CalibratedScan) -> Bool[np.ndarray, "batch frames *k"]:
     return (scan.mask & ~scan.padding)[:, :, 0].cpu().numpy()
 
 
+@checked
 def require_lines(scan: CalibratedScan, omega: Bool[np.ndarray, "batch frames *k"], who: str) -> None:
     """Raises BadInput, naming the scan, where whole lines along a readout cannot be told apart."""
     for header, one in zip(scan.headers, omega, strict=True):
@@ -49,6 +51,7 @@ def require_lines(scan: CalibratedScan, omega: Bool[np.ndarray, "batch frames *k
             )
 
 
+@checked
 def choose(eligible: BoolArray, count: int, generator: np.random.Generator, log_weights: FloatArray | None = None) -> BoolArray:
     r"""Exactly `count` of the eligible elements, by Gumbel top-k: the largest :math:`\log w_i + g_i` with independent Gumbel :math:`g_i`.
 
@@ -67,6 +70,7 @@ def choose(eligible: BoolArray, count: int, generator: np.random.Generator, log_
     return chosen.reshape(eligible.shape)
 
 
+@checked
 def inclusion_probability(eligible: BoolArray, count: int, log_weights: FloatArray | None = None) -> FloatArray:
     r"""P(chosen) of every element by `choose`, zero where not eligible.
 
@@ -101,6 +105,7 @@ def inclusion_probability(eligible: BoolArray, count: int, log_weights: FloatArr
     return result
 
 
+@checked
 def split_exactly(
     scan: CalibratedScan,
     draw: Draw,
@@ -121,7 +126,7 @@ def split_exactly(
     keep = centre_box(elements.shape[2:], protected)
     chosen, inclusion = np.zeros(elements.shape, dtype=bool), np.zeros(elements.shape)
     for index, header in enumerate(scan.headers):
-        generator = draw.generator("partition", header.scan_id)
+        generator = draw.generator("partition", header.scan_key)
         for frame in range(elements.shape[1]):
             eligible = elements[index, frame] & ~keep
             count = math.floor(loss_fraction * int(eligible.sum()))
@@ -130,6 +135,7 @@ def split_exactly(
     return assemble(scan, omega, chosen, inclusion, lines)
 
 
+@checked
 def assemble(scan: CalibratedScan, omega: BoolArray, chosen: BoolArray, inclusion: FloatArray, lines: bool) -> Partition:
     """The partition in which `chosen` elements are Lambda and the rest of `omega` is Theta, on the scan's device."""
     if lines:
@@ -146,6 +152,7 @@ def assemble(scan: CalibratedScan, omega: BoolArray, chosen: BoolArray, inclusio
     )
 
 
+@checked
 def to_mask(scan: CalibratedScan, array: Bool[np.ndarray, "batch frames *k"]) -> Bool[torch.Tensor, "batch frames 1 *k"]:
     """An array of the CPU as a mask beside the scan."""
     return torch.from_numpy(array).unsqueeze(2).to(scan.mask.device)

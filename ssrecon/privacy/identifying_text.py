@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 from ssrecon.privacy.pseudonyms import harmless, own_words, safe_subject
 
-NAMING = re.compile(
+IDENTIFYING_FIELD = re.compile(
     r"patient|subjectname|birth|accession|serial|institution|station|physician|operator|performing|referring"
     r"|study_?(date|time|id|instance|uid)|series_?(date|time|uid|instance)|frame_?of_?reference|measurement_?id|device_?id"
     r"|^(date|time|name|subject|address|phone|comment|comments|history)$",
@@ -14,29 +14,29 @@ NAMING = re.compile(
 )
 """Names of fields whose value says whom, where or when, be it a number or a word."""
 
-HASH = re.compile(r"[0-9a-f]{16,64}")
-BLANK = re.compile(r"[x0\s.*_-]*|anonym\w*|unknown|none|n/?a|m|f|o|head\s*first\s*\w*|[hf]f[sp]", re.IGNORECASE)
+HEXADECIMAL = re.compile(r"[0-9a-f]{16,64}")
+BLANKED = re.compile(r"[x0\s.*_-]*|anonym\w*|unknown|none|n/?a|m|f|o|head\s*first\s*\w*|[hf]f[sp]", re.IGNORECASE)
 """What is left where a value was blanked, and the sex."""
 
 NUMBER = re.compile(r"[-+.,\d\seE]*")
 DATE = re.compile(r"\d[-/:]\d|\b(18|19|20)\d{6}|\d\.\d+\.\d|\b\d\d?[ .]\d\d?[ .](18|19|20)\d\d\b|\b(18|19|20)\d\d \d\d? \d")
 """Dates, times of the day, and UIDs."""
 
-LONG = re.compile(r"(?<![\d.])\d{5,}(?![\d.eE])")
-MEASURES = re.compile(r"frequency|bandwidth|dwell|samples|size|count|scale|max|min|norm|seed|_us$|_ns$|_hz$", re.IGNORECASE)
+LONG_NUMBER = re.compile(r"(?<![\d.])\d{5,}(?![\d.eE])")
+MEASURED_FIELD = re.compile(r"frequency|bandwidth|dwell|samples|size|count|scale|max|min|norm|seed|_us$|_ns$|_hz$", re.IGNORECASE)
 """Names of fields whose integers may be long without being anybody's."""
 
 XML_START = re.compile(r"\s*(<\?xml|<ismrmrdHeader)")
-KEPT_XML = frozenset("name identifier coilName".split())
+XML_OF_PARAMETER_NAMES = frozenset("name identifier coilName".split())
 """Elements of an ISMRMRD header that are called after parameters and coil elements."""
 
-LISTED_XML = frozenset(
+XML_OF_LISTED_WORDS = frozenset(
     "systemVendor systemModel trajectory calibrationMode interleavingDimension multiband_calibration sequence_type diffusionDimension"
     " dependencyType".split()
 )
 """Elements whose words are those of a list; `is_known` knows them."""
 
-KNOWN = frozenset(
+FORMAT_NAMES = frozenset(
     "dataset xml ismrmrd_header kspace data header mask noise csm padding calibration reconstruction_rss reconstruction_esc"
     " target maps recon_fov encoded_fov recon_matrix version truth real imag #refs# #subsystem#".split()
 )
@@ -44,16 +44,16 @@ KNOWN = frozenset(
 
 
 def is_known(name: str) -> bool:
-    """Whether a name of a field or part consists of words that formats, this package or its list of harmless words know."""
-    return name in KNOWN or harmless(name) or own_words(name) == name
+    """Tell whether the name of a field or part consists of words that formats, this package or its list of harmless words know."""
+    return name in FORMAT_NAMES or harmless(name) or own_words(name) == name
 
 
-def names(field: str, text: str) -> bool:
-    """Whether a field of this name with this value may say whom, where or when."""
+def may_identify(field: str, text: str) -> bool:
+    """Tell whether a field of this name with this value may say whom, where or when."""
     text = text.strip()
-    if BLANK.fullmatch(text) or HASH.fullmatch(text.lower()):
+    if BLANKED.fullmatch(text) or HEXADECIMAL.fullmatch(text.lower()):
         return False
-    if NAMING.search(field):
+    if IDENTIFYING_FIELD.search(field):
         return safe_subject(text) != text
     return not (harmless(text) or _is_measured(field, text))
 
@@ -61,11 +61,11 @@ def names(field: str, text: str) -> bool:
 def _is_measured(field: str, text: str) -> bool:
     if not NUMBER.fullmatch(text) or DATE.search(text):
         return False
-    return bool(MEASURES.search(field)) or not LONG.search(text)
+    return bool(MEASURED_FIELD.search(field)) or not LONG_NUMBER.search(text)
 
 
 def identity_of_xml(text: str) -> Iterator[str]:
-    """Elements of an ISMRMRD header that may name someone, by their paths."""
+    """Yield the paths of elements of an ISMRMRD header that may name someone."""
     try:
         root = ElementTree.fromstring(text.rstrip("\0 \n"))
     except ElementTree.ParseError:
@@ -76,9 +76,9 @@ def identity_of_xml(text: str) -> Iterator[str]:
         tag = node.tag.rpartition("}")[2]
         here = f"{path}/{tag}" if path else tag
         text = (node.text or "").strip()
-        if text and tag not in KEPT_XML and (not is_known(text) if tag in LISTED_XML else names(tag, text)):
+        if text and tag not in XML_OF_PARAMETER_NAMES and (not is_known(text) if tag in XML_OF_LISTED_WORDS else may_identify(tag, text)):
             yield here
-        if any(names(key.rpartition("}")[2], value) for key, value in node.attrib.items() if "schemaLocation" not in key):
+        if any(may_identify(key.rpartition("}")[2], value) for key, value in node.attrib.items() if "schemaLocation" not in key):
             yield f"an attribute of {here}"
         for child in node:
             yield from walk(child, here)

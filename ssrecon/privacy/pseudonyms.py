@@ -1,13 +1,14 @@
 """What may be told of where a scan comes from: harmless words stay readable, all else becomes a hash whose key stays with the user."""
 
-import ast
 import builtins
+import errno
 import os
 import re
 import secrets
 import sys
 from functools import cache
 from hashlib import blake2b
+from importlib import resources
 from pathlib import Path
 
 from ssrecon.core.errors import BadInput
@@ -23,7 +24,7 @@ WORDS = frozenset(
     " subject volunteer slice vol volume case train val test validation"
     " trainingset validationset testset challenge multicoil singlecoil coil full sample undersample image images"
     " fullsample accfactor task files recon calib"
-    " raw data kspace noise acs mrd twix vb vd ve xa poisson undersampled accelerated study semi synthetic simulated ssrecon coils"
+    " raw data kspace noise acs mrd twix vb vd ve xa poisson undersampled accelerated study semi synthetic simulated measured ssrecon coils"
     # Sequences, contrasts, orientations.
     " t1 t2 pd t1w t2w pdw t1rho flair stir gre tse fse se epi mprage space spgr flash trufi bssfp haste vibe dess dwi adc swi tof"
     " ax cor sag tra axt1 axt2 axpd axflair axt1pre axt1post axt1c pre post fs fat fatsat corpd corpdfs fbk mtr cine sax lax lvot aorta"
@@ -39,31 +40,25 @@ WORDS = frozenset(
 )
 """Words that say what was scanned or how, never whom. Only what is listed here stays readable."""
 
-HOME = frozenset("archive archives store stores my mine own mnt srv home users work workspace scratch tmp runs".split())
+PATH_WORDS = frozenset("archive archives store stores my mine own mnt srv home users work workspace scratch tmp runs".split())
 """Words of paths, besides."""
 
-LISTED = re.compile(r"(file\d{7}|file_brain_AX[A-Z0-9]+_\d{3}_\d{7})(\.h5)?", re.IGNORECASE)
+FASTMRI_NAME = re.compile(r"(file\d{7}|file_brain_AX[A-Z0-9]+_\d{3}_\d{7})(\.h5)?", re.IGNORECASE)
 """fastMRI's names, whose seven digits its publishers gave."""
 
 TOKEN = re.compile(r"[^\W_]+")
 NUMBER_DIGITS = 4
 """Numbers of more digits, or several in a row that have more together, could be a date, a telephone or an accession number."""
 
-PIECE = re.compile(r"\b[a-z]-[0-9a-f]{16}\b|\bfile(?:_brain_AX[A-Z0-9]+_\d{3}_)?\d{7}\b|\d++(?:[\s_.:/\\-]+\d++)+|[^\W_]+")
+WORD_OR_NUMBER = re.compile(r"\b[a-z]-[0-9a-f]{16}\b|\bfile(?:_brain_AX[A-Z0-9]+_\d{3}_)?\d{7}\b|\d++(?:[\s_.:/\\-]+\d++)+|[^\W_]+")
 """Pseudonyms, fastMRI's names, numbers with what looks like a part of them (dates, times, UIDs), words."""
 
 DECIMAL = re.compile(r"\d{1,4}\.\d{1,6}")
-SPEAKING = (
-    "archive/**/*.py",
-    "calibrate/*.py",
-    "core/files.py",
-    "operators/*.py",
-    "privacy/*.py",
-    "sampling/**/*.py",
-    "simulation/**/*.py",
-    "store/*.py",
-)
-FAILURES = frozenset(
+OWN_WORDS = "own_words.txt"
+"""Beside this file: the words of the texts in the source of whatever reads and prepares. ``python -m tests.privacy.vocabulary`` writes it
+anew, and a test holds it against the source."""
+
+FAILURE_WORDS = frozenset(
     "unable synchronously open opened file signature found not truncated eof sblock base addr stored object doesn exist can read data"
     " filter returned failure during required address undefined end reached before buffer bytes errno no such directory permission denied"
     " error message wrong version number bad type invalid dtype int uint float complex bool str list tuple dict none shape could not"
@@ -72,28 +67,31 @@ FAILURES = frozenset(
 
 
 def key_file() -> Path:
-    """Where the key lies: ``SSRECON_KEY_FILE``, else ``ssrecon/key`` in the user's configuration folder."""
+    """Return where the key lies: ``SSRECON_KEY_FILE``, else ``ssrecon/key`` in the user's configuration folder."""
     if told := os.environ.get("SSRECON_KEY_FILE"):
         return Path(told)
     return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "ssrecon" / "key"
 
 
 def pseudonym(identity: str, kind: str = "s") -> str:
-    """The same short name for the same identity and key: ``s-`` and 8 bytes of keyed BLAKE2b in hexadecimal.
+    """Return one short name for one identity and key: ``s-`` and 8 bytes of keyed BLAKE2b in hexadecimal.
 
     Without the key it can neither be read off nor tried out. Raises `BadInput` for a key file that is damaged or cannot be made.
 
     Aumasson et al. BLAKE2: simpler, smaller, fast as MD5. ACNS (2013). doi:10.1007/978-3-642-38980-1_8
     """
-    return f"{kind}-{blake2b(identity.encode('utf-8', 'surrogateescape'), digest_size=8, key=_key(key_file())).hexdigest()}"
+    return f"{kind}-{blake2b(identity.encode('utf-8', 'surrogateescape'), digest_size=8, key=_read_key(key_file())).hexdigest()}"
 
 
 def harmless(text: str) -> bool:
-    """Whether every word of a name is on the list, or a number too short to be anyone's; no initials (``E_M_1947``, ``K 4711``)."""
-    if LISTED.fullmatch(text):
+    """Tell whether a name can be nobody's: each of its words is on the list, or is a number too short to be anyone's.
+
+    Names with initials (``E_M_1947``, ``K 4711``) are not harmless.
+    """
+    if FASTMRI_NAME.fullmatch(text):
         return True
     tokens = TOKEN.findall(text.lower())
-    letters, words = sum(map(_is_letter, tokens)), any(map(_listed, tokens))
+    letters, words = sum(map(_is_letter, tokens)), any(map(_is_listed, tokens))
     if letters > 1 or (letters and not words and len(tokens) > 1):
         return False
     digits = 0
@@ -103,14 +101,14 @@ def harmless(text: str) -> bool:
             if digits > NUMBER_DIGITS:
                 return False
         elif not _is_letter(token):
-            if not _listed(token):
+            if not _is_listed(token):
                 return False
             digits = min(sum(map(str.isdecimal, token)), NUMBER_DIGITS) if token[-1].isdecimal() and token not in WORDS else 0
     return True
 
 
 def safe_name(name: str) -> str:
-    """A file's or folder's name, or ids made of several with ``/``: harmless parts as they are, others as ``v-`` and a keyed hash."""
+    """Return a name of a file or folder, or an id made of several with ``/``, in which parts that are not harmless are pseudonyms."""
     if os.environ.get(KEEP_NAMES) == "1":
         return name
     parts = (part if PSEUDONYM.fullmatch(part) or harmless(part) else pseudonym(part, "v") for part in name.split("/"))
@@ -118,12 +116,15 @@ def safe_name(name: str) -> str:
 
 
 def safe_place(path: str) -> str:
-    """A path whose parts may each name someone: those of harmless words as they are, others as pseudonyms."""
-    return "/".join(part if part.lower() in HOME else safe_name(part) for part in path.split("/"))
+    """Return a path in which each part that may name someone is a pseudonym."""
+    return "/".join(part if part.lower() in PATH_WORDS else safe_name(part) for part in path.split("/"))
 
 
 def safe_reason(reason: str, *files: Path) -> str:
-    """What was wrong with a file, in words for other eyes: the parts of the file's path by their pseudonyms, and else `own_words` only."""
+    """Return what was wrong with a file in words that others may read.
+
+    Parts of the file's path are replaced by their pseudonyms; of the rest our own words stay (`own_words`).
+    """
     places = {part for file in files for part in (*file.parts, file.stem) if own_words(part) != part}
     for part in sorted(places, key=len, reverse=True):
         # Whole words only, and none of ours: a folder may be called `in`.
@@ -132,21 +133,21 @@ def safe_reason(reason: str, *files: Path) -> str:
 
 
 def own_words(text: str) -> str:
-    """A note or reason with a ``…`` for whatever a file may have put into it.
+    """Return a note or reason in which a ``…`` stands for whatever a file may have put into it.
 
-    What stays is a word that stands in this package's own source, a harmless one, a pseudonym, or a number that is too short to be
+    What stays is a word of this package's own texts (`own_vocabulary`), a harmless one, a pseudonym, or a number that is too short to be
     anyone's: so a file's text cannot come out in a sentence of ours, whichever reader or library quoted it.
     """
-    return PIECE.sub(lambda found: found[0] if _is_own(found[0]) else "…", text)
+    return WORD_OR_NUMBER.sub(lambda found: found[0] if _is_own_word(found[0]) else "…", text)
 
 
 def safe_text(text: str) -> str:
-    """Free text whose words are on the list, or one keyed hash of all of it: equal protocols stay equal."""
+    """Return a free text as it is where all its words are on the list, or else one pseudonym for all of it: equal texts stay equal."""
     return text if PSEUDONYM.fullmatch(text) or harmless(text) else pseudonym(text, "t")
 
 
 def safe_subject(identity: str) -> str:
-    """A pseudonym stays what it is; so does a harmless name with a word in it (``volunteer-1``), but never a bare number."""
+    """Return the pseudonym of a subject. A pseudonym stays what it is, and so does a harmless name with a word in it (``volunteer-1``)."""
     named = re.search(r"[^\W\d_]", identity) is not None and harmless(identity)
     return identity if PSEUDONYM.fullmatch(identity) or named else pseudonym(identity)
 
@@ -155,49 +156,45 @@ def _is_letter(token: str) -> bool:
     return len(token) == 1 and token.isalpha()
 
 
-def _listed(token: str) -> bool:
+def _is_listed(token: str) -> bool:
     if token in WORDS or re.fullmatch(r"mid\d{1,5}|fid\d{1,6}|umr[0-9a-z]{3}|t[12]\d\d|\d{1,2}(?:t|d|ch)|\d{4}v|(?:[a-e]|xa)\d\d", token):
         return True
-    return _counted(token)
+    return _is_word_with_number(token)
 
 
-def _counted(token: str) -> bool:
-    """``slice12``, ``axt1001``, CMRxRecon's ``P007`` and ``Center001``."""
+def _is_word_with_number(token: str) -> bool:
+    """Tell whether a word on the list has a number behind it: ``slice12``, ``axt1001``, CMRxRecon's ``P007`` and ``Center001``."""
     if re.fullmatch(r"(?:p|r|s)\d{1,3}|(?:center|centre)\d{1,4}", token):
         return True
     counted = re.fullmatch(r"([a-z]+|[a-z]*(?:t1|t2))(\d{1,4})", token)
     return counted is not None and counted[1] in WORDS
 
 
-def _is_own(piece: str) -> bool:
-    if PSEUDONYM.fullmatch(piece) or LISTED.fullmatch(piece) or DECIMAL.fullmatch(piece):
+def _is_own_word(piece: str) -> bool:
+    if PSEUDONYM.fullmatch(piece) or FASTMRI_NAME.fullmatch(piece) or DECIMAL.fullmatch(piece):
         return True
     letters = re.findall(r"[^\W\d_]+", piece.lower())
     numbers = re.findall(r"\d+", piece)
     if not letters:
         return sum(map(len, numbers)) <= NUMBER_DIGITS
     if not all(word in own_vocabulary() for word in letters):
-        return _listed(piece.lower())
+        return _is_listed(piece.lower())
     # 320x320x16 is a matrix.
     return all(len(number) <= NUMBER_DIGITS for number in numbers) and (len(numbers) < 2 or set(letters) == {"x"})
 
 
 @cache
 def own_vocabulary() -> frozenset[str]:
-    """The words of the texts in the source of whatever reads and prepares, and those that HDF5 and Python explain failures with."""
-    package = Path(__file__).parents[1]
-    found = set(WORDS | FAILURES) | {name.lower() for name in dir(builtins) if name.endswith(("Error", "Warning"))}
-    for file in (file for place in SPEAKING for file in sorted(package.glob(place))):
-        tree = ast.parse(file.read_text(encoding="utf-8"))
-        prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}  # docstrings name authors
-        texts = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in prose)
-        found |= {word for text in texts if isinstance(text, str) for word in re.findall(r"[^\W\d_]+", text.lower())}
-    return frozenset(found) | frozenset("abcdefghijklmnopqrstuvwxyz")
+    """Return the words of our own texts on reading and preparing, and those that HDF5 and Python explain failures with."""
+    own = resources.files(__package__).joinpath(OWN_WORDS).read_text(encoding="utf-8").split()
+    of_the_system = {word for code in errno.errorcode for word in re.findall(r"[^\W\d_]+", os.strerror(code).lower())}
+    errors = {name.lower() for name in dir(builtins) if name.endswith(("Error", "Warning"))}
+    return WORDS | FAILURE_WORDS | of_the_system | errors | frozenset(own) | frozenset("abcdefghijklmnopqrstuvwxyz")
 
 
-def _key(path: Path) -> bytes:
+def _read_key(path: Path) -> bytes:
     if not path.exists():
-        _make(path)
+        _make_key(path)
     try:
         key, mode = path.read_bytes(), path.stat().st_mode
     except OSError as error:
@@ -209,8 +206,8 @@ def _key(path: Path) -> bytes:
     return key
 
 
-def _make(path: Path) -> None:
-    """A new key, whole or not at all; of several processes that make one at once, the first wins."""
+def _make_key(path: Path) -> None:
+    """Make a new key, whole or not at all. Of several processes that make one at once, the first wins."""
     made = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

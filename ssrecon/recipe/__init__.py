@@ -6,12 +6,14 @@ JSON and whose hash covers what changes a result. Read ``recipe.py`` first.
 
 from ssrecon.recipe.overrides import load_recipe, override
 from ssrecon.recipe.recipe import BaselineArm, Comparison, Margins, Recipe, Training, classical
+from ssrecon.recipe.selection import Selection
 
 __all__ = [
     "BaselineArm",
     "Comparison",
     "Margins",
     "Recipe",
+    "Selection",
     "Training",
     "classical",
     "load_recipe",

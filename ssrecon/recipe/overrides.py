@@ -6,6 +6,7 @@ import typing
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import MISSING, fields, is_dataclass, replace
+from enum import StrEnum
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from inspect import isabstract
@@ -15,7 +16,7 @@ from pkgutil import iter_modules
 from types import ModuleType
 from typing import Any
 
-from ssrecon.core.description import fits, readable
+from ssrecon.core.description import described_fields, fits, readable
 from ssrecon.core.errors import BadRecipe, SsreconError
 from ssrecon.recipe.recipe import Comparison, Recipe
 
@@ -77,7 +78,11 @@ def _run(path: Path) -> ModuleType:
     module = module_from_spec(spec)
     setattr(module, LOADED, True)
     sys.modules[name] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        sys.modules.pop(name)  # what was not loaded is loaded by no other process either
+        raise
     return module
 
 
@@ -121,7 +126,7 @@ def _parts(value: Any) -> dict[str, Any]:
     """What has a dotted name inside a description: fields of a dataclass, entries of a mapping."""
     if isinstance(value, Mapping):
         return {str(key).replace("-", "_"): item for key, item in value.items()}
-    return {f.name: getattr(value, f.name) for f in fields(value) if f.init} if is_dataclass(value) else {}
+    return {f.name: getattr(value, f.name) for f in described_fields(value)} if is_dataclass(value) else {}
 
 
 def _reaches(value: Any, name: tuple[str, ...], named: Sequence[tuple[str, ...]]) -> bool:
@@ -162,6 +167,10 @@ def _parsed(hint: Any, present: Any, values: list[str], shown: str, inside: Sequ
         raise BadRecipe(where, found="no value", expected="a " + readable(hint))
     if values == ["None"] and type(None) in options:
         return None
+    if isinstance(hint, type) and issubclass(hint, StrEnum):
+        if len(values) != 1 or not fits(values[0], hint):
+            raise BadRecipe(where, found=f"a value that does not fit ({' '.join(values)})", expected=readable(hint))
+        return hint(values[0])
     if str in options and typing.get_origin(hint) is not tuple:
         hint = str  # a path in place of an archive
     elif choices := _choices(hint):

@@ -14,6 +14,7 @@ from ssrecon.networks import NetworkSpec, Unrolled
 from ssrecon.objectives import SSDU, Objective
 from ssrecon.partition import Gamma
 from ssrecon.privacy.pseudonyms import safe_place
+from ssrecon.recipe.selection import TRAINED, Selection
 from ssrecon.store.data import Data
 
 
@@ -40,7 +41,9 @@ class Training:
     epochs: int | None = None
     """Passes over the training scans, in place of `steps`."""
     batch_size: int = 1
-    """Scans an update, over all processes."""
+    """Scans an update: of each process of ``torchrun``, so that none is idle, or of all together with `shared_batch`."""
+    shared_batch: bool = False
+    """Whether `batch_size` counts the scans of all processes together: then a training is the same on any number of them."""
     learning_rate: float = 5e-4
     """Adam's."""
     final_learning_rate: float | None = None
@@ -55,6 +58,9 @@ class Training:
     """At most so many validation scans, evenly spread; None takes all."""
     keep_every: int | None = field(default=None, metadata=NO_RESULT)
     """Updates between two checkpoints of the weights that are kept for good; None keeps the best and the last alone."""
+    frozen: tuple[str, ...] = ()
+    """Names of parameters that are not trained, or shell-style patterns of them such as ``denoisers.0.*``; those of an objective's own
+    module begin with ``auxiliary/``. With `start` they make stages."""
     start: str | None = field(default=None, metadata=READ_FILE)
     """A checkpoint to start from: fine-tuning, and transfer to one scan."""
     workers: int = field(default=0, metadata=NO_RESULT)
@@ -132,8 +138,8 @@ class Comparison(Described):
     baselines: Mapping[str, BaselineArm] = field(default_factory=classical)
     seeds: tuple[int, ...] = (0,)
     margins: Margins = Margins()
-    headline: str = "gamma"
-    """The selection rule of the headline: ``gamma`` (without truth) or ``reference``."""
+    headline: Selection = Selection.GAMMA
+    """The selection rule of the headline, or its name in a recipe: ``gamma`` (without truth) or ``reference``."""
     figure_scans: int = 3
     """Test scans whose images are kept for the figures."""
 
@@ -148,8 +154,8 @@ class Comparison(Described):
             raise BadRecipe(
                 "comparison.arms", found="arms with different data", expected="one archive, pattern, calibration and split for all"
             )
-        if self.headline not in ("gamma", "reference"):
-            raise BadRecipe("comparison.headline", found=repr(self.headline), expected="'gamma' or 'reference'")
+        if self.headline not in TRAINED:
+            raise BadRecipe("comparison.headline", found=repr(str(self.headline)), expected=" or ".join(map(repr, map(str, TRAINED))))
 
     @property
     def data(self) -> Data:

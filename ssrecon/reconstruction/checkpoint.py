@@ -27,7 +27,10 @@ class Checkpoint:
 
     def recipe(self, trust: Collection[str] = ()) -> Any:
         """The recipe it was trained with. Raises BadRecipe for classes from outside ssrecon that `trust` does not name."""
-        return rebuild(self.said("recipe"), str(self.path), trust)
+        try:
+            return rebuild(self.said("recipe"), str(self.path), trust)
+        except RecursionError:
+            raise BadInput(self.path, found="a recipe nested without end", expected="one written by ssrecon's training") from None
 
     def said(self, name: str) -> Any:
         """An entry of `about`. Raises BadInput where there is none."""
@@ -35,12 +38,13 @@ class Checkpoint:
             raise BadInput(self.path, found=f"a checkpoint that does not say its {name}", expected="one written by ssrecon's training")
         return self.about[name]
 
-    def weights(self) -> dict[str, Tensor]:
-        return {name.removeprefix("network/"): value for name, value in self.tensors.items() if name.startswith("network/")}
+    def weights(self, part: str = "network") -> dict[str, Tensor]:
+        """Of the network, or of the module that an objective trained beside it (``auxiliary``)."""
+        return {name.removeprefix(f"{part}/"): value for name, value in self.tensors.items() if name.startswith(f"{part}/")}
 
-    def load_into(self, network: nn.Module) -> None:
+    def load_into(self, network: nn.Module, part: str = "network") -> None:
         """Raises BadInput where the weights are another network's."""
-        weights, own = self.weights(), network.state_dict()
+        weights, own = self.weights(part), network.state_dict()
         missing, extra = sorted(set(own) - set(weights)), sorted(set(weights) - set(own))
         if missing or extra:
             found = f"weights without {missing[0]!r}" if missing else f"weights with {extra[0]!r}"
@@ -85,7 +89,7 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
     try:
         about = json.loads(metadata["ssrecon"])
         known = about["format"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         found = f"metadata that cannot be read ({type(error).__name__}: {error})"
         raise BadInput(path, found=found, expected="a checkpoint written by ssrecon") from error
     if known != FORMAT:
@@ -93,9 +97,9 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
     return Checkpoint(path, tensors, about)
 
 
-def optimizer_tensors(network: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+def optimizer_tensors(parameters: Mapping[str, nn.Parameter], optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """Adam's moments by parameter name."""
-    names = {id(parameter): name for name, parameter in network.named_parameters()}
+    names = {id(parameter): name for name, parameter in parameters.items()}
     return {
         f"optimizer/{names[id(parameter)]}/{key}": value
         for parameter, state in optimizer.state.items()
@@ -104,9 +108,9 @@ def optimizer_tensors(network: nn.Module, optimizer: torch.optim.Optimizer) -> d
     }
 
 
-def load_optimizer(checkpoint: Checkpoint, network: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+def load_optimizer(checkpoint: Checkpoint, parameters: Mapping[str, nn.Parameter], optimizer: torch.optim.Optimizer) -> None:
     """Put Adam's moments back. Step counters stay on the CPU, where Adam keeps them."""
-    for name, parameter in network.named_parameters():
+    for name, parameter in parameters.items():
         prefix = f"optimizer/{name}/"
         state = {key.removeprefix(prefix): value for key, value in checkpoint.tensors.items() if key.startswith(prefix)}
         if state:

@@ -11,11 +11,15 @@ from ssrecon.calibrate import Calibrator
 from ssrecon.core.description import rebuild
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadInput
+from ssrecon.core.example import Example
 from ssrecon.core.scan import CalibratedScan, Estimate
 from ssrecon.objectives.base import Objective
 from ssrecon.recipe.recipe import Recipe
 from ssrecon.reconstruction.checkpoint import read_checkpoint
 from ssrecon.reconstruction.domain import TrainingDomain
+
+EARLIER = Example(matrix=(1, 1), coils=1)
+"""For checkpoints from before networks were built after an example: their size depended on none."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +34,12 @@ class LoadedNetwork:
     """As the training scans were calibrated."""
     draw: Draw
 
+    @torch.inference_mode()
     def __call__(self, scan: CalibratedScan) -> Estimate:
-        return self.objective.reconstruct(self.network, scan, self.draw)
+        """The image by the objective's own rule, without a gradient."""
+        draws = self.objective.test_draws(scan, self.draw).to(scan.kspace.device)
+        estimate: Estimate = self.objective.reconstruct(self.network, scan, draws)
+        return estimate
 
 
 def load_checkpoint(path: Path | str, device: str | torch.device = "cpu", trust: Collection[str] = ()) -> LoadedNetwork:
@@ -44,7 +52,8 @@ def load_checkpoint(path: Path | str, device: str | torch.device = "cpu", trust:
     recipe = checkpoint.recipe(trust)
     if not isinstance(recipe, Recipe):
         raise BadInput(path, found=f"a checkpoint of a {type(recipe).__name__}", expected="one of a Recipe")
-    network = recipe.network.build(recipe.seed)
+    example = rebuild(checkpoint.about["example"], str(path)) if "example" in checkpoint.about else EARLIER
+    network = recipe.network.build(recipe.seed, example.scan())
     checkpoint.load_into(network)
     domain, calibrator = (rebuild(checkpoint.said(name), str(path), trust) for name in ("domain", "calibrator"))
     return LoadedNetwork(network.to(device).eval(), recipe.objective, recipe, domain, calibrator, Draw(recipe.seed))

@@ -7,8 +7,9 @@ archive, out comes how often each location was acquired (`Density`). In comes on
 
 from ssrecon.sampling.density import Density, Sampling
 from ssrecon.sampling.describe import SamplingDescription, describe_mask, describe_sampling, on_protocol
-from ssrecon.sampling.patterns.base import Pattern, undersample
+from ssrecon.sampling.patterns.base import Pattern, Undersampling, undersample
 from ssrecon.sampling.patterns.equispaced import Equispaced
+from ssrecon.sampling.patterns.mask_file import MaskFile
 from ssrecon.sampling.patterns.poisson_disc import PoissonDisc
 from ssrecon.sampling.patterns.random_columns import RandomColumns
 from ssrecon.sampling.patterns.variable_density import VariableDensity
@@ -16,11 +17,13 @@ from ssrecon.sampling.patterns.variable_density import VariableDensity
 __all__ = [
     "Density",
     "Equispaced",
+    "MaskFile",
     "Pattern",
     "PoissonDisc",
     "RandomColumns",
     "Sampling",
     "SamplingDescription",
+    "Undersampling",
     "VariableDensity",
     "describe_mask",
     "describe_sampling",

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from ssrecon.core.shapes import checked
 from ssrecon.core.window import window
 
 Sides = tuple[int, ...]
@@ -47,6 +48,7 @@ def offsets(shape: Sequence[int], beyond: int = 0) -> list[Float[np.ndarray, "*k
     return list(np.meshgrid(*axes, indexing="ij", sparse=True))
 
 
+@checked
 def centred_region(sampled: Bool[Tensor, " *k"], width: int | None = None) -> Sides:
     """Sides of the largest box about DC in which everything was sampled, no side longer than `width`; the largest has the most samples.
 
@@ -81,6 +83,7 @@ def centred_region(sampled: Bool[Tensor, " *k"], width: int | None = None) -> Si
     return best
 
 
+@checked
 def run_about_centre(sampled: Bool[Tensor, " *k"]) -> list[tuple[int, int]]:
     """First place and the one behind the last, per axis, of the box of acquired locations that grows from DC side by side in turn.
 

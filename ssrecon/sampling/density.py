@@ -109,7 +109,7 @@ class Sampling:
         density, chosen = self.density(scan), []
         omega = (scan.mask & ~scan.padding)[:, :, 0].cpu().numpy()
         for header, frames in zip(scan.headers, omega, strict=True):
-            scan_id, generator = header.scan_id, draw.generator(purpose, header.scan_id)
+            scan_id, generator = header.scan_id, draw.generator(purpose, header.scan_key)
             for own in frames:
                 others = density.others(own, header.volume_id)
                 if not others:

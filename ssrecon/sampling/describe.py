@@ -15,6 +15,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from ssrecon.core.scan import Scan
+from ssrecon.core.shapes import checked
 from ssrecon.sampling.centre import centred_region, run_about_centre
 from ssrecon.sampling.points import classify_points
 
@@ -124,6 +125,7 @@ def describe_sampling(scan: Scan) -> SamplingDescription:
     return describe_mask(scan.mask[0, :, 0], scan.padding[0, :, 0], scan.header.encoding.has_readout, apart)
 
 
+@checked
 def describe_mask(
     mask: Bool[Tensor, "frames *k"], padding: Bool[Tensor, "frames *k"], readout: bool, apart: Bool[Tensor, "*k"] | None = None
 ) -> SamplingDescription:
@@ -242,6 +244,7 @@ def is_partial_fourier(first: int, last: int, centre: int, matrix: int) -> bool:
     return abs((centre - first) - (last + 1 - centre)) > max(4.0, 0.08 * matrix)
 
 
+@checked
 def phase_encoded(mask: Bool[Tensor, "*k"], readout: bool) -> Bool[Tensor, "*phase"]:
     """The mask over the phase-encoded axes alone, those along which nothing changes left out: lines (1-D) or points (2-D)."""
     lines = mask.any(dim=-1) if readout else mask
@@ -257,6 +260,7 @@ def _has_gaps(line: Bool[Tensor, " n"]) -> bool:
     return bool((line.nonzero().flatten().diff() > 1).any())
 
 
+@checked
 def encoded_support(mask: Bool[Tensor, "*k"]) -> Bool[Tensor, "*k"]:
     """The smallest box that holds every acquired location."""
     support = torch.zeros_like(mask)
@@ -264,6 +268,7 @@ def encoded_support(mask: Bool[Tensor, "*k"]) -> Bool[Tensor, "*k"]:
     return support & bool(mask.any())
 
 
+@checked
 def is_elliptical(points: Bool[Tensor, "z y"]) -> bool:
     """Whether the corners of the box that was sampled were left out, as an elliptical shutter does.
 
@@ -279,6 +284,7 @@ def is_elliptical(points: Bool[Tensor, "z y"]) -> bool:
     return dense * float(corner.sum()) >= 20 and float(points[corner].float().mean()) < CORNERS * dense
 
 
+@checked
 def ellipse(points: Bool[Tensor, "z y"]) -> Bool[Tensor, "z y"]:
     """What lies inside the ellipse of the box that was sampled, and whatever was acquired outside."""
     return (encoded_support(points) & (_radius(points) <= 1.0)) | points

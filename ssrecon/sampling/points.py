@@ -7,6 +7,7 @@ from jaxtyping import Bool
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
+from ssrecon.core.shapes import checked
 from ssrecon.sampling.centre import radius, run_about_centre
 
 LONGEST_STEP = 8
@@ -18,6 +19,7 @@ SPARSE = 0.4
 """Only where less than this part was sampled can neighbours be told from chance."""
 
 
+@checked
 def classify_points(points: Bool[Tensor, "z y"], support: Bool[Tensor, "z y"]) -> tuple[str, tuple[float, ...]]:
     """Name and steps of a pattern of points; `support` is what was encoded. The calibration box is left aside."""
     outside = support & ~_calibration(points)

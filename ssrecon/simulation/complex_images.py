@@ -6,19 +6,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
-import h5py
-import numpy as np
 import torch
 from jaxtyping import Complex
 from torch import Tensor
 
-from ssrecon.archive.arrays import finite, opened, stored
-from ssrecon.archive.base import Archive, holds, unknown_scan
+from ssrecon.archive.arrays import finite
+from ssrecon.archive.base import Archive, holds
+from ssrecon.archive.slices import slice_of
 from ssrecon.core.description import READ_FILE
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadInput
+from ssrecon.core.hdf5 import complex_dataset, opened, stored
+from ssrecon.core.origin import Origin
 from ssrecon.core.scan import Header, Scan
-from ssrecon.operators import Fourier
+from ssrecon.operators.fourier import resample
 from ssrecon.simulation.phantom.acquisition import correlated, encode
 from ssrecon.simulation.phantom.archive import NOISE_READOUTS, NOISE_SAMPLES
 from ssrecon.simulation.phantom.coils import CoilArray
@@ -43,11 +44,7 @@ class ComplexImages(Archive):
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        def test(file: h5py.File) -> bool:
-            data = file.get("image")
-            return isinstance(data, h5py.Dataset) and data.ndim == 3 and data.dtype.kind == "c" and "kspace" not in file
-
-        return holds(path, test)
+        return holds(path, lambda file: complex_dataset(file, "image", 3) is not None and "kspace" not in file)
 
     @cached_property
     def headers(self) -> tuple[Header, ...]:
@@ -62,13 +59,12 @@ class ComplexImages(Archive):
         return tuple(replace(base, scan_id=f"{name}/slice-000", volume_id=name, subject=name) for name in names)
 
     def read(self, scan_id: str) -> Scan:
-        ids = tuple(header.scan_id for header in self.headers)
-        if scan_id not in ids:
-            raise unknown_scan(Path(self.path), scan_id, ids)
-        index = ids.index(scan_id)
+        header = self.listed(scan_id)
+        index = self.headers.index(header)
         with opened(Path(self.path), self.layout) as file:
-            image = finite(np.asarray(file["image"][index]), Path(self.path), f"image {index}")
-        scan = simulate_coils(image, self.coils, self.noise, self.seed, self.headers[index])
+            image = finite(slice_of(file["image"], index), Path(self.path), f"image {index}")
+        # Noise is drawn by what the file holds: its name, and the key of a pseudonym of it, change nothing.
+        scan = simulate_coils(image, self.coils, self.noise, self.seed, self.with_draw_key(header))
         finite(scan.kspace.numpy(), Path(self.path), f"k-space simulated from image {index}")
         return scan
 
@@ -88,8 +84,8 @@ def simulate_coils(
     the 99th percentile of ``|image|``. `image` is interpolated (by zero-filling its transform) to twice its matrix before it meets the
     coils, so that what they see is not periodic in the encoded grid. `fov` is the length of its longer side in millimetres.
 
-    The coil array depends on `seed`, the noise on `seed` and the header's scan_id: give every image of a cohort its own header and all of
-    them one seed. Say of results made from this that they are semi-synthetic. Raises BadInput where the image is not two-dimensional and
+    The coil array depends on `seed`, the noise on `seed` and the header's `scan_key`: give every image of a cohort its own header and all
+    of them one seed. Say of results made from this that they are semi-synthetic. Raises BadInput where the image is not two-dimensional and
     finite, or noise_std is negative.
     """
     where = header.scan_id if header else "image"
@@ -111,8 +107,8 @@ def simulate_coils(
         combined = 1 / (seen.conj() * torch.linalg.solve(covariance, seen)).sum(dim=0).real
         level = noise_std * float(torch.quantile(image.abs().flatten(), 0.99))
         covariance = covariance * (level**2 / float(combined.median()))
-        kspace = truth + correlated(draw.generator("semi-synthetic noise", header.scan_id), covariance, matrix)
-        generator = draw.generator("semi-synthetic noise scan", header.volume_id)
+        kspace = truth + correlated(draw.generator("semi-synthetic noise", header.scan_key), covariance, matrix)
+        generator = draw.generator("semi-synthetic noise scan", header.volume_key)
         readouts = correlated(generator, covariance, (NOISE_READOUTS, NOISE_SAMPLES)).transpose(0, 1).contiguous()
     full = torch.ones(1, 1, 1, *matrix, dtype=torch.bool)
     return Scan(header, kspace[None, None], full, torch.zeros_like(full), noise=readouts, truth=truth[None, None])
@@ -120,10 +116,7 @@ def simulate_coils(
 
 def _finer(image: Complex[Tensor, "y x"]) -> Complex[Tensor, "2*y 2*x"]:
     """The same image on twice as fine a grid: its transform, surrounded by zeros."""
-    padded = torch.zeros(2 * image.shape[0], 2 * image.shape[1], dtype=image.dtype)
-    first = [n - n // 2 for n in image.shape]
-    padded[first[0] : first[0] + image.shape[0], first[1] : first[1] + image.shape[1]] = Fourier(2)(image)
-    return 2 * Fourier(2).adjoint(padded)
+    return resample(image, (2 * image.shape[0], 2 * image.shape[1]))
 
 
 def _header(matrix: tuple[int, int], fov: tuple[float, float]) -> Header:
@@ -132,6 +125,7 @@ def _header(matrix: tuple[int, int], fov: tuple[float, float]) -> Header:
         scan_id="semi-synthetic",
         volume_id="semi-synthetic",
         subject="semi-synthetic",
+        origin=Origin.SEMI_SYNTHETIC,
         vendor="simulated coils",
         encoded_matrix=matrix,
         recon_matrix=matrix,

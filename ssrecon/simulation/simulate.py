@@ -8,15 +8,17 @@ import torch
 
 from ssrecon.archive.fastmri.fastmri import FastMRI
 from ssrecon.archive.fastmri.writer import write_fastmri
-from ssrecon.core.description import describe
+from ssrecon.core.description import alike, describe
 from ssrecon.core.errors import BadInput, OutputInUse
 from ssrecon.core.files import whole_file
 from ssrecon.core.progress import track
 from ssrecon.core.scan import Scan
 from ssrecon.simulation.phantom import PhantomArchive
 
-DESCRIPTION = "archive.json"
-"""Beside the volumes: the description of the archive they were made from."""
+DESCRIPTION = ".ssrecon.json"
+"""The description of the archive that the volumes were made from. It is hidden: other programs open whatever else lies among data."""
+EARLIER = "archive.json"
+"""What it was called before: such a folder is continued, and its description is renamed."""
 
 
 def simulate(out: Path | str, archive: PhantomArchive) -> list[Path]:
@@ -28,33 +30,37 @@ def simulate(out: Path | str, archive: PhantomArchive) -> list[Path]:
     """
     out = Path(out)
     volumes = {out / f"{volume_id}.h5": scan_ids for volume_id, scan_ids in archive.volumes().items()}
-    _claim(out, archive, {path.name for path in volumes})
+    _check_folder(out, archive, {path.name for path in volumes})
     for path, scan_ids in track(volumes.items(), "simulating"):
         if not _is_whole(path, len(scan_ids)):
             _write(path, [archive.read(scan_id) for scan_id in scan_ids])
     return list(volumes)
 
 
-def _claim(out: Path, archive: PhantomArchive, names: set[str]) -> None:
+def _check_folder(out: Path, archive: PhantomArchive, names: set[str]) -> None:
     """Make sure that nothing but this archive is in the folder, and say in it what it is."""
     if out.exists() and not out.is_dir():
         raise BadInput(out, found="a file", expected="a folder, or a path where one can be made")
     description, path = describe(archive), out / DESCRIPTION
-    if path.exists():
-        try:
-            found = json.loads(path.read_text())
-        except ValueError:
-            found = None
-        if found != json.loads(json.dumps(description)):
-            raise OutputInUse(path, found="the description of another archive", expected="the same one, or an empty folder")
+    told = next((place for place in (path, out / EARLIER) if place.exists()), None)
+    if told is not None and not alike(_read_json(told), description):
+        raise OutputInUse(told, found="the description of another archive", expected="the same one, or an empty folder")
     # Hidden files are what an interrupted writer leaves.
     present = {item.name for item in out.iterdir() if not item.name.startswith(".")} if out.exists() else set()
-    others = sorted(present - names - {DESCRIPTION}) or sorted(present if DESCRIPTION not in present else ())
-    if others:
+    if others := sorted(present - names - {EARLIER} if told is not None else present):
         listed = ", ".join(others[:3]) + (" ..." if len(others) > 3 else "")
         raise OutputInUse(out, found=listed, expected="an empty folder, or one that holds part of this same archive")
     with whole_file(path) as partial:
         partial.write_text(json.dumps(description, indent=1) + "\n")
+    if (earlier := out / EARLIER).exists() and alike(_read_json(earlier), description):
+        earlier.unlink()
+
+
+def _read_json(path: Path) -> object:
+    try:
+        return json.loads(path.read_text())
+    except ValueError:
+        return None
 
 
 def _is_whole(path: Path, slices: int) -> bool:
@@ -74,10 +80,12 @@ def _write(path: Path, scans: list[Scan]) -> None:
         protocol=header.protocol,
         vendor=header.vendor,
         field_strength=header.field_strength,
+        timing=header.timing,
         encoded_fov=header.encoded_fov,
         recon_matrix=header.recon_matrix,
         recon_fov=header.recon_fov,
         noise=scans[0].noise,
         noise_bandwidth_ratio=scans[0].noise_bandwidth_ratio,
+        origin=header.origin,
         truth=torch.cat([scan.truth[0] for scan in scans if scan.truth is not None]),
     )

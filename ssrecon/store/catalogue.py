@@ -11,7 +11,8 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-NAME = "catalogue"
+NAME, EARLIER = ".catalogue", "catalogue"
+"""How the files' names begin: hidden among the volumes, and what it was before."""
 TABLE = """CREATE TABLE IF NOT EXISTS volumes (
     volume TEXT PRIMARY KEY, state TEXT NOT NULL, reason TEXT NOT NULL, file TEXT NOT NULL, bytes INTEGER NOT NULL,
     changed INTEGER NOT NULL, seconds REAL NOT NULL, described TEXT NOT NULL)"""
@@ -19,7 +20,7 @@ TABLE = """CREATE TABLE IF NOT EXISTS volumes (
 
 @dataclass(frozen=True)
 class Record:
-    """One volume, or one file that could not be read."""
+    """A record is of one volume, or of one file that could not be read."""
 
     volume: str
     state: str
@@ -36,42 +37,48 @@ class Record:
 
 
 class Catalogue:
-    """The catalogue of one writer. Every change is a transaction of its own, on the disk when the call returns."""
+    """A catalogue belongs to one writer. Every change is a transaction of its own, which is on the disk when the call returns."""
 
     def __init__(self, folder: Path, shard: tuple[int, int] | None = None):
         part = f"-{shard[0]}-of-{shard[1]}" if shard else ""
         self.path = Path(folder) / f"{NAME}{part}.sqlite"
+        earlier = Path(folder) / f"{EARLIER}{part}.sqlite"
+        if earlier.exists() and not self.path.exists():
+            earlier.rename(self.path)
 
     def put(self, *records: Record) -> None:
-        """Add or replace."""
-        with self._opened() as database:
+        """Add records, in place of those of the same volumes."""
+        with self._transaction() as database:
             database.executemany(
                 "INSERT OR REPLACE INTO volumes VALUES (?, ?, ?, ?, ?, ?, ?, ?)", [tuple(vars(r).values()) for r in records]
             )
 
     def forget_failures(self) -> None:
-        """Before another attempt: what fails again is put again."""
-        with self._opened() as database:
+        """Remove what failed, before another attempt: what fails again is put again."""
+        with self._transaction() as database:
             database.execute("DELETE FROM volumes WHERE state != 'done'")
 
     @contextmanager
-    def _opened(self) -> Iterator[sqlite3.Connection]:
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
         try:
-            with closing(_connect(self.path)) as database, database:
+            with closing(_open_database(self.path)) as database, database:
                 yield database
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError):
                 raise OSError(f"{self.path}: {error}") from error
             # Damaged: an index can be made again, and is, volume by volume.
             self.path.unlink(missing_ok=True)
-            with closing(_connect(self.path)) as database, database:
+            with closing(_open_database(self.path)) as database, database:
                 yield database
 
 
 def records(folder: Path) -> dict[str, Record]:
-    """All catalogues of a store, by volume; what is done is done whatever another says of it. A damaged one counts as none."""
+    """Return the records of all catalogues of a store, by volume.
+
+    A volume that one of them calls done is done, whatever another says of it. A damaged catalogue counts as none.
+    """
     found: dict[str, Record] = {}
-    for path in sorted(Path(folder).glob(f"{NAME}*.sqlite")):
+    for path in sorted(path for name in (EARLIER, NAME) for path in Path(folder).glob(f"{name}*.sqlite")):
         try:
             with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
                 rows = [Record(*row) for row in database.execute("SELECT * FROM volumes ORDER BY volume")]
@@ -81,7 +88,7 @@ def records(folder: Path) -> dict[str, Record]:
     return found
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def _open_database(path: Path) -> sqlite3.Connection:
     database = sqlite3.connect(path, timeout=60)
     # Names of files that could not be read are in it: what is deleted is to be gone.
     database.execute("PRAGMA secure_delete=ON")

@@ -10,7 +10,7 @@ from ssrecon.calibrate import Calibrator
 from ssrecon.core.description import PLACE
 from ssrecon.core.errors import BadRecipe
 from ssrecon.core.scan import Header
-from ssrecon.sampling import Pattern
+from ssrecon.sampling import Undersampling
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,8 @@ class Data:
 
     source: str | Archive = field(metadata=PLACE)
     """A file, a folder, a prepared store, or an archive made here (`PhantomArchive`)."""
-    pattern: Pattern | None = None
-    """Retrospective undersampling, one mask a volume; None takes the scans as they were acquired."""
+    pattern: Undersampling | None = None
+    """Retrospective undersampling, one mask a volume, drawn or from a file; None takes the scans as they were acquired."""
     calibrator: Calibrator = Calibrator()
     split: Split = BySubject()
     contrasts: tuple[str, ...] = ()

@@ -14,7 +14,7 @@ from ssrecon.store.store import Store
 
 @dataclass(frozen=True)
 class Step:
-    """One update: a global batch and the pass over the data that it belongs to."""
+    """A step is one update: a global batch, and the pass over the data that it belongs to."""
 
     number: int
     epoch: int
@@ -23,7 +23,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Schedule:
-    """The sequence of updates: a pure function of the scans, the batch size and the seed, so that a training resumes anywhere.
+    """The sequence of updates is a pure function of the scans, the batch size and the seed, so that a training resumes anywhere.
 
     A pass goes through all scans once, in batches of scans of one kind (matrix, coils, maps, noise level known or not), shuffled; the last
     batch of a kind may be incomplete.
@@ -35,12 +35,14 @@ class Schedule:
 
     @staticmethod
     def of(store: Store, ids: Sequence[str], batch_size: int, seed: int, references: bool = False) -> "Schedule":
-        """With `references`, scans with one and scans without are of two kinds."""
+        """Return the schedule of some scans of a store. With `references`, scans with one and scans without are of two kinds."""
 
         def kind(scan_id: str) -> tuple[int, ...]:
             return (*store.shape(scan_id), store.noise_known(scan_id), references and store.has_reference(scan_id))
 
-        return Schedule(tuple((scan_id, kind(scan_id)) for scan_id in sorted(ids)), batch_size, seed)
+        # By what draws are keyed by: names of measured files, and pseudonyms, would shuffle the same scans otherwise elsewhere.
+        keys = {header.scan_id: (header.scan_key, header.scan_id) for header in store.headers}
+        return Schedule(tuple((scan_id, kind(scan_id)) for scan_id in sorted(ids, key=lambda scan_id: keys[scan_id])), batch_size, seed)
 
     def epoch(self, number: int) -> list[tuple[str, ...]]:
         draw = Draw(self.seed, number).generator("order")
@@ -61,7 +63,7 @@ class Schedule:
             yield Step(number, epoch, batches[index])
 
 
-class _Reads(Dataset):
+class _StepsOfScans(Dataset):
     def __init__(self, store: Store, shares: list[Sequence[str]], reference: bool):
         self.store, self.shares, self.reference = store, shares, reference
 
@@ -73,8 +75,8 @@ class _Reads(Dataset):
 
 
 def load(store: Store, steps: Sequence[Step], process: Process, reference: bool, workers: int) -> Iterator[tuple[Step, list[Prepared]]]:
-    """Every step with this process's share of its scans; references are read only where asked for."""
-    reads = _Reads(store, [process.share(step.ids) for step in steps], reference)
+    """Yield every step with this process's share of its scans. References are read only where they are asked for."""
+    reads = _StepsOfScans(store, [process.share(step.ids) for step in steps], reference)
     # Spawned, not forked: a forked child of a process whose torch has started threads can wait for ever.
     ahead: dict[str, Any] = {"num_workers": workers, "prefetch_factor": 4, "multiprocessing_context": "spawn"} if workers else {}
     loader = DataLoader(reads, batch_size=None, **ahead)
@@ -82,7 +84,7 @@ def load(store: Store, steps: Sequence[Step], process: Process, reference: bool,
 
 
 def collate(scans: Sequence[Prepared]) -> tuple[CalibratedScan, CalibratedScan | None]:
-    """Scans of one shape as one batch, with their references where all have one."""
+    """Return scans of one shape as one batch, with their references where all have one."""
     references = [prepared.reference for prepared in scans if prepared.reference is not None]
     batch = CalibratedScan.batch([prepared.scan for prepared in scans])
     return batch, CalibratedScan.batch(references) if len(references) == len(scans) else None

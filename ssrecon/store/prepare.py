@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from ssrecon.archive import Archive, open_archive
+from ssrecon.archive.deidentified import Deidentified, refuse_identity, without_names
 from ssrecon.archive.leave_out import left_out
 from ssrecon.calibrate import Calibrator, VolumeCalibration
 from ssrecon.calibrate.verdict import unfit
@@ -23,12 +24,12 @@ from ssrecon.core.description import describe, digest
 from ssrecon.core.draw import Draw
 from ssrecon.core.engines import each, shard_of
 from ssrecon.core.errors import BadInput, BadRecipe, OutputInUse, SsreconError
-from ssrecon.core.files import whole_file
+from ssrecon.core.files import content_digest, whole_file
 from ssrecon.core.progress import track
 from ssrecon.core.provenance import data_fingerprint
 from ssrecon.core.scan import Prepared, Scan
 from ssrecon.privacy.pseudonyms import safe_name, safe_reason
-from ssrecon.sampling import Pattern, describe_mask, undersample
+from ssrecon.sampling import Undersampling, describe_mask, undersample
 from ssrecon.store.catalogue import Catalogue, Record, records
 from ssrecon.store.data import Data
 from ssrecon.store.hybrid import Hybrid
@@ -41,14 +42,14 @@ TRIM = 16
 
 
 class LeftOut(UserWarning):
-    """A volume that could not be prepared; the others were."""
+    """A volume could not be prepared; the others were."""
 
 
 def prepare(
     archive: Archive,
     out: Path | str,
     calibrator: Calibrator,
-    pattern: Pattern | None = None,
+    pattern: Undersampling | None = None,
     draw: Draw | None = None,
     workers: int = 1,
     per_slice: bool = False,
@@ -73,7 +74,7 @@ def prepare(
     `draw` fixes the patterns (``Draw(0)`` by default); `per_slice` and `only_full` are those of `undersample`. Scans are calibrated on
     `device`; the bytes are reproducible on one kind of device.
 
-    3-D Cartesian volumes become hybrid slices where they may (`ssrecon.hybrid`), unless `hybrid` is False.
+    3-D Cartesian volumes become hybrid slices where they may (`ssrecon.store.hybrid`), unless `hybrid` is False.
 
     Several `workers` are processes of this machine; with `dask`, the address of a scheduler, its workers do the same work; a `shard`
     (i, n) is the i-th of n parts of the archive, all of which may be made at once into one folder. Who made a volume changes no byte.
@@ -81,6 +82,7 @@ def prepare(
     Raises OutputInUse where `out` holds anything that was made from other data or in another way, and CannotWrite for a full disk.
     """
     out, draw = Path(out), draw or Draw(0)
+    archive = without_names(archive)
     archive = Hybrid.of(archive, out / SCRATCH) if hybrid else archive
     spared = left_out(archive.headers, leave_out)
     known = {name: kept for name, ids in archive.volumes().items() if (kept := tuple(one for one in ids if one not in spared))}
@@ -89,9 +91,9 @@ def prepare(
         raise BadInput(archive.path, found=f"none of the {len(volumes or ())} volumes asked for", expected=", ".join(list(known)[:5]))
     how = (out, calibrator, pattern, draw, per_slice, only_full, device, keep_unfit)
     asked = {name: tuple(one for one in archive.volumes()[name] if one in spared) for name in wanted} if spared else {}
-    jobs = [_Job(archive.part(name), name, ids, *how, asked.get(name, ())) for name, ids in wanted.items()]
+    jobs = [_VolumeToPrepare(archive.part(name), name, ids, *how, asked.get(name, ())) for name, ids in wanted.items()]
     own = {job.volume_id for job in shard_of(jobs, shard, lambda job: job.volume_id)}
-    missing = _claim(out, jobs)
+    missing = _not_yet_prepared(out, jobs)
     todo = [job for job in missing if job.volume_id in own]
     catalogue = Catalogue(out, shard)
     out.mkdir(parents=True, exist_ok=True)
@@ -102,14 +104,14 @@ def prepare(
     listed = {name for name, record in records(out).items() if record.state == "done"}.union(job.volume_id for job in missing)
     # What a kill came before the catalogue could be told of.
     catalogue.put(*(record_of(job.path, job.volume_id) for job in jobs if job.volume_id in own - listed))
-    _discard(out, {job.path.name for job in todo})
+    _remove_partial_files(out, {job.path.name for job in todo})
     for job in jobs:
         if job.volume_id in own:  # A kill may have come after a volume was whole and before its scratch file was gone.
             job.clean_up()
     errors: list[SsreconError] = []
-    with each(_attempt, todo, workers, dask) as results:
+    with each(_prepare_volume, todo, workers, dask) as results:
         for job, result in track(results, "Preparing", total=len(todo)):
-            error, seconds = result if isinstance(result, tuple) else (_lost(job, result), 0.0)
+            error, seconds = result if isinstance(result, tuple) else (_worker_lost(job, result), 0.0)
             if isinstance(error, CannotWrite):
                 raise error
             if error is None:
@@ -130,8 +132,11 @@ def prepare(
     return store
 
 
-def prepare_data(data: Data, out: Path | str, say: Callable[[str], None] = lambda text: None) -> Store:
-    """What a recipe trains on, as a store in `out`. A source that is a store already is linked (copied where links are impossible).
+def prepare_data(
+    data: Data, out: Path | str, say: Callable[[str], None] = lambda text: None, require_deidentified: bool = False
+) -> Store:
+    """Put what a recipe trains on into a store in `out`. A source that is a store already is linked (copied where links are impossible).
+    `require_deidentified` is that of `open_archive`.
 
     Raises BadRecipe where a store is to be undersampled or calibrated once more, and what `open_archive` and `prepare` raise.
     """
@@ -144,10 +149,12 @@ def prepare_data(data: Data, out: Path | str, say: Callable[[str], None] = lambd
             found = f"{data.calibrator} for a store prepared with {made_with}"
             raise BadRecipe("data.calibrator", found=found, expected="the store's own, or the archive it was made from")
         left_out(Store(data.source).headers, data.leave_out)  # a pattern that fits nothing is known before anything is linked
-        _link(Path(data.source), out)
+        _link_volumes(Path(data.source), out)
         store = Store(out)
     else:
-        archive = open_archive(data.source) if isinstance(data.source, str) else data.source
+        archive = open_archive(data.source, require_deidentified) if isinstance(data.source, str) else without_names(data.source)
+        if require_deidentified and not isinstance(data.source, str):
+            refuse_identity(archive)
         wanted = {header.volume_id for header in data.chosen(archive.headers)}
         store = prepare(
             archive,
@@ -166,15 +173,15 @@ def prepare_data(data: Data, out: Path | str, say: Callable[[str], None] = lambd
 
 
 @dataclass(frozen=True)
-class _Job:
-    """One volume; a process may be sent it."""
+class _VolumeToPrepare:
+    """This is a volume with all that a process needs to know to prepare it."""
 
     archive: Archive
     volume_id: str
     scan_ids: tuple[str, ...]
     out: Path
     calibrator: Calibrator
-    pattern: Pattern | None
+    pattern: Undersampling | None
     draw: Draw
     per_slice: bool
     only_full: bool
@@ -188,13 +195,14 @@ class _Job:
         return volume_path(self.out, self.volume_id)
 
     def provenance(self) -> dict[str, Any]:
-        """What the volume is made from and how; equal provenance means equal samples."""
+        """Say what the volume is made from and how. Equal provenance means equal samples."""
         how = {
-            "archive": _settings(self.archive),
+            "archive": _archive_settings(self.archive),
             "volume": self.volume_id,
             "data": data_fingerprint(files) if (files := self.archive.files(self.volume_id)) else None,
             "calibrator": describe(self.calibrator),
-            "pattern": describe(self.pattern),
+            # A mask that is read from a file counts by what the file holds, wherever it lies.
+            "pattern": describe(self.pattern, lambda path: content_digest(path) or "no such file"),
             "draw": describe(self.draw) if self.pattern is not None else None,
             "per_slice": self.per_slice,
             **({"only_full": True} if self.only_full else {}),
@@ -210,8 +218,8 @@ class _Job:
         files = self.archive.files(self.volume_id)
         reasons = {one: safe_reason(f"found {error.found}; expected {error.expected}", *files) for one, error in unfit_scans.items()}
         about = {**self.provenance(), "calibration": fitted.record(), **({"unfit": reasons} if reasons else {})}
-        scans = map(self._read, _trimmed([scan_id for scan_id in self.scan_ids if scan_id not in unfit_scans]))
-        write_volume(self.out, (_told(prepared, content) for prepared in fitted.each(scans)), about)
+        scans = map(self._read, _returning_memory([scan_id for scan_id in self.scan_ids if scan_id not in unfit_scans]))
+        write_volume(self.out, (_with_fields_for_splits(prepared, content) for prepared in fitted.each(scans)), about)
 
     def _fit(self, unfit_scans: dict[str, BadInput]) -> VolumeCalibration:
         """Fitted to the scans that may train; the others are put into `unfit_scans`. Raises the first's error where none may."""
@@ -249,8 +257,8 @@ class _Job:
         return scan.to(self.device)
 
 
-def _claim(out: Path, jobs: list[_Job]) -> list[_Job]:
-    """The volumes that are still to be made. Nothing is ever written over."""
+def _not_yet_prepared(out: Path, jobs: list[_VolumeToPrepare]) -> list[_VolumeToPrepare]:
+    """Return the volumes that are still to be made. Raises OutputInUse where the folder holds anything else: nothing is written over."""
     if out.exists() and not out.is_dir():
         raise OutputInUse(out, found="a file", expected="a folder, or a path where one can be made")
     expected = {job.path.name: job for job in jobs}
@@ -270,15 +278,15 @@ def _claim(out: Path, jobs: list[_Job]) -> list[_Job]:
     return [job for name, job in expected.items() if name not in done]
 
 
-def _discard(out: Path, names: set[str]) -> None:
+def _remove_partial_files(out: Path, names: set[str]) -> None:
     """Remove what a killed process left of volumes that are this call's to make; other shards may be writing theirs."""
     for partial in out.glob(".*.partial"):
         if partial.name[1:].rsplit(".", 2)[0] in names:
             partial.unlink(missing_ok=True)
 
 
-def _attempt(job: _Job) -> tuple[SsreconError | None, float]:
-    """Prepare one volume; its error, if any, and the seconds it took."""
+def _prepare_volume(job: _VolumeToPrepare) -> tuple[SsreconError | None, float]:
+    """Prepare one volume. Return its error, if there is one, and the seconds that it took."""
     # One thread: with another number of them sums are added in another order, and the bytes would depend on the number of workers.
     threads, start = torch.get_num_threads(), monotonic()
     torch.set_num_threads(1)
@@ -295,14 +303,17 @@ def _attempt(job: _Job) -> tuple[SsreconError | None, float]:
     return error, monotonic() - start
 
 
-def _lost(job: _Job, error: object) -> SsreconError:
-    """The error of a job whose worker did not come back."""
+def _worker_lost(job: _VolumeToPrepare, error: object) -> SsreconError:
+    """Return the error of a volume whose worker did not come back."""
     return BadInput(job.volume_id, found=f"a worker that was lost with it ({type(error).__name__})", expected="more memory for each worker")
 
 
-def _trimmed(items: Iterable[str]) -> Iterator[str]:
-    """The items; every TRIM of them, freed memory goes back to the system. HDF5's small blocks lie between the slices that were freed, and
-    glibc keeps what it cannot join: for a volume of 503 MB, 440 to 580 MB in trials, 140 to 160 MB this way. Elsewhere nothing is done."""
+def _returning_memory(items: Iterable[str]) -> Iterator[str]:
+    """Yield the items, and give freed memory back to the system after every TRIM of them.
+
+    HDF5's small blocks lie between the slices that were freed, and glibc keeps what it cannot join: in trials a volume of 503 MB took 440
+    to 580 MB, and takes 140 to 160 MB this way. Systems without glibc do nothing here.
+    """
     for number, item in enumerate(items):
         if number % TRIM == TRIM - 1 and (trim := _malloc_trim()) is not None:
             trim(0)
@@ -314,8 +325,8 @@ def _malloc_trim() -> Callable[[int], int] | None:
     return getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
 
 
-def _told(prepared: Prepared, content: str) -> Prepared:
-    """With what a split asks for in the header."""
+def _with_fields_for_splits(prepared: Prepared, content: str) -> Prepared:
+    """Return a scan with the fields of the header that a split asks for: content and acceleration."""
     scan = prepared.scan
     # On what this scan alone tells; a store counts on the union of its protocol (`Store.headers`).
     found = describe_mask(scan.mask[0, :, 0], scan.padding[0, :, 0], scan.headers[0].encoding.has_readout)
@@ -323,14 +334,16 @@ def _told(prepared: Prepared, content: str) -> Prepared:
     return replace(prepared, scan=replace(scan, headers=(header,)))
 
 
-def _settings(archive: Archive) -> Any:
-    """What an archive is told besides where its files lie."""
+def _archive_settings(archive: Archive) -> Any:
+    """Describe what an archive is told besides where its files lie."""
+    if isinstance(archive, Deidentified):
+        return _archive_settings(archive.reader)
     if not is_dataclass(archive):
         return type(archive).__name__
     return {name: value for name, value in describe(archive).items() if name != "path"}
 
 
-def _link(source: Path, out: Path) -> None:
+def _link_volumes(source: Path, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     for target in sorted(out.glob("*.h5")):
         # An interrupted call left a part of this very store; anything else is another archive's, and would be mixed into the run.

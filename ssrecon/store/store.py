@@ -6,15 +6,15 @@
       format, version              attributes: "ssrecon store", 1
       json                         one string: {"scans": [{"header", "shape", "noise_source"}, ...], "provenance": {...}}
       scan/0000/                   one group a scan, in the volume's order; each dataset is contiguous: a slice is one read
-        kspace  csm                complex64, axes as in `ssrecon.scan`
+        kspace  csm                complex64, axes as in `ssrecon.core.scan`
         mask  padding  calibration bool
         scale  noise_std           float32, in the scan's own units; noise_std is absent where unknown
       reference/0000/kspace mask   the fully sampled scan, where there is one
       truth/0000                   the noiseless coil-combined image, where there is one
 
 ``reference`` and ``truth`` are groups of their own, so that they can be deleted from a file and everything self-supervised still runs.
-Files are written beside their place and moved there whole: what a reader finds was finished. ``catalogue*.sqlite`` beside them is an index
-(`ssrecon.catalogue`), and says what could not be prepared; without it the files are read instead.
+Files are written beside their place and moved there whole: what a reader finds was finished. ``.catalogue*.sqlite`` beside them is an index
+(`ssrecon.store.catalogue`), and says what could not be prepared; without it the files are read instead.
 """
 
 import json
@@ -35,22 +35,25 @@ from ssrecon.core.description import describe, rebuild
 from ssrecon.core.encoding import Encoding, GridPoints, HybridSlice, WholeLines
 from ssrecon.core.errors import BadInput, SsreconError
 from ssrecon.core.files import whole_file
+from ssrecon.core.geometry import Geometry
+from ssrecon.core.hdf5 import CannotOpen, opened, unreadable
+from ssrecon.core.origin import recorded_origin
 from ssrecon.core.scan import CalibratedScan, Header, Prepared
 from ssrecon.sampling.describe import SamplingDescription, acceleration_range, describe_mask, on_protocol, read_description
 from ssrecon.store.catalogue import Record, records
 
-SIMULATED = {"ssrecon phantom": "simulated", "simulated coils": "semi-synthetic"}
 FORMAT, VERSION = "ssrecon store", 1
+WHOLE = f"a whole {FORMAT} file; prepare the archive again"
 ARRAYS = ("kspace", "mask", "padding", "csm", "calibration", "scale", "noise_std")
 
 
 class CannotWrite(BadInput):
-    """A folder that takes no more: a full disk, or no permission."""
+    """A folder takes no more: the disk is full, or permission is missing."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """Where one scan lies and what is known of it without reading samples."""
+    """This says where one scan lies and what is known of it without reading samples."""
 
     file: str
     index: int
@@ -61,14 +64,14 @@ class Entry:
 
 
 def volume_path(folder: Path, volume_id: str) -> Path:
-    """The file of a volume: its id where that is a plain file name, else a readable part of it and a hash."""
+    """Return the file of a volume. It is called by the id where that is a plain file name, else by a readable part of it and a hash."""
     plain = re.sub(r"[^A-Za-z0-9._-]", "_", volume_id).strip(".")[:80]
     suffix = "" if plain == volume_id else "-" + blake2b(volume_id.encode(), digest_size=6).hexdigest()
     return Path(folder) / f"{plain}{suffix}.h5"
 
 
 def write_volume(folder: Path, volume: Iterable[Prepared], provenance: Mapping[str, Any]) -> Path:
-    """One volume as one file; scans are written as they come, so that an iterator never needs the whole volume in memory.
+    """Write one volume as one file. Scans are written as they come, so that an iterator never needs the whole volume in memory.
 
     `provenance` is JSON. Raises CannotWrite (a full disk, a read-only folder), and BadInput where scans of different volumes are
     mixed; then nothing is left behind, and a file already there stays as it was.
@@ -80,10 +83,10 @@ def write_volume(folder: Path, volume: Iterable[Prepared], provenance: Mapping[s
         raise BadInput(folder, "a volume without scans", "at least one")
     path = volume_path(folder, first.scan.headers[0].volume_id)
     # What the iterator itself raises is not ours to rename.
-    source = _Guarded(chain([first], volume))
+    source = _WatchedIterator(chain([first], volume))
     try:
         with whole_file(path) as partial, h5py.File(partial, "w") as file:
-            _fill(file, source, provenance)
+            _write_scans(file, source, provenance)
     except (OSError, RuntimeError) as error:
         if source.failed or isinstance(error, SsreconError):
             raise
@@ -92,8 +95,8 @@ def write_volume(folder: Path, volume: Iterable[Prepared], provenance: Mapping[s
     return path
 
 
-class _Guarded:
-    """An iterator that remembers whether it was the one that failed."""
+class _WatchedIterator:
+    """This iterator remembers whether it was the one that failed."""
 
     def __init__(self, items: Iterable[Prepared]):
         self.items, self.failed = iter(items), False
@@ -111,7 +114,7 @@ class _Guarded:
             raise
 
 
-def _fill(file: h5py.File, volume: Iterable[Prepared], provenance: Mapping[str, Any]) -> None:
+def _write_scans(file: h5py.File, volume: Iterable[Prepared], provenance: Mapping[str, Any]) -> None:
     entries: list[dict[str, Any]] = []
     for index, prepared in enumerate(volume):
         scan = prepared.scan
@@ -137,34 +140,41 @@ def _fill(file: h5py.File, volume: Iterable[Prepared], provenance: Mapping[str, 
 
 
 def is_store(folder: Path) -> bool:
-    """Whether a folder holds prepared volumes."""
+    """Tell whether a folder holds prepared volumes."""
     return folder.is_dir() and any(read_provenance(path) is not None for path in sorted(folder.glob("*.h5"))[:1])
 
 
 def read_provenance(path: Path, known: Record | None = None) -> dict[str, Any] | None:
-    """The provenance of a finished volume; None where there is no such file or it is not one that this version reads."""
+    """Return the provenance of a finished volume, or None where there is no such file or it is not one that this version reads.
+
+    Raises `CannotOpen` where it is there and locked, or not to be read by this user.
+    """
     try:
-        return dict(_describe(Path(path), known)["provenance"])
+        return dict(_volume_json(Path(path), known)["provenance"])
+    except CannotOpen:
+        if Path(path).exists():
+            raise
+        return None
     except (OSError, BadInput):
         return None
 
 
 def record_of(path: Path, volume_id: str, seconds: float = 0.0) -> Record:
-    """What the catalogue keeps of a finished volume."""
+    """Return what the catalogue keeps of a finished volume."""
     stat = path.stat()
-    return Record(volume_id, "done", "", path.name, stat.st_size, stat.st_mtime_ns, seconds, _description(path))
+    return Record(volume_id, "done", "", path.name, stat.st_size, stat.st_mtime_ns, seconds, _read_json(path))
 
 
-def _describe(path: Path, known: Record | None = None) -> dict[str, Any]:
-    """What a volume says of itself, from the catalogue where that is of this very file."""
+def _volume_json(path: Path, known: Record | None = None) -> dict[str, Any]:
+    """Return what a volume says of itself. It is taken from the catalogue where that is of this very file."""
     if known is not None:
         stat = path.stat()
         if (known.bytes, known.changed) == (stat.st_size, stat.st_mtime_ns):
             return dict(json.loads(known.described))
-    return dict(json.loads(_description(path)))
+    return dict(json.loads(_read_json(path)))
 
 
-def _description(path: Path) -> str:
+def _read_json(path: Path) -> str:
     try:
         with h5py.File(path, "r") as file:
             found = (file.attrs.get("format"), file.attrs.get("version"))
@@ -172,11 +182,13 @@ def _description(path: Path) -> str:
                 raise BadInput(path, f"an HDF5 file with format {found[0]!r}, version {found[1]}", f"{FORMAT!r}, version {VERSION}")
             return str(file["json"].asstr()[()])
     except (OSError, KeyError) as error:
-        raise BadInput(path, f"a file that cannot be read ({error})", f"a whole {FORMAT} file; prepare the archive again") from error
+        raise unreadable(path, error, WHOLE) from error
 
 
 class Store:
-    """The volumes of a folder. Files are opened for each read, so that a store may be forked, pickled and shared among loader workers.
+    """A store gives the scans of the prepared volumes of a folder.
+
+    Files are opened for each read, so that a store may be forked, pickled and shared among loader workers.
 
     Raises BadInput for a folder without volumes, a damaged file, and a scan id that occurs twice.
     """
@@ -188,7 +200,7 @@ class Store:
         sampled: dict[str, SamplingDescription] = {}
         known = {record.file: record for record in records(self.folder).values() if record.state == "done"}
         for path in sorted(self.folder.glob("*.h5")):
-            described = _describe(path, known.get(path.name))
+            described = _volume_json(path, known.get(path.name))
             self._provenance[path.name] = described["provenance"]
             for index, item in enumerate(described["scans"]):
                 header = _header(item["header"])
@@ -204,13 +216,13 @@ class Store:
 
     @property
     def kind(self) -> str:
-        """``measured``, ``simulated``, ``semi-synthetic``, or ``mixed``; the maker of simulated scans is named in their headers."""
-        kinds = {SIMULATED.get(header.vendor, "measured") for header in self.headers}
-        return kinds.pop() if len(kinds) == 1 else "mixed"
+        """This is the origin of the scans (`Origin`: ``measured``, ``simulated``, ``semi-synthetic``), or ``mixed``."""
+        origins = {header.origin for header in self.headers}
+        return str(origins.pop()) if len(origins) == 1 else "mixed"
 
     @property
     def description(self) -> str:
-        """One line for a report: how many scans of what."""
+        """This line tells a report how many scans of what there are."""
         subjects, volumes = {h.subject for h in self.headers}, {h.volume_id for h in self.headers}
         shapes = sorted({entry.shape for entry in self._entries.values()})
         sizes = ", ".join(
@@ -224,7 +236,7 @@ class Store:
 
     @property
     def calibrator(self) -> Any:
-        """The description of the calibrator that the volumes were prepared with; None where they do not say."""
+        """This describes the calibrator that the volumes were prepared with; it is None where they do not say."""
         return next(iter(self._provenance.values())).get("calibrator")
 
     @cached_property
@@ -240,24 +252,24 @@ class Store:
         return scan_id in self._entries
 
     def shape(self, scan_id: str) -> tuple[int, ...]:
-        """``(frames, coils, maps, *k)`` without reading samples: scans are batched where it agrees."""
+        """Return ``(frames, coils, maps, *k)`` without reading samples. Scans are batched where it agrees."""
         return self._entry(scan_id).shape
 
     def noise_known(self, scan_id: str) -> bool:
-        """Whether a scan has a noise level; scans with and without one do not share a batch."""
+        """Tell whether a scan has a noise level. Scans with and without one do not share a batch."""
         return self._entry(scan_id).noise_source != "unknown"
 
     def provenance(self, scan_id: str) -> dict[str, Any]:
-        """What was written beside the volume of a scan: how it was made, and from what."""
+        """Return what was written beside the volume of a scan: how it was made, and from what."""
         return dict(self._provenance[self._entry(scan_id).file])
 
     def has_reference(self, scan_id: str) -> bool:
         entry = self._entry(scan_id)
-        with h5py.File(self.folder / entry.file, "r") as file:
+        with opened(self.folder / entry.file, WHOLE) as file:
             return f"reference/{entry.index:04d}" in file
 
     def load(self, scan_id: str, reference: bool = False) -> Prepared:
-        """One scan as a batch of one; its reference and truth are read only when asked for, and None where the file has none."""
+        """Load one scan as a batch of one. Reference and truth are read only when asked for, and are None where the file has none."""
         entry = self._entry(scan_id)
         path, key = self.folder / entry.file, f"{entry.index:04d}"
         try:
@@ -274,10 +286,10 @@ class Store:
                     truth = _tensor(file[f"truth/{key}"])
                 return Prepared(scan, full, truth)
         except (OSError, KeyError) as error:
-            raise BadInput(path, f"scan {scan_id} unreadable ({error})", f"a whole {FORMAT} file; prepare the archive again") from error
+            raise unreadable(path, error, WHOLE) from error
 
     def fingerprint(self) -> str:
-        """A short hash of what the store holds: the ids, shapes and provenance of all scans. Cheap: no samples are read.
+        """Return a short hash of what the store holds: the ids, shapes and provenance of all scans. No samples are read for it.
 
         It does not depend on the folder's name, nor on whether references were deleted.
         """
@@ -309,12 +321,17 @@ def _tensor(dataset: h5py.Dataset) -> torch.Tensor:
 def _header(written: Mapping[str, Any]) -> Header:
     known = {f.name for f in fields(Header)}
     values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in written.items() if key in known}
+    values["origin"] = recorded_origin(str(written.get("origin", "")), str(written.get("vendor", "")))
     values["encoding"] = rebuild(written["encoding"], written["scan_id"]) if "encoding" in written else _earlier_encoding(written)
+    values["geometry"] = Geometry.of(written.get("geometry", {}))
     return Header(**values)
 
 
 def _earlier_encoding(written: Mapping[str, Any]) -> Encoding:
-    """Of a store from before encodings had types: a flag said whether there is a readout, a note which slice of a 3-D scan it is."""
+    """Return the encoding of a scan in a store from before encodings had types.
+
+    There a flag said whether there is a readout, and a note which slice of a 3-D scan it is.
+    """
     if written.get("readout", True):
         return WholeLines()
     place = re.match(r"position (\d+) of (\d+)", str(written.get("notes", {}).get("hybrid slice", "")))

@@ -7,7 +7,7 @@ import threading
 import traceback
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
@@ -20,10 +20,12 @@ import torch
 from ssrecon.archive.splits import Assignment
 from ssrecon.core.distributed import Process
 from ssrecon.core.errors import SsreconError
+from ssrecon.core.folder_lock import folder_lock
 from ssrecon.recipe.overrides import load_recipe, loaded_recipes
 from ssrecon.recipe.recipe import Recipe
 from ssrecon.store.store import Store
-from ssrecon.training.trainer import Trained, Trainer
+from ssrecon.training.state import Trained
+from ssrecon.training.trainer import Trainer
 
 PATIENCE = 600.0
 """Seconds that a worker has for the step in hand and its checkpoint, once it has been told to stop."""
@@ -49,6 +51,12 @@ class ArmTraining:
         """Made where it trains: neither networks nor optimizers travel between processes."""
         return Trainer(self.recipe, Store(self.store), self.assignment, self.folder, self.process)
 
+    def run(self) -> Trained:
+        """Train, from the last checkpoint where there is one. Raises OutputInUse where another process trains into the same folder, such as
+        a worker of a run that was killed, which ends with the step in hand."""
+        with folder_lock(self.folder) if self.process.first else nullcontext():
+            return self.trainer().run(resume=True)
+
     def __reduce__(self) -> tuple[Any, ...]:
         # The user's recipe file may define classes: it has to be loaded before anything that has them is unpickled.
         return _unpacked, (loaded_recipes(), pickle.dumps(vars(self)))
@@ -66,7 +74,7 @@ def train_arms(trainings: Sequence[ArmTraining], workers: int = 1) -> Generator[
     if workers <= 1:
         for training in trainings:
             try:
-                yield training, training.trainer().run(resume=True)
+                yield training, training.run()
             except (Exception, KeyboardInterrupt) as error:
                 yield training, error
         return
@@ -135,7 +143,7 @@ def _work(trainings: Connection, results: Connection, threads: int) -> None:
             continue
         result: Trained | BaseException
         try:
-            result = training.trainer().run(resume=True)
+            result = training.run()
         except (Exception, KeyboardInterrupt) as error:
             if not isinstance(error, (SsreconError, KeyboardInterrupt)):
                 error.add_note(traceback.format_exc())  # of this process; the error alone travels

@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,16 +18,19 @@ from ssrecon.core.distributed import Process
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadRecipe, OutputInUse, at_least
 from ssrecon.core.files import discard_partial_files, whole_file
+from ssrecon.core.folder_lock import NAME as LOCK
+from ssrecon.core.folder_lock import folder_lock
 from ssrecon.core.provenance import provenance
 from ssrecon.evaluation.evaluate import Arm, evaluate
 from ssrecon.recipe.recipe import Comparison, Recipe
+from ssrecon.recipe.selection import TRAINED
 from ssrecon.reconstruction.loaded_network import load_checkpoint
 from ssrecon.store.prepare import prepare_data
 from ssrecon.store.store import Store
 from ssrecon.study.arms import ArmTraining, train_arms
 from ssrecon.study.report import write_report
 from ssrecon.training.preflight import Preflight, preflight
-from ssrecon.training.trainer import Trained
+from ssrecon.training.state import Trained
 
 Say = Callable[[str], None]
 TUNING_SCANS = 4
@@ -62,35 +65,45 @@ def run(
     resume: bool = False,
     say: Say = lambda text: None,
     workers: int = 1,
+    require_deidentified: bool = False,
 ) -> Path:
     """Run a recipe or a comparison into `folder` and return its report.
 
-    Raises OutputInUse where the folder holds another recipe's run, or an unfinished one of this recipe without `resume`. A finished arm is
+    Raises OutputInUse where the folder holds another recipe's run, or an unfinished one of this recipe without `resume`, and where another
+    process is writing into it (`folder_lock`; a process that was killed is none). A finished arm is
     never trained again: with `resume` a comparison may have gained arms and seeds since, and those alone are trained. On several processes
     (torchrun) all train, the first does the rest. `workers` are processes of another kind: so many arms and seeds are trained at a time,
     each by one of them, on the same device; they share the CPU's threads, whose number changes the rounding of sums. They are spawned: a
-    script that calls this with several has ``if __name__ == "__main__":`` about the call.
+    script that calls this with several has ``if __name__ == "__main__":`` about the call. `require_deidentified` is that of `open_archive`.
 
     Raises BadRecipe for several workers under torchrun, and where an arm has a class of the script itself, which no other process could
     give its name.
     """
-    comparison = experiment if isinstance(experiment, Comparison) else _alone(experiment)
+    comparison = experiment if isinstance(experiment, Comparison) else _as_comparison(experiment)
     this = Run(Path(folder), comparison, process or Process(), say, workers)
     at_least(this, workers=1)
     if workers > 1 and this.process.world > 1:
         raise BadRecipe("workers", found=f"{workers} under torchrun", expected="1: the processes of torchrun train one arm together")
-    if this.together > 1 and "__main__" in _modules(comparison):
+    if this.together > 1 and "__main__" in _user_modules(comparison):
         found = "a class that the script itself defines"
         raise BadRecipe(
             "workers", found, expected="it in a module that is imported, or the script as a recipe: ssrecon run FILE --workers N"
         )
+    if this.folder.exists() and not this.folder.is_dir():
+        raise OutputInUse(this.folder, found="a file", expected="a folder, or a path where one can be made; choose another with --out")
+    with folder_lock(this.folder) if this.process.first else nullcontext():
+        return _run(this, resume, require_deidentified)
+
+
+def _run(this: Run, resume: bool, require_deidentified: bool) -> Path:
+    comparison = this.comparison
     if this.process.first:
-        with _claimed(this, resume):
-            prepare_data(comparison.data, this.folder / "store", say)
+        with _folder_of_this_run(this, resume):
+            prepare_data(comparison.data, this.folder / "store", this.say, require_deidentified)
     this.process.wait()
     store = Store(this.folder / "store")
     assignment = comparison.data.split.assign(comparison.data.chosen(store.headers))
-    about = _about(this, store)
+    about = _run_record(this, store)
     trained, flights = _train_arms(this, assignment)
     if this.process.first:
         baselines = _tune_baselines(this, store, assignment)
@@ -104,16 +117,16 @@ def run(
     return this.folder / "report.html"
 
 
-def _alone(recipe: Recipe) -> Comparison:
+def _as_comparison(recipe: Recipe) -> Comparison:
     name = type(recipe.objective).__name__.lower()
     return Comparison(title=recipe.title or name, arms={name: recipe}, seeds=(recipe.seed,))
 
 
 @contextmanager
-def _claimed(this: Run, resume: bool) -> Iterator[None]:
-    """The folder is this run's from here on; what fails before the first volume is prepared (a mistyped path) leaves no trace."""
-    known = this.folder.exists()
-    fresh = _claim(this, resume)
+def _folder_of_this_run(this: Run, resume: bool) -> Iterator[None]:
+    """Make the folder this run's. What fails inside the block before the first volume is prepared (a mistyped path) leaves no trace."""
+    known = _has_files(this.folder)
+    fresh = _begin(this, resume)
     try:
         yield
     except BaseException:
@@ -124,14 +137,12 @@ def _claimed(this: Run, resume: bool) -> Iterator[None]:
         raise
 
 
-def _claim(this: Run, resume: bool) -> bool:
-    """Whether the folder is newly this run's. Raises OutputInUse where it is anything else's."""
+def _begin(this: Run, resume: bool) -> bool:
+    """Tell whether the folder is newly this run's. Raises OutputInUse where it holds anything else."""
     record = this.folder / "run.json"
-    if this.folder.exists() and not this.folder.is_dir():
-        raise OutputInUse(this.folder, found="a file", expected="a folder, or a path where one can be made; choose another with --out")
     trained = any(this.folder.glob("arms/*/*/checkpoints/*.safetensors"))
     if record.exists() and trained:
-        known = _record(record)
+        known = _read_record(record)
         same = known.get("hash") == this.comparison.hash
         if not same and "hash_version" not in known:
             same = alike(known.get("recipe"), this.comparison.description)
@@ -145,24 +156,28 @@ def _claim(this: Run, resume: bool) -> bool:
             found = "an unfinished run of this recipe" if same else "a run of this recipe before it gained arms or seeds"
             raise OutputInUse(this.folder, found=found, expected="--resume to continue it, or another --out")
         if not same:
-            _write_json(record, _intended(this.comparison))
+            _write_json(record, _recipe_record(this.comparison))
         return False
     # A run that has trained nothing yet (its pre-flight failed, or its recipe was mended since) is begun again; a store it prepared is
     # kept where it fits.
     discard_partial_files(this.folder)
-    if not record.exists() and this.folder.exists() and any(this.folder.iterdir()):
+    if not record.exists() and _has_files(this.folder):
         raise OutputInUse(this.folder, found="files that are not a run of ssrecon", expected="an empty folder; choose another with --out")
     # Before anything is trained: the margins of non-inferiority are on record.
-    _write_json(record, _intended(this.comparison))
+    _write_json(record, _recipe_record(this.comparison))
     return True
 
 
-def _intended(comparison: Comparison) -> dict[str, Any]:
+def _has_files(folder: Path) -> bool:
+    return any(item.name != LOCK for item in folder.iterdir())
+
+
+def _recipe_record(comparison: Comparison) -> dict[str, Any]:
     return {"title": comparison.title, "hash": comparison.hash, "hash_version": HASH_VERSION, "recipe": comparison.description}
 
 
 def _has_grown(known: Any, now: Mapping[str, Any]) -> bool:
-    """Whether a comparison is a recorded one with more arms or seeds, and the same in everything else."""
+    """Tell whether a comparison is a recorded one with more arms or seeds, and the same in everything else."""
     now = json.loads(json.dumps(now))
     if not isinstance(known, dict) or known.keys() != now.keys() or "arms" not in known:
         return False
@@ -171,14 +186,14 @@ def _has_grown(known: Any, now: Mapping[str, Any]) -> bool:
     return same and kept and set(known["seeds"]) <= set(now["seeds"])
 
 
-def _record(path: Path) -> dict[str, Any]:
+def _read_record(path: Path) -> dict[str, Any]:
     try:
         return dict(json.loads(path.read_text()))
     except (ValueError, TypeError) as error:
         raise OutputInUse(path, found=f"a damaged record of a run ({error})", expected="a whole one, or another folder (--out)") from error
 
 
-def _about(this: Run, store: Store) -> dict[str, Any]:
+def _run_record(this: Run, store: Store) -> dict[str, Any]:
     comparison = this.comparison
     return {
         "title": comparison.title,
@@ -281,10 +296,10 @@ def _evaluate(
     arms = [Arm(name, baseline) for name, baseline in baselines.items()]
     for name, seeds in trained.items():
         for seed, result in seeds.items():
-            for selection in ("gamma", "reference"):
+            for selection in TRAINED:
                 path = result.checkpoint(selection)
                 if path.exists():
-                    arms.append(Arm(name, load_checkpoint(path, this.process.device, _modules(this.comparison)), seed, selection))
+                    arms.append(Arm(name, load_checkpoint(path, this.process.device, _user_modules(this.comparison)), seed, selection))
     comparison = this.comparison
     # Without a reference, what is predicted of Gamma is all there is to compare.
     gamma = None if all(map(store.has_reference, assignment.test)) else next(iter(comparison.arms.values())).validation
@@ -292,8 +307,8 @@ def _evaluate(
     evaluate(arms, store, assignment.test, this.folder, this.process.device, comparison.figure_scans, gamma, draw)
 
 
-def _modules(comparison: Comparison) -> set[str]:
-    """The user's own modules in this recipe: running it has trusted them already."""
+def _user_modules(comparison: Comparison) -> set[str]:
+    """Return the user's own modules in this recipe: running it has trusted them already."""
     found: set[str] = set()
 
     def walk(value: Any) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 
 from ssrecon.core.errors import BadInput
 from ssrecon.evaluation.evaluate import COLUMNS as METRIC_COLUMNS
+from ssrecon.recipe.selection import Selection
 from ssrecon.training.history import COLUMNS as HISTORY_COLUMNS
 
 
@@ -98,8 +99,12 @@ class RunFolder:
         return str(self.about.get("title") or self.path.resolve().name)
 
     @property
-    def headline_selection(self) -> str:
-        return str(self.about.get("headline_selection") or "gamma")
+    def headline_selection(self) -> Selection:
+        """The selection rule of the headline. Raises BadInput where ``run.json`` names one that does not exist."""
+        recorded = str(self.about.get("headline_selection") or Selection.GAMMA)
+        if recorded not in set(Selection):
+            raise BadInput(self.path / "run.json", found=f"headline_selection {recorded!r}", expected=" or ".join(Selection))
+        return Selection(recorded)
 
     @cached_property
     def arms(self) -> tuple[Arm, ...]:
@@ -118,9 +123,9 @@ class RunFolder:
     def networks(self) -> tuple[Arm, ...]:
         return tuple(arm for arm in self.arms if arm.is_network)
 
-    def selection(self, arm: Arm) -> str:
+    def selection(self, arm: Arm) -> Selection:
         """The selection rule under which an arm enters the headline."""
-        return self.headline_selection if arm.is_network else "none"
+        return self.headline_selection if arm.is_network else Selection.NONE
 
     @cached_property
     def metrics(self) -> tuple[dict[str, Any], ...]:
@@ -226,7 +231,11 @@ def _read_history(file: Path) -> dict[str, np.ndarray]:
         return {}
     with open(file, newline="", encoding="utf-8") as lines:
         rows = list(csv.DictReader(lines))
-    return {key: np.array([_number(row.get(key)) for row in rows]) for key in HISTORY_COLUMNS} if rows else {}
+    if not rows:
+        return {}
+    # Runs from before Gamma's floor was written down have no such column: that they do not say it is to be seen.
+    known = [key for key in HISTORY_COLUMNS if key != "gamma_floor" or key in rows[0]]
+    return {key: np.array([_number(row.get(key)) for row in rows]) for key in known}
 
 
 def _number(text: str | None) -> float:

@@ -16,13 +16,13 @@ KINDS = {
 FEW = f" With fewer than {MINIMUM_SUBJECTS} subjects figures are descriptive: nothing is tested."
 
 UNFINISHED = "This run is unfinished: the report shows what it has reached so far."
-INTERVALS = "Mean over {subjects} test subjects and, below it, its 95 % bootstrap interval over subjects."
+INTERVALS = "Mean over {subjects} test subjects and, below it, its 95 % interval over subjects."
 NO_INTERVALS = "One test subject: there is no interval."
 SEEDS = "{seeds} seeds a network, averaged within a subject; “seeds” is the standard deviation between them."
 RECIPES_DIFFER = "Where the arms' recipes differ. In everything else they are equal."
 
 DIFFERENCES = (
-    "Paired differences: mean over subjects, 95 % bootstrap interval, the number of subjects for whom the first method is the better "
+    "Paired differences: mean over subjects, 95 % interval, the number of subjects for whom the first method is the better "
     "one, and the two-sided Wilcoxon signed-rank p-value after Holm's correction over this whole table."
 )
 NON_INFERIORITY = (
@@ -46,7 +46,7 @@ WITHHELD = (
 ACQUIRED = "Median over the scans shown of |y − E x|² / |y|² on the acquired samples, which the methods were given."
 SOURCES = (
     "Made by ssrecon {version} from this folder's run.json, metrics.csv, images.npz and histories; figures/ holds the figures as files. "
-    "Intervals: percentile bootstrap over subjects. Metrics: NMSE, NRMSE, PSNR, SSIM (Wang et al. 2004), HFEN (Ravishankar &amp; "
+    "Intervals: bootstrap-t over subjects. Metrics: NMSE, NRMSE, PSNR, SSIM (Wang et al. 2004), HFEN (Ravishankar &amp; "
     "Bresler 2011)."
 )
 ROWS = f"top to bottom: image, zoom, {MAGNIFIED} × error"

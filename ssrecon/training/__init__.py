@@ -5,7 +5,8 @@ stopped, by Gamma. Read ``trainer.py`` first.
 """
 
 from ssrecon.training.preflight import Preflight, preflight
-from ssrecon.training.trainer import Trained, Trainer
+from ssrecon.training.state import Trained
+from ssrecon.training.trainer import Trainer
 
 __all__ = [
     "Preflight",

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-COLUMNS = ("step", "epoch", "loss", "gamma", "hidden_nmse", "learning_rate", "mu", "seconds")
+COLUMNS = ("step", "epoch", "loss", "gamma", "hidden_nmse", "learning_rate", "mu", "gamma_floor", "seconds")
+"""`gamma_floor` is the unit of `gamma`: 1, what noise alone gives, in units of the noise variance; empty for a relative residual."""
 
 
 @dataclass

@@ -10,7 +10,6 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from ssrecon.core.draw import Draw
-from ssrecon.store.loader import collate
 from ssrecon.training.trainer import Trainer
 
 
@@ -33,6 +32,10 @@ class Preflight:
     """Of the objective, on what it was fitted to."""
     together: int = 1
     """Trainings that share the device."""
+    processes: int = 1
+    """That share an update, under ``torchrun``."""
+    scans_an_update: int = 1
+    """Over all of them."""
 
     @property
     def fits(self) -> bool:
@@ -52,6 +55,7 @@ class Preflight:
             f"time        {self.seconds_per_update:.3g} s an update, {self.seconds_per_update * self.updates_per_epoch:.3g} s an epoch of "
             f"{self.updates_per_epoch} updates, about {self.seconds_per_update * self.steps / 60:.3g} min for {self.steps} updates, "
             f"validation apart{alone}",
+            *([f"batch       {self.scans_an_update} scans an update over {self.processes} processes"] if self.processes > 1 else []),
             f"work        {self.flops_per_update / 1e9:.3g} GFLOP an update",
         ]
         text += [f"objective   {remark}" for remark in self.remarks]
@@ -66,7 +70,8 @@ class Preflight:
 def preflight(trainer: Trainer, together: int = 1) -> Preflight:
     """Run two updates on copies of the weights and measure them, on the largest scans first; `together` trainings will share the device."""
     schedule = trainer.schedule
-    weights = {name: value.clone() for name, value in trainer.network.state_dict().items()}
+    modules = [module for module in (trainer.network, trainer.auxiliary) if module is not None]
+    weights = [{name: value.clone() for name, value in module.state_dict().items()} for module in modules]
     step = max(schedule.steps(0, len(schedule.epoch(0))), key=lambda s: len(s.ids) * _size(trainer, s.ids[0]))
     prepared = [trainer.store.load(scan_id, reference=trainer.references) for scan_id in step.ids]
     scans = trainer.without_gamma(prepared)
@@ -78,9 +83,10 @@ def preflight(trainer: Trainer, together: int = 1) -> Preflight:
         started = time.perf_counter()
         trainer.update(step, scans)
         seconds.append(time.perf_counter() - started)
-    parameters = sum(p.numel() for p in trainer.network.parameters())
+    parameters = sum(p.numel() for module in modules for p in module.parameters())
     batch_bytes = sum(v.element_size() * v.numel() for p in scans for v in (p.scan.kspace, p.scan.csm)) * 3
-    trainer.network.load_state_dict(weights)
+    for module, before in zip(modules, weights, strict=True):
+        module.load_state_dict(before)
     trainer.optimizer.state.clear()
     shapes = Counter(_shape_text(trainer.store.shape(scan_id)) for scan_id, _ in schedule.kinds)
     return Preflight(
@@ -95,6 +101,8 @@ def preflight(trainer: Trainer, together: int = 1) -> Preflight:
         flops_per_update=float(flops.get_total_flops()),
         remarks=trainer.objective.remarks,
         together=together,
+        processes=trainer.process.world,
+        scans_an_update=trainer.schedule.batch_size,
     )
 
 
@@ -120,11 +128,8 @@ def _saved_bytes(trainer: Trainer, scans: list) -> int:
         kept[storage.data_ptr()] = storage.nbytes()
         return tensor
 
-    batch, reference = collate(scans)
-    device = trainer.process.device
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        moved = reference.to(device) if reference is not None else None
-        trainer.objective.loss(trainer.network, batch.to(device), moved, Draw(0))
+        trainer.loss(scans, Draw(0))
     return sum(kept.values())
 
 

@@ -5,7 +5,7 @@ import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,78 +18,27 @@ from ssrecon.core.description import HASH_VERSION, alike, describe
 from ssrecon.core.distributed import Process
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadInput, TrainingDiverged
+from ssrecon.core.example import Example
 from ssrecon.core.files import discard_partial_files
 from ssrecon.core.progress import track
 from ssrecon.core.provenance import data_fingerprint
 from ssrecon.core.scan import CalibratedScan, Prepared
-from ssrecon.objectives import Objective
-from ssrecon.objectives.measurement import NOISE_FROM
+from ssrecon.objectives import Loss
 from ssrecon.recipe.recipe import Recipe
 from ssrecon.reconstruction.checkpoint import Checkpoint, load_optimizer, optimizer_tensors, read_checkpoint, save_checkpoint
 from ssrecon.reconstruction.domain import TrainingDomain
 from ssrecon.store.loader import Schedule, Step, collate, load
 from ssrecon.store.store import Store
+from ssrecon.training.checks import check_finite, check_recipe, frozen, scans_an_update
 from ssrecon.training.history import History
-from ssrecon.training.validation import Score, validate
+from ssrecon.training.state import State, Trained
+from ssrecon.training.validation import validate
 
 CHECKPOINT_SECONDS = 60.0
 """Between validations, a checkpoint is written when this much time has passed since the last."""
 
 DOMAIN_SCANS = 64
 """The training domain is read off at most so many scans, evenly spread."""
-
-
-@dataclass(frozen=True)
-class Trained:
-    """Where a training left its checkpoints, and how it ended."""
-
-    folder: Path
-    updates: int
-    seconds: float
-    stopped_early: bool
-    best_gamma: float
-    best_gamma_step: int
-    best_hidden: float | None
-    best_hidden_step: int | None
-
-    def checkpoint(self, selection: str) -> Path:
-        """The checkpoint that a selection rule chose: ``gamma``, ``reference``, or ``last``."""
-        return self.folder / "checkpoints" / f"{selection}.safetensors"
-
-
-@dataclass
-class _State:
-    """What a training has reached: goes into every checkpoint, so that a resumed run ends like an undisturbed one."""
-
-    step: int = 0
-    best_gamma: float = math.inf
-    best_gamma_step: int = -1
-    best_hidden: float = math.inf
-    best_hidden_step: int = -1
-    waited: int = 0
-    losses: int = 0
-    """Updates since the last validation, and the sum of their losses."""
-    loss_sum: float = 0.0
-
-    def note(self, loss: float) -> None:
-        self.step, self.losses, self.loss_sum = self.step + 1, self.losses + 1, self.loss_sum + loss
-
-    def mean_loss(self) -> float | None:
-        """Of the updates since it was last asked for; None where there were none."""
-        mean = self.loss_sum / self.losses if self.losses else None
-        self.losses, self.loss_sum = 0, 0.0
-        return mean
-
-    def take(self, score: Score) -> tuple[bool, bool]:
-        """Note a validation; whether it is the best so far by Gamma, and by reference."""
-        by_gamma = score.gamma < self.best_gamma
-        by_reference = score.hidden_nmse is not None and score.hidden_nmse < self.best_hidden
-        self.waited = 0 if by_gamma else self.waited + 1
-        if by_gamma:
-            self.best_gamma, self.best_gamma_step = score.gamma, self.step
-        if by_reference and score.hidden_nmse is not None:
-            self.best_hidden, self.best_hidden_step = score.hidden_nmse, self.step
-        return by_gamma, by_reference
 
 
 class Trainer:
@@ -99,25 +48,38 @@ class Trainer:
         self.recipe, self.store, self.assignment, self.folder = recipe, store, assignment, Path(folder)
         self.process = process or Process()
         wants, takes = recipe.objective.needs_reference, recipe.objective.takes_reference
-        _check_trainable(recipe.objective, store, assignment.train)
-        self.network = recipe.network.build(recipe.seed).to(self.process.device)
-        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=recipe.training.learning_rate)
-        self.state = _State()
+        check_recipe(recipe, store, assignment, self.process)
+        example = store.load(assignment.train[0]).scan
+        self.network = recipe.network.build(recipe.seed, example).to(self.process.device)
+        auxiliary = recipe.objective.auxiliary(recipe.seed, example)
+        self.auxiliary = auxiliary if auxiliary is None else auxiliary.to(self.process.device)
+        self.parameters = dict(self.network.named_parameters())
+        if self.auxiliary is not None:
+            self.parameters |= {f"auxiliary/{name}": parameter for name, parameter in self.auxiliary.named_parameters()}
+        for name in frozen(recipe.training.frozen, self.parameters):
+            self.parameters.pop(name).requires_grad_(False)
+        self.optimizer = torch.optim.Adam(self.parameters.values(), lr=recipe.training.learning_rate)
+        self.state = State()
         self.draw = Draw(recipe.seed)
         # Gamma belongs to the data: arms and seeds are judged, and chosen, on the same samples.
         self.gamma_draw = Draw(recipe.data.seed)
         self.objective = recipe.objective.fitted(self._training_scans())
         self.references = wants or takes
-        self.schedule = Schedule.of(store, assignment.train, recipe.training.batch_size, recipe.seed, self.references)
+        size = scans_an_update(recipe.training, self.process)
+        self.schedule = Schedule.of(store, assignment.train, size, recipe.seed, self.references)
         self.updates = recipe.training.updates(len(self.schedule.epoch(0)))
         every = -(-len(assignment.train) // DOMAIN_SCANS)
         self.domain = TrainingDomain.of(store.load(scan_id).scan for scan_id in assignment.train[::every])
         # With a checkpoint goes what it was trained on and how: where it came from, how its scans were calibrated.
         self.about: dict[str, Any] = {"recipe": recipe.description, "hash": recipe.hash, "hash_version": HASH_VERSION}
         self.about["domain"] = describe(self.domain)
+        self.about["example"] = describe(Example.of(example))
         self.about["calibrator"] = store.calibrator or describe(recipe.data.calibrator)
         if recipe.training.start is not None:
-            read_checkpoint(recipe.training.start).load_into(self.network)
+            start = read_checkpoint(recipe.training.start)
+            start.load_into(self.network)
+            if self.auxiliary is not None and start.weights("auxiliary"):
+                start.load_into(self.auxiliary, "auxiliary")
             self.about["start"] = data_fingerprint([recipe.training.start])
 
     # -- the loop ---------------------------------------------------------------------------------------------------------------------
@@ -170,21 +132,18 @@ class Trainer:
         """
         for group in self.optimizer.param_groups:
             group["lr"] = self._learning_rate(step.number)
-        self.network.train()
+        self._to_training()
         self.optimizer.zero_grad(set_to_none=True)
         total = torch.zeros((), device=self.process.device)
         if scans:
-            batch, reference = collate(scans)
-            batch = batch.to(self.process.device)
-            reference = reference.to(self.process.device) if reference is not None else None
-            loss = self.objective.loss(self.network, batch, reference, self.draw.at(step.epoch))
-            _check_finite(step, batch.ids, {"loss": loss.per_scan, **loss.terms})
+            loss = self.loss(scans, self.draw.at(step.epoch))
+            check_finite(step, [scan_id for prepared in scans for scan_id in prepared.scan.ids], {"loss": loss.per_scan, **loss.terms})
             total = loss.per_scan.sum() / len(step.ids)
             total.backward()
-        self.process.sum_gradients(self.network)
+        self.process.sum_gradients(self.parameters.values())
         total = total.detach().clone()
         self.process.sum_(total)
-        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.training.clip_norm or math.inf)
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters.values(), self.recipe.training.clip_norm or math.inf)
         if not torch.isfinite(norm):
             raise TrainingDiverged(
                 f"step {step.number}, scans {', '.join(step.ids)}: the gradient is not finite; the last checkpoint is good"
@@ -192,7 +151,26 @@ class Trainer:
         self.optimizer.step()
         return float(total)
 
+    def loss(self, scans: Sequence[Prepared], draw: Draw) -> Loss:
+        """The loss of some scans of one shape, as one batch; all that is random is drawn before anything goes to the device."""
+        batch, reference = collate(scans)
+        draws = self.objective.draws(batch, draw).to(self.process.device)
+        batch = batch.to(self.process.device)
+        reference = None if reference is None else reference.to(self.process.device)
+        beside: dict[str, Any] = {} if self.auxiliary is None else {"auxiliary": self.auxiliary}
+        return self.objective.loss(self.network, batch, reference, draws, **beside)
+
     # -- its parts --------------------------------------------------------------------------------------------------------------------
+
+    def _to_training(self) -> None:
+        """Modules with a parameter that is trained learn; of a frozen module not even the running means move."""
+        trained = {id(parameter) for parameter in self.parameters.values()}
+        for module in (self.network, *([] if self.auxiliary is None else [self.auxiliary])):
+            module.train()
+            for inner in module.modules():
+                own = list(inner.parameters())
+                if own and not any(id(parameter) in trained for parameter in own):
+                    inner.eval()
 
     def _has_waited(self) -> bool:
         patience = self.recipe.training.patience
@@ -248,14 +226,17 @@ class Trainer:
                 "learning_rate": self._learning_rate(max(self.state.step - 1, 0)),
                 "mu": mu.item() if isinstance(mu, Tensor) else None,
                 "seconds": time.monotonic() - started,
+                "gamma_floor": score.gamma_floor,
             }
         )
         self._save("last")
 
     def _save(self, name: str, weights_only: bool = False) -> None:
         tensors = {f"network/{key}": value for key, value in self.network.state_dict().items()}
+        if self.auxiliary is not None:
+            tensors |= {f"auxiliary/{key}": value for key, value in self.auxiliary.state_dict().items()}
         if not weights_only:
-            tensors |= optimizer_tensors(self.network, self.optimizer)
+            tensors |= optimizer_tensors(self.parameters, self.optimizer)
         state = {key: value for key, value in asdict(self.state).items() if not (isinstance(value, float) and math.isinf(value))}
         save_checkpoint(self.folder / "checkpoints" / f"{name}.safetensors", tensors, {**self.about, "state": state})
 
@@ -269,8 +250,10 @@ class Trainer:
             found = f"a training that started from other weights than {self.recipe.training.start} holds now"
             raise BadInput(checkpoint.path, found=found, expected="the same file, or another output folder")
         checkpoint.load_into(self.network)
-        load_optimizer(checkpoint, self.network, self.optimizer)
-        self.state = _State(**checkpoint.said("state"))
+        if self.auxiliary is not None:
+            checkpoint.load_into(self.auxiliary, "auxiliary")
+        load_optimizer(checkpoint, self.parameters, self.optimizer)
+        self.state = State.read(checkpoint.said("state"), checkpoint.path)
 
     def _result(self, seconds: float) -> Trained:
         state = self.state
@@ -278,30 +261,6 @@ class Trainer:
         early = state.step < self.updates
         hidden_step = None if hidden is None else state.best_hidden_step
         return Trained(self.folder, state.step, seconds, early, state.best_gamma, state.best_gamma_step, hidden, hidden_step)
-
-
-def _check_trainable(objective: Objective, store: Store, scan_ids: Sequence[str]) -> None:
-    """Before anything is trained: raises BadInput, naming a scan, where training scans lack what the objective cannot do without."""
-    name, count = type(objective).__name__, len(scan_ids)
-    bare = [scan_id for scan_id in scan_ids if not store.has_reference(scan_id)]
-    if (objective.needs_reference and bare) or (objective.takes_reference and len(bare) == count):
-        wanted = "references" if objective.needs_reference else "a few references"
-        raise BadInput(
-            bare[0],
-            found=f"no fully sampled reference in {len(bare)} of {count} training scans",
-            expected=f"{wanted}, which {name} trains on: what `data.pattern` undersamples of fully sampled scans becomes one",
-        )
-    silent = [scan_id for scan_id in scan_ids if not store.noise_known(scan_id)]
-    if objective.needs_noise_level and silent:
-        raise BadInput(silent[0], found=f"an unknown noise level in {len(silent)} of {count} training scans", expected=NOISE_FROM)
-
-
-def _check_finite(step: Step, ids: Sequence[str], terms: dict[str, Tensor]) -> None:
-    for name, values in terms.items():
-        finite = torch.isfinite(values)
-        if not finite.all():
-            scan = ids[int((~finite).nonzero()[0, 0])]
-            raise TrainingDiverged(f"step {step.number}, scan {scan}: the term {name!r} is not finite; the last checkpoint is good")
 
 
 @contextmanager

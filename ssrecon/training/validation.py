@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -10,7 +11,7 @@ from torch import Tensor
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import TrainingDiverged
 from ssrecon.core.scan import CalibratedScan, Estimate, Prepared
-from ssrecon.metrics.metrics import nmse
+from ssrecon.metrics.nmse import nmse
 from ssrecon.objectives.base import Network, Objective
 from ssrecon.operators import coil_combined
 from ssrecon.partition import gamma_score
@@ -22,6 +23,8 @@ class Score:
 
     gamma: float
     """Held-out residual in units of the noise variance (its floor is 1), or relative to the data where the noise of any scan is unknown."""
+    gamma_floor: float | None
+    """What the noise alone gives, 1 in units of its variance; None for a relative residual."""
     hidden_nmse: float | None
     """NMSE against the reference, where every validation scan has one: for reports, and for the selection rule that is allowed to see
     it.
@@ -49,7 +52,7 @@ def validate(
     scores, errors, empty = [], [], 0
     for prepared in scans:
         scan = prepared.scan.to(device) if known else replace(prepared.scan.to(device), noise_std=None)
-        value, estimate = gamma_score(lambda s: objective.reconstruct(network, s, fixed), scan, hold_out(scan))
+        value, estimate = gamma_score(partial(_reconstructed, network, objective, fixed), scan, hold_out(scan))
         scores.append(value.double().mean().item())
         if not math.isfinite(scores[-1]):
             raise TrainingDiverged(f"scan {', '.join(scan.ids)}: the Gamma score is not finite; the last checkpoint is good")
@@ -60,4 +63,8 @@ def validate(
             else:
                 empty += 1  # a slice outside the object: there is nothing to be wrong relative to
     hidden = sum(errors) / len(errors) if errors and len(errors) + empty == len(scans) else None
-    return Score(sum(scores) / len(scores), hidden)
+    return Score(sum(scores) / len(scores), 1.0 if known else None, hidden)
+
+
+def _reconstructed(network: Network, objective: Objective, draw: Draw, scan: CalibratedScan) -> Estimate:
+    return objective.reconstruct(network, scan, objective.test_draws(scan, draw).to(scan.kspace.device))

@@ -67,7 +67,7 @@ def test_bart_s_own_files(tmp_path):
     run_bart(tmp_path, "phantom", "-x", "32", "-s", "4", "-k", "k")
     run_bart(tmp_path, "fft", "-iu", "3", "k", "image")
     archive = open_archive(tmp_path / "k.hdr")
-    assert isinstance(archive, Bart) and "centre" not in archive.headers[0].notes
+    assert isinstance(archive.reader, Bart) and "centre" not in archive.headers[0].notes
     image = Fourier(2).adjoint(archive.read("k/slice-000").kspace)[0, 0]
     expected = torch.from_numpy(read_pair(tmp_path / "image.cfl").reshape(32, 32, 4, order="F").T.copy())
     torch.testing.assert_close(image, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))

@@ -4,11 +4,14 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from scipy.io import savemat
 
 from ssrecon.archive import open_archive
 from ssrecon.archive.cmrxrecon import CMRxRecon
 from ssrecon.calibrate.verdict import verdict
+from ssrecon.core.encoding import GridPoints, WholeLines
 from ssrecon.core.errors import BadInput
+from ssrecon.privacy.identifying import identity_of
 from tests.archive.mrd.lines import complex_noise
 
 T, Z, COILS, Y, X = 3, 2, 4, 32, 24
@@ -39,7 +42,7 @@ def test_marked_sample_keeps_its_place(tmp_path):
     kspace = np.zeros((T, Z, COILS, Y, X), np.complex64)
     kspace[2, 1, 3, 5, 11] = 7 + 1j
     archive = open_archive(write_mat(tmp_path / "cine_sax.mat", kspace_full=kspace))
-    assert isinstance(archive, CMRxRecon)
+    assert isinstance(archive.reader, CMRxRecon)
     scan = archive.read("cine_sax/slice-001")
     assert scan.kspace.shape == (1, T, COILS, Y, X)
     assert scan.kspace[0, 2, 3, 5, 11] == 7 + 1j and scan.kspace.count_nonzero() == 1
@@ -154,12 +157,68 @@ def test_shapes_masks_alone_and_truncation(tmp_path):
         _ = open_archive(write_mat(tmp_path / "a.mat", kspace_full=complex_noise(Y, X))).headers
     with pytest.raises(BadInput, match="a sampling mask, which is read with its k-space"):
         _ = open_archive(write_mat(tmp_path / "b.mat", mask04=uniform())).headers
-    with pytest.raises(BadInput, match="MATLAB 7.*expected .* a CMRxRecon file"):  # real numbers are no k-space
+    with pytest.raises(BadInput, match="with #refs#, kspace_full at its top; expected .* a CMRxRecon file"):  # real numbers are no k-space
         open_archive(write_mat(tmp_path / "c.mat", kspace_full=np.ones((COILS, Y, X))))
     path = write_mat(tmp_path / "d.mat", kspace_full=complex_noise(T, Z, COILS, Y, X))
     path.write_bytes(path.read_bytes()[:-4000])
     with pytest.raises(BadInput, match="truncated"):
         _ = CMRxRecon(path).headers
+
+
+def write_mat5(path, **variables):
+    """Without ``-v7.3``, as `scipy.io.savemat` writes: MATLAB's own order of axes (given here as HDF5 has them)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    savemat(path, {name: array.T for name, array in variables.items()}, do_compression=True)
+    return path
+
+
+def test_matlab_5_gives_the_same_scans(tmp_path):
+    kspace, mask = complex_noise(T, Z, COILS, Y, X) * uniform(), uniform()
+    archives = []
+    for name, write in (("new", write_mat), ("old", write_mat5)):
+        write(tmp_path / name / "P001" / "cine_lax_mask.mat", mask04=mask)
+        write(tmp_path / name / "P001" / "cine_lax.mat", kspace_sub04=kspace.astype(np.complex64))
+        archives.append(open_archive(tmp_path / name))
+    for new, old in zip(*archives, strict=True):
+        assert new.header == old.header
+        assert torch.equal(new.kspace, old.kspace) and torch.equal(new.mask, old.mask)
+
+
+def test_other_matlab_5_files_name_the_option(tmp_path):
+    path = write_mat5(tmp_path / "a.mat", pictures=np.ones((4, 5)))
+    with pytest.raises(BadInput, match=r"saved without -v7.3\) with pictures in it; expected .*a CMRxRecon file"):
+        open_archive(path)
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(BadInput, match="damaged MATLAB 5 file"):
+        open_archive(path)
+    with pytest.raises(BadInput, match="kspace_full of .*; expected numbers|a file with kspace_full at its top"):
+        savemat(tmp_path / "b.mat", {"kspace_full": np.array(["text"], object)})
+        _ = CMRxRecon(tmp_path / "b.mat").headers
+
+
+def test_identity_of_matlab_5_files(tmp_path):
+    assert identity_of(write_mat5(tmp_path / "cine_lax.mat", kspace_full=complex_noise(COILS, Y, X))) == ()
+    savemat(tmp_path / "cine.mat", {"kspace_full": complex_noise(COILS, Y, X), "Doe_Jane": np.ones(3), "patient_name": "Doe"})
+    assert identity_of(tmp_path / "cine.mat") == ("the name of a part of the file", "patient_name")
+
+
+def test_matlab_s_own_order_of_axes_is_questioned(tmp_path):
+    """As h5py writes an array whose axes are those that MATLAB shows: 48 scans of 2x3 samples."""
+    path = write_mat(tmp_path / "a.mat", kspace_full=complex_noise(64, 48, 4, 2, 3))
+    with pytest.raises(BadInput, match="3072 images of 2x3: are the axes in MATLAB's order") as caught:
+        _ = open_archive(path).headers
+    assert "(t, z, coil, y, x) in HDF5's order" in caught.value.expected
+
+
+@pytest.mark.parametrize("points", [False, True])
+def test_the_mask_decides_the_encoding(tmp_path, points):
+    mask = np.stack([uniform()] * T)
+    if points:
+        mask = np.maximum(mask, np.random.default_rng(0).random(mask.shape) < 0.2)
+    write_mat(tmp_path / "a_mask.mat", mask04=mask)
+    archive = open_archive(write_mat(tmp_path / "a.mat", kspace_sub04=complex_noise(T, Z, COILS, Y, X)))
+    assert archive.headers[0].encoding == (GridPoints() if points else WholeLines())
+    assert archive.read("a/slice-001").header == archive.headers[1]
 
 
 def example(folder):

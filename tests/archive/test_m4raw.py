@@ -35,7 +35,7 @@ def test_marked_sample_keeps_its_place(tmp_path):
         kspace[1, 2, 5, 13] = repetition + 1j
         write(tmp_path / f"2022061003_T2{repetition:02d}.h5", kspace)
     archive = open_archive(tmp_path / "2022061003_T202.h5")
-    assert isinstance(archive, M4Raw)
+    assert isinstance(archive.reader, M4Raw)
     scan = archive.read(f"{pseudonym('2022061003_T2', 'v')}/slice-001")
     assert scan.kspace.shape == (1, 3, COILS, PHASE, READOUT)
     assert scan.kspace[0, :, 2, 5, 13].tolist() == [1 + 1j, 2 + 1j, 3 + 1j] and scan.kspace.count_nonzero() == 3
@@ -77,9 +77,9 @@ def test_files_that_are_not_alike_are_no_repetitions(tmp_path):
 
 def test_told_from_fastmri_by_content(tmp_path):
     low = header_xml((1, PHASE, READOUT)).replace(">3.0<", ">0.3<")
-    assert isinstance(open_archive(write(tmp_path / "renamed.h5", header=low)), M4Raw)
+    assert isinstance(open_archive(write(tmp_path / "renamed.h5", header=low)).reader, M4Raw)
     assert open_archive(tmp_path / "renamed.h5").headers[0].subject == pseudonym("88448eec")
-    assert isinstance(open_archive(write(tmp_path / "s_T101.h5", header=header_xml((1, PHASE, READOUT)))), FastMRI)
+    assert isinstance(open_archive(write(tmp_path / "s_T101.h5", header=header_xml((1, PHASE, READOUT)))).reader, FastMRI)
 
 
 def test_nothing_else_gets_through(tmp_path):

@@ -84,7 +84,7 @@ def test_marked_sample_keeps_its_place(tmp_path):
 def test_interpolated_lines_are_not_acquired(tmp_path, parity):
     path, acquired = published(tmp_path / "v.h5", parity)
     archive = open_archive(path)
-    assert isinstance(archive, SKMTEA) and len(archive) == X
+    assert isinstance(archive.reader, SKMTEA) and len(archive) == X
     read = archive.read("v/slice-002")
     mask, padding = read.mask[0, 0, 0].numpy(), read.padding[0, 0, 0].numpy()
     assert np.array_equal(padding, ~ellipse())

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ssrecon.calibrate import espirit
-from ssrecon.calibrate.espirit import TOGETHER, _row_space, calibration_matrix
+from ssrecon.calibrate.espirit import SCANS_AT_ONCE, _row_space, calibration_matrix
 from ssrecon.calibrate.region import crop
 from ssrecon.operators import sense
 from tests.calibrate.raw import white
@@ -127,7 +127,7 @@ def test_scans_together_are_as_each_alone(monkeypatch, maps):
     kernels = [len(_row_space(calibration_matrix(region[0] / 30, 6)[None], 0.02, torch.zeros(1))[0]) for region in regions[:2]]
     assert kernels[0] < kernels[1]
     alone = espirit(torch.cat(regions), (48, 40), maps=maps, noise_std=0.01)
-    monkeypatch.setitem(TOGETHER, "cpu", 4)
+    monkeypatch.setitem(SCANS_AT_ONCE, "cpu", 4)
     together = espirit(torch.cat(regions), (48, 40), maps=maps, noise_std=0.01)
     torch.testing.assert_close(together, alone, atol=2e-3, rtol=0)
     assert together[2].abs().max() == 0 and together[0].abs().max() > 0.1

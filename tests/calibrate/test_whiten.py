@@ -55,12 +55,19 @@ def test_copies_of_a_coil_are_refused():
         whitening(noise_covariance(noise))
 
 
-def test_a_dead_coil_is_regularised_and_said():
+def test_a_dead_coil_leaves_the_whitened_coils_and_is_named():
     noise = readouts()
     noise[:, 2] = 0
     found = whitening(noise_covariance(noise))
-    assert found.notes == ("coil 2 of 8 has no noise: taken as not connected",)
+    assert found.notes == ("coil 2 of 8 has no noise: not connected, left out",)
+    assert found.matrix.shape == (COILS - 1, COILS) and float(found.matrix[:, 2].abs().max()) == 0
     whitened = noise_covariance(mix_coils(found.matrix, noise[None])[0])
-    alive = [c for c in range(COILS) if c != 2]
-    assert torch.allclose(whitened[alive][:, alive], torch.eye(COILS - 1, dtype=torch.complex128), atol=1e-3)
-    assert bool(torch.isfinite(torch.view_as_real(found.matrix)).all())
+    assert torch.allclose(whitened, torch.eye(COILS - 1, dtype=torch.complex128), atol=1e-3)
+
+
+def test_a_coil_that_is_said_not_to_be_connected_leaves_too():
+    connected = torch.arange(COILS) != 5
+    found = whitening(noise_covariance(readouts()), connected=connected)
+    assert found.notes == () and found.matrix.shape == (COILS - 1, COILS) and float(found.matrix[:, 5].abs().max()) == 0
+    with pytest.raises(BadInput, match="no connected coil"):
+        whitening(noise_covariance(readouts()), connected=torch.zeros(COILS, dtype=torch.bool))

@@ -1,5 +1,8 @@
 """Small seeded inputs of the cases: objects, coils, and writers of public layouts."""
 
+from pathlib import Path
+
+import h5py
 import numpy as np
 
 
@@ -120,3 +123,31 @@ def mrd(path, header, lines):
         ds.append_acquisition(a)
     ds.close()
     return path
+
+
+def columns(n, R, acs, seed=0):
+    rng = np.random.default_rng(seed)
+    m = np.zeros(n, bool)
+    m[n // 2 - acs // 2 : n // 2 - acs // 2 + acs] = True
+    m[rng.choice(np.flatnonzero(~m), max(0, round(n / R) - m.sum()), replace=False)] = True
+    return m
+
+
+def fastmri(path, kspace, header=None, mask=None, **attrs):
+    """kspace (slice, coil, readout, phase)."""
+    with h5py.File(path, "w") as f:
+        f["kspace"] = kspace
+        if header is not None:
+            f["ismrmrd_header"] = header
+        if mask is not None:
+            f["mask"] = mask
+        for k, v in attrs.items():
+            f.attrs[k] = v
+    return path
+
+
+def cfl(path, array, dims):
+    """`array` in Fortran order of `dims` (16)."""
+    dims = list(dims) + [1] * (16 - len(dims))
+    Path(f"{path}.hdr").write_text("# Dimensions\n" + " ".join(map(str, dims)) + " \n")
+    np.asarray(array, np.complex64).reshape(dims, order="F").ravel(order="F").tofile(f"{path}.cfl")

@@ -7,8 +7,11 @@ from pathlib import Path
 import h5py
 import pytest
 
+from ssrecon.archive.plain import write_plain
 from ssrecon.cli.main import main
 from ssrecon.core.errors import BadInput
+from ssrecon.privacy.pseudonyms import KEEP_NAMES
+from ssrecon.simulation.phantom import PhantomArchive
 from tests.training.small import RECIPE, assign, make_store
 
 COMMANDS = ("simulate", "prepare", "run", "evaluate", "report", "reconstruct")
@@ -92,3 +95,47 @@ def test_a_full_disk_is_an_error_and_keeps_what_was_written(tmp_path, monkeypatc
     with pytest.raises(BadInput, match="last.safetensors: found that it could not be written .*No space left"):
         checkpoint.save_checkpoint(last, {}, {})
     assert last.read_bytes() == before and [path.name for path in last.parent.glob(".*")] == []
+
+
+RECIPE_OF_A_PATIENT = """
+from ssrecon import Recipe
+from ssrecon.store import Data
+
+recipe = Recipe(Data("{source}"))
+"""
+
+
+@pytest.fixture
+def no_key(tmp_path, monkeypatch):
+    """Where the key would be made."""
+    monkeypatch.setenv("SSRECON_KEY_FILE", str(tmp_path / "keys" / "key"))
+    return tmp_path / "keys"
+
+
+def test_looking_at_a_recipe_makes_no_key(tmp_path, capsys, no_key):
+    (tmp_path / "shown.py").write_text(RECIPE_OF_A_PATIENT.format(source="/mnt/Musterfrau 19470312/store"))
+    assert main(["run", str(tmp_path / "shown.py"), "--show"]) == 0
+    assert "/mnt/Musterfrau 19470312/store" in capsys.readouterr().out
+    assert not no_key.exists() and [path.name for path in tmp_path.iterdir()] == ["shown.py"]
+
+
+def test_harmless_names_make_no_key(tmp_path, capsys, no_key):
+    inside = tmp_path / "scans"
+    assert main(["simulate", str(inside), "--subjects", "1", "--slices", "1", "--matrix", "32", "--coils", "2"]) == 0
+    assert main(["audit", str(inside), "--out", str(tmp_path / "audit")]) in (0, 1)
+    assert main(["names", str(inside)]) == 0 and "phantom-0000" in capsys.readouterr().out
+    assert not no_key.exists()
+
+
+def test_a_run_refuses_what_bears_identity_and_keeps_names_where_it_is_told_to(tmp_path, capsys, no_key, monkeypatch):
+    monkeypatch.setenv(KEEP_NAMES, "0")  # so that it is put back afterwards
+    source = tmp_path / "in" / "Musterfrau.h5"
+    write_plain(source, list(PhantomArchive(subjects=1, slices=1, matrix=(48, 48), coils=4)))
+    recipe = tmp_path / "patient.py"
+    recipe.write_text(RECIPE_OF_A_PATIENT.format(source=source))
+    arguments = ["run", str(recipe), "--out", str(tmp_path / "out"), "--device", "cpu"]
+    assert main([*arguments, "--require-deidentified"]) == 2
+    assert "may bear identity: the file's name" in capsys.readouterr().err and not (tmp_path / "out").exists()
+    # One subject cannot be divided; by then the scans are prepared, under the names that they have.
+    assert main([*arguments, "--keep-names"]) == 3
+    assert [path.stem for path in (tmp_path / "out" / "store").glob("*.h5")] == ["Musterfrau"]

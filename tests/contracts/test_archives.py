@@ -9,12 +9,13 @@ import pytest
 import torch
 
 from ssrecon.archive import Archive, open_archive
-from ssrecon.archive.base import Folder
+from ssrecon.archive.deidentified import Deidentified
+from ssrecon.archive.folder import Folder
 from ssrecon.core.errors import BadInput
 from tests.contracts.classes import archives, mirrored
 
 FORMATS = [kind for kind in archives() if kind.layout]
-MADE = [kind for kind in archives() if not kind.layout and kind is not Folder]
+MADE = [kind for kind in archives() if not kind.from_files]
 """Archives that are made and not read."""
 
 
@@ -38,7 +39,7 @@ def archive(request, tmp_path):
         small = {"subjects": 1, "slices": 2, "matrix": (48, 40), "coils": 3}
         return kind(**{name: value for name, value in small.items() if name in inspect.signature(kind).parameters})
     opened = open_archive(example(kind, tmp_path))
-    assert type(opened) is kind
+    assert type(opened) is Deidentified and type(opened.reader) is kind
     return opened
 
 
@@ -87,7 +88,7 @@ def test_description_names_every_volume_with_a_verdict(archive):
     assert "train" in text
 
 
-@pytest.mark.parametrize("kind", [*FORMATS, *MADE, Folder], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", [*FORMATS, *MADE, Folder, Deidentified], ids=lambda kind: kind.__name__)
 def test_recognising_never_raises(kind, tmp_path):
     (tmp_path / "empty").touch()
     (tmp_path / "text.h5").write_text("not HDF5 at all")

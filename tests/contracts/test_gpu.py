@@ -21,7 +21,7 @@ from ssrecon.study.comparison import run
 from tests.contracts import test_networks as networks
 from tests.contracts import test_objectives as objectives
 from tests.contracts.classes import subclasses
-from tests.scans import full_kspace, make_scan
+from tests.scans import EXAMPLE, full_kspace, make_scan, reconstruction_of
 from tests.training.small import RECIPE
 
 CASES = {"plain": {}, "odd": {"shape": (26, 29)}, "frames": {"frames": 2}, "maps": {"maps": 2}, "volume": {"shape": (6, 16, 14)}}
@@ -57,7 +57,7 @@ def test_operators(case):
 )
 def test_networks(spec):
     scan = make_scan(frames=2)
-    here, there = spec.build(0), spec.build(0).to(GPU)
+    here, there = spec.build(0, EXAMPLE), spec.build(0, EXAMPLE).to(GPU)
     close(there(scan.to(GPU)).image, here(scan).image)
 
 
@@ -68,12 +68,12 @@ def test_objectives(kind, spec):
     scan, reference = objectives.pair()
     losses, gradients, images = [], [], []
     for device in ("cpu", GPU):
-        network, objective = spec.build(0).to(device), objectives.made(kind)
+        network, objective = spec.build(0, EXAMPLE).to(device), objectives.made(kind)
         losses.append(objectives.loss(objective, network, scan.to(device), reference.to(device)).per_scan)
         losses[-1].sum().backward()
         gradients.append(torch.cat([p.grad.reshape(-1) for p in network.parameters() if p.grad is not None]))
         with torch.no_grad():
-            images.append(objective.reconstruct(network, scan.to(device), objectives.DRAW).image)
+            images.append(reconstruction_of(objective, network, scan.to(device), objectives.DRAW).image)
     for (here, there), tolerance in ((losses, 1e-3), (gradients, 1e-2), (images, 1e-3)):
         close(there.detach(), here.detach(), tolerance)
 
@@ -91,8 +91,8 @@ def test_gamma(lines):
     held_out = gamma.hold_out(scan, Draw(0))
     assert torch.equal(gamma.hold_out(scan.to(GPU), Draw(0)).cpu(), held_out)
     with torch.no_grad():
-        here, _ = gamma_score(objectives.NETWORK.build(0), scan, held_out)
-        there, _ = gamma_score(objectives.NETWORK.build(0).to(GPU), scan.to(GPU), held_out.to(GPU))
+        here, _ = gamma_score(objectives.NETWORK.build(0, EXAMPLE), scan, held_out)
+        there, _ = gamma_score(objectives.NETWORK.build(0, EXAMPLE).to(GPU), scan.to(GPU), held_out.to(GPU))
     close(there, here)
 
 

@@ -1,6 +1,7 @@
 """A name, a birth date, an accession number and a serial number, planted in every place of every format, are in no output."""
 
 import base64
+import pickle
 import shutil
 import warnings
 import zipfile
@@ -13,7 +14,7 @@ import pytest
 import torch
 
 from ssrecon.archive import open_archive
-from ssrecon.archive.base import Folder
+from ssrecon.archive.folder import Folder
 from ssrecon.archive.plain import write_plain
 from ssrecon.baselines import ZeroFilled
 from ssrecon.calibrate import Calibrator
@@ -173,6 +174,7 @@ class AsItIs:
 class Calibrated:
     matrix: torch.Tensor
     scale: float = 1.0
+    notes: tuple[str, ...] = ()
 
     def record(self):
         return {}
@@ -209,11 +211,25 @@ def test_what_was_planted_is_in_no_output(kind, tmp_path, good):
     assert {header.volume_id for header in store.headers} == set(archive.volumes())
     assert len([image for image in images if image.path is not None]) == len(archive.volumes())
     found = told(tmp_path / "out")
-    assert "catalogue.sqlite" in found and "phantom1" in found
+    assert ".catalogue.sqlite" in found and "phantom1" in found
     for text in secrets():
         assert text not in found, text
     assert "at its top" in found and key_file().read_bytes().decode("latin-1").lower() not in found
     assert any(text in found for text in ("/v-", "v-"))  # the folder's pseudonym
+
+
+@pytest.mark.parametrize("kind", FORMATS, ids=lambda kind: kind.__name__)
+def test_nothing_gets_past_open_archive(kind, tmp_path):
+    """Headers, scans, descriptions and errors, of a file alone, from this process or another one."""
+    path = planted(kind, tmp_path)
+    archive = open_archive(path)
+    scans = list(pickle.loads(pickle.dumps(archive)))
+    said = [archive.headers, archive.volumes(), [scan.header for scan in scans], archive.describe().replace(str(archive.path), "")]
+    with pytest.raises(BadInput) as unknown:
+        archive.read("nowhere")
+    text = f"{said} {unknown.value.expected}".lower()
+    for secret in secrets():
+        assert secret not in text, secret
 
 
 @pytest.mark.parametrize("kind", FORMATS, ids=lambda kind: kind.__name__)

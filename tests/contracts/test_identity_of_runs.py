@@ -23,7 +23,7 @@ from ssrecon import Data, Recipe, Training
 from ssrecon.sampling import RandomColumns
 
 recipe = Recipe(
-    data=Data(FOLDER + "/scans", RandomColumns(2, calibration_lines=14), Calibrator(coils=2), ByList(*LISTS)),
+    data=Data(FOLDER + "/scans", RandomColumns(1.6, calibration_lines=14), Calibrator(coils=2), ByList(*LISTS)),
     network=Unrolled(ResNet(blocks=1, channels=4), unrolls=1, cg_iterations=2),
     objective=SSDU(),
     training=Training(steps=2, validate_every=1),
@@ -66,7 +66,7 @@ def test_nothing_of_it_is_in_what_the_commands_write(outputs):
     folder, _, out = outputs
     everything = told(out)
     assert all(text in told(folder.parent) for text in ("musterfrau", BIRTH))
-    for name in ("run.json", "catalogue.sqlite", "metrics.csv", "report.html", "images.npz", "gamma.safetensors", "history.csv"):
+    for name in ("run.json", ".catalogue.sqlite", "metrics.csv", "report.html", "images.npz", "gamma.safetensors", "history.csv"):
         assert name in everything, name
     for text in (*secrets(), "anna", "clara", "hospital of"):
         assert text not in everything, text

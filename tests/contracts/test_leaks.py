@@ -16,6 +16,7 @@ from ssrecon.objectives import Objective
 from ssrecon.sampling import RandomColumns, undersample
 from ssrecon.simulation.phantom import PhantomArchive
 from tests.contracts.classes import subclasses
+from tests.scans import EXAMPLE, loss_of
 
 SELF_SUPERVISED = [kind for kind in subclasses("ssrecon.objectives", Objective) if not kind.needs_reference]
 
@@ -48,8 +49,8 @@ def test_poison_in_the_file_reaches_no_loss_and_no_gradient(files, kind):
     for path in files:
         archive = open_archive(path)
         (prepared,) = Calibrator().volume(list(archive))
-        network = Unrolled(ResNet(blocks=1, channels=4), unrolls=2, cg_iterations=3).build(0)
-        loss = kind().fitted([prepared.scan]).loss(network, prepared.scan, None, Draw(0)).mean
+        network = Unrolled(ResNet(blocks=1, channels=4), unrolls=2, cg_iterations=3).build(0, EXAMPLE)
+        loss = loss_of(kind().fitted([prepared.scan]), network, prepared.scan, None, Draw(0)).mean
         loss.backward()
         results.append([loss.detach(), prepared.scan.csm, prepared.scan.scale, *(p.grad for p in network.parameters())])
     assert all(torch.equal(clean, poisoned) for clean, poisoned in zip(*results, strict=True))

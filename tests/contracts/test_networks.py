@@ -9,7 +9,7 @@ from ssrecon.core.description import describe, rebuild
 from ssrecon.core.scan import CalibratedScan
 from ssrecon.networks import DenoiserSpec, NetworkSpec, Unrolled
 from tests.contracts.classes import subclasses
-from tests.scans import make_scan
+from tests.scans import EXAMPLE, make_scan
 
 SMALL = {"blocks": 1, "channels": 4, "layers": 2, "unrolls": 2, "cg_iterations": 3}
 
@@ -35,7 +35,7 @@ def test_the_walk_finds_them():
 
 @pytest.mark.parametrize("frames", [1, 2])
 def test_a_finite_image_and_a_gradient_for_every_parameter(spec, frames):
-    network = spec.build(0)
+    network = spec.build(0, EXAMPLE)
     estimate = network(make_scan(frames=frames))
     image = estimate.image
     assert image.shape == (1, frames, 1, 32, 32) and image.dtype == torch.complex64
@@ -46,13 +46,13 @@ def test_a_finite_image_and_a_gradient_for_every_parameter(spec, frames):
 
 
 def test_weights_are_a_function_of_the_seed(spec):
-    first, again, other = (spec.build(seed).state_dict() for seed in (1, 1, 2))
+    first, again, other = (spec.build(seed, EXAMPLE).state_dict() for seed in (1, 1, 2))
     assert all(torch.equal(value, again[name]) for name, value in first.items())
     assert any(not torch.equal(value, other[name]) for name, value in first.items())
 
 
 def test_reconstructs_a_scan_alone_as_in_a_batch(spec):
-    network = spec.build(0).eval()
+    network = spec.build(0, EXAMPLE).eval()
     scans = [make_scan(seed=seed, scan_id=f"s{seed}/slice-000") for seed in (0, 3)]
     with torch.no_grad():
         together = network(CalibratedScan.batch(scans)).image
@@ -61,7 +61,7 @@ def test_reconstructs_a_scan_alone_as_in_a_batch(spec):
 
 
 def test_what_was_not_acquired_does_not_matter(spec):
-    network, scan = spec.build(0).eval(), make_scan()
+    network, scan = spec.build(0, EXAMPLE).eval(), make_scan()
     poisoned = replace(scan, kspace=torch.where(scan.mask, scan.kspace, torch.nan)).on(scan.mask)
     with torch.no_grad():
         assert torch.equal(network(scan).image, network(poisoned).image)

@@ -11,7 +11,7 @@ from ssrecon.core.scan import CalibratedScan, Estimate
 from ssrecon.networks import LearnedCSM, ResNet, Unrolled, WithUncertainty
 from ssrecon.objectives import MultiMaskSSDU, Objective
 from tests.contracts.classes import subclasses
-from tests.scans import column_mask, full_kspace, make_reference, make_scan
+from tests.scans import EXAMPLE, column_mask, full_kspace, loss_of, make_reference, make_scan, reconstruction_of
 
 OBJECTIVES = subclasses("ssrecon.objectives", Objective)
 SELF_SUPERVISED = [kind for kind in OBJECTIVES if not kind.needs_reference]
@@ -39,7 +39,7 @@ def made(kind):
 
 def loss(objective, network, scan, reference, draw=DRAW):
     wanted = objective.needs_reference or objective.takes_reference
-    return objective.loss(network, scan, reference if wanted else None, draw)
+    return loss_of(objective, network, scan, reference if wanted else None, draw)
 
 
 def test_the_walk_finds_them():
@@ -48,7 +48,7 @@ def test_the_walk_finds_them():
 
 @pytest.mark.parametrize("kind", OBJECTIVES)
 def test_finite_and_every_parameter_gets_a_gradient(kind):
-    network = NETWORK.build(0)
+    network = NETWORK.build(0, EXAMPLE)
     value = loss(made(kind), network, *pair())
     assert value.per_scan.shape == (1,) and torch.isfinite(value.mean)
     value.mean.backward()
@@ -59,12 +59,12 @@ def test_finite_and_every_parameter_gets_a_gradient(kind):
 @pytest.mark.parametrize("kind", OBJECTIVES)
 def test_networks_may_return_more_than_an_image(kind, spec):
     """Their own sensitivities are used throughout and kept at test time; what a method does not ask for is no burden."""
-    network, objective = spec.build(0), made(kind)
+    network, objective = spec.build(0, EXAMPLE), made(kind)
     scan, reference = pair()
     loss(objective, network, scan, reference).mean.backward()
     assert all(p.grad is None or torch.isfinite(p.grad).all() for p in network.parameters())
     assert all(p.grad is not None and p.grad.any() for p in network.inner.parameters())
-    estimate = objective.reconstruct(network, scan, DRAW)
+    estimate = reconstruction_of(objective, network, scan, DRAW)
     assert torch.isfinite(torch.view_as_real(estimate.image)).all() and estimate.image.shape[1] == FRAMES
     if isinstance(spec, LearnedCSM):
         assert network.gain.grad.abs() > 0
@@ -73,7 +73,7 @@ def test_networks_may_return_more_than_an_image(kind, spec):
 
 @pytest.fixture(params=NETWORKS)
 def network(request):
-    return NETWORKS[request.param].build(0).requires_grad_(False)
+    return NETWORKS[request.param].build(0, EXAMPLE).requires_grad_(False)
 
 
 @pytest.mark.parametrize("kind", OBJECTIVES)
@@ -106,7 +106,7 @@ def test_what_was_not_acquired_changes_no_bit(kind, network):
 @pytest.mark.parametrize("kind", OBJECTIVES)
 def test_a_slice_outside_the_object_trains(kind, spec):
     """No coil sees anything there: the csm is zero everywhere, what was measured is noise, and no gradient is spoiled by it."""
-    network, objective = spec.build(0), made(kind)
+    network, objective = spec.build(0, EXAMPLE), made(kind)
     scan, reference = (replace(side, csm=torch.zeros_like(side.csm)) for side in pair())
     value = loss(objective, network, scan, reference)
     assert torch.isfinite(value.mean)
@@ -140,7 +140,7 @@ def inputs(objective, scan, epochs):
     passes = []
     for epoch in epochs:
         recorder = Recorder()
-        objective.loss(recorder, scan, None, DRAW.at(epoch))
+        loss_of(objective, recorder, scan, None, DRAW.at(epoch))
         passes.append(tuple(part.numpy().tobytes() for seen in recorder.seen for part in (seen.kspace, seen.mask)))
     return passes
 
@@ -182,7 +182,7 @@ class Watched(Draw):
 def test_all_that_is_random_is_of_this_pass(kind):
     """Partition, mask, transform, probe and noise, each by itself: none is left from another pass."""
     draw = Watched(DRAW.seed, 7)
-    made(kind).loss(Recorder(), pair()[0], None, draw)
+    loss_of(made(kind), Recorder(), pair()[0], None, draw)
     epoch = 7 % REPEATED.get(kind.__name__, 8)
     assert draw.drawn and all(epochs == {epoch} for epochs in draw.drawn.values())
 
@@ -193,7 +193,7 @@ def test_the_network_never_receives_what_it_is_judged_on(kind, epoch):
     """For every pass of the network that is kept from something: moving what it is kept from moves the loss, and not its input."""
     scan, _ = pair()
     objective, recorder = made(kind), Recorder()
-    before = objective.loss(recorder, scan, None, DRAW.at(epoch)).mean
+    before = loss_of(objective, recorder, scan, None, DRAW.at(epoch)).mean
     held_out = [scan.mask & ~given(seen, scan) for seen in recorder.seen]
     assert any(withheld.any() for withheld in held_out), "everything that was acquired was given to the network"
     for number, withheld in enumerate(held_out):
@@ -201,7 +201,7 @@ def test_the_network_never_receives_what_it_is_judged_on(kind, epoch):
             continue
         moved = replace(scan, kspace=torch.where(withheld, scan.kspace + 100, scan.kspace))
         again = Recorder()
-        changed = objective.loss(again, moved, None, DRAW.at(epoch)).mean
+        changed = loss_of(objective, again, moved, None, DRAW.at(epoch)).mean
         assert torch.equal(again.seen[number].kspace, recorder.seen[number].kspace)
         assert torch.equal(again.seen[number].mask, recorder.seen[number].mask)
         assert not torch.equal(changed, before)
@@ -212,7 +212,7 @@ def test_what_holds_nothing_out_says_so(kind):
     """The network has everything: such a method must not be taken for one that is judged on unseen samples."""
     scan, _ = pair()
     recorder = Recorder()
-    made(kind).loss(recorder, scan, None, DRAW)
+    loss_of(made(kind), recorder, scan, None, DRAW)
     assert torch.equal(recorder.seen[0].mask, scan.mask)
 
 
@@ -220,7 +220,7 @@ def test_what_holds_nothing_out_says_so(kind):
 def test_reconstructs_from_everything_acquired(kind):
     scan, _ = pair()
     recorder = Recorder()
-    estimate = made(kind).reconstruct(recorder, scan, DRAW)
+    estimate = reconstruction_of(made(kind), recorder, scan, DRAW)
     assert estimate.image.shape == (1, FRAMES, 1, 32, 32)
     everything = torch.stack([given(seen, scan) for seen in recorder.seen]).any(dim=0)
     assert torch.equal(everything, scan.mask)
@@ -230,7 +230,7 @@ def test_reconstructs_from_everything_acquired(kind):
 def test_two_map_sets(kind):
     scan = make_scan(frames=FRAMES, maps=2)
     reference = make_reference(scan, full_kspace((32, 32), 4, FRAMES, 2, 0.01, 0))
-    assert torch.isfinite(loss(made(kind), replace(NETWORK, maps=2).build(0), scan, reference).mean)
+    assert torch.isfinite(loss(made(kind), replace(NETWORK, maps=2).build(0, EXAMPLE), scan, reference).mean)
 
 
 @pytest.mark.parametrize("kind", SELF_SUPERVISED)

@@ -14,13 +14,14 @@ from ssrecon.calibrate import Calibrator
 from ssrecon.core.description import alike, current_name, describe, digest, public_name, rebuild
 from ssrecon.core.errors import BadRecipe
 from ssrecon.networks import CNN, DenoiserSpec, NetworkSpec, ResNet, Unrolled
-from ssrecon.objectives import Distance, Objective, Transform
+from ssrecon.objectives import JSSL, Distance, Objective, Transform
 from ssrecon.partition import Partitioner
-from ssrecon.recipe import load_recipe
+from ssrecon.recipe import load_recipe, override
 from ssrecon.recipe.recipe import Comparison, Training
 from ssrecon.sampling import Pattern
 from ssrecon.store import Data
 from tests.contracts.classes import subclasses
+from tests.scans import make_scan
 from tests.training.small import RECIPE
 
 
@@ -159,3 +160,17 @@ def test_what_an_earlier_version_wrote_is_the_same_recipe():
     assert alike(earlier, now)
     earlier["training"]["learning_rate"] *= 2
     assert not alike(earlier, now)
+
+
+def test_what_is_found_in_the_data_is_in_no_description():
+    """An objective that was fitted to its scans is the one of the recipe: equal, of one hash, written and named alike."""
+    recipe = replace(RECIPE, objective=JSSL(fraction=0.5))
+    fitted = recipe.objective.fitted([make_scan((16, 16), scan_id=f"subject{number}/slice-000") for number in range(2)])
+    assert len(fitted.subjects) == 1 and fitted.of == 2 and recipe.objective.subjects is None
+    assert fitted == recipe.objective and repr(fitted) == repr(recipe.objective) and digest(fitted) == digest(recipe.objective)
+    assert describe(fitted) == describe(recipe.objective) and "subjects" not in describe(fitted)
+    assert rebuild(describe(fitted), "recipe").subjects is None
+    with pytest.raises(BadRecipe, match="unknown field 'subjects'"):
+        rebuild({**describe(fitted), "subjects": ["subject0"]}, "recipe")
+    with pytest.raises(BadRecipe, match="no such field"):
+        override(recipe, ["--objective.subjects", "subject0"])

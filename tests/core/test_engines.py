@@ -19,7 +19,7 @@ from ssrecon.core.engines import each, parse_shard, shard_of
 from ssrecon.core.errors import BadInput, BadRecipe
 from ssrecon.simulation.phantom import PhantomArchive
 from ssrecon.simulation.simulate import simulate
-from ssrecon.store.catalogue import Catalogue, records
+from ssrecon.store.catalogue import Catalogue, Record, records
 from ssrecon.store.prepare import LeftOut, prepare
 from ssrecon.store.store import Store
 from tests.store.killing import killed
@@ -46,7 +46,7 @@ def test_shards_in_any_order_and_repeated_make_the_whole(archive, alone, tmp_pat
         store = prepare(opened, tmp_path, Calibrator(), shard=shard)
     assert bits(tmp_path) == bits(alone.folder)
     assert store.headers == alone.headers and store.fingerprint() == alone.fingerprint()
-    assert sorted(path.name for path in tmp_path.glob("*.sqlite")) == [f"catalogue-{i}-of-3.sqlite" for i in (1, 2, 3)]
+    assert sorted(path.name for path in tmp_path.glob("*.sqlite")) == [f".catalogue-{i}-of-3.sqlite" for i in (1, 2, 3)]
 
 
 def test_shards_are_disjoint_and_complete():
@@ -113,11 +113,19 @@ def test_a_store_without_its_catalogue_or_with_a_damaged_one_is_the_same(alone, 
     for path in alone.folder.glob("*.h5"):
         os.link(path, tmp_path / path.name)
     without = Store(tmp_path)
-    (tmp_path / "catalogue.sqlite").write_bytes(b"SQLite format 3\0 and then nothing of the kind" * 99)
+    (tmp_path / ".catalogue.sqlite").write_bytes(b"SQLite format 3\0 and then nothing of the kind" * 99)
     damaged = Store(tmp_path)
     assert without.headers == damaged.headers == alone.headers and damaged.fingerprint() == alone.fingerprint()
     Catalogue(tmp_path).forget_failures()  # makes it anew
     assert records(tmp_path) == {}
+
+
+def test_a_catalogue_of_an_earlier_version_is_found_and_renamed(tmp_path):
+    Catalogue(tmp_path).put(Record("a", "failed", "no calibration"))
+    (tmp_path / ".catalogue.sqlite").rename(tmp_path / "catalogue.sqlite")
+    assert records(tmp_path)["a"].reason == "no calibration"
+    Catalogue(tmp_path).forget_failures()
+    assert records(tmp_path) == {} and [path.name for path in tmp_path.iterdir()] == [".catalogue.sqlite"]
 
 
 def test_the_catalogue_is_believed_only_of_the_very_file(archive, alone, tmp_path):

@@ -10,7 +10,7 @@ from ssrecon.baselines import CGSense, ZeroFilled
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadInput
 from ssrecon.core.scan import Estimate, Prepared
-from ssrecon.evaluation.evaluate import BANDS, COLUMNS, Arm, _bands, evaluate, radial_residual, residual_rows
+from ssrecon.evaluation.evaluate import BANDS, COLUMNS, Arm, _bands, evaluate, radial_residual, residual_rows, score_parts
 from ssrecon.evaluation.evaluate_folder import evaluate_folder
 from ssrecon.operators import Fourier, encoding
 from ssrecon.partition import Gamma
@@ -267,3 +267,39 @@ def test_subjects_count_alike_and_what_is_missing_is_said(folders):
     assert text.startswith("4 volumes of 2 subjects") and "1 references have no reconstruction: left.h5" in text
     nmse = next(float(line.split()[1]) for line in text.splitlines() if line.startswith("nmse"))
     assert nmse == pytest.approx((0.01 + 0.09) / 2, rel=1e-3)
+
+
+def test_a_volume_of_two_shapes_has_one_row_weighted_by_slices(tmp_path):
+    write_volume(tmp_path / "store", [prepared("a", 0), prepared("a", 1), prepared("a", 2, (24, 30))], {})
+    store = Store(tmp_path / "store")
+    arm = Arm("zf", lambda scan: Estimate(0.9 * smooth_image(tuple(scan.kspace.shape[3:]), seed=scan.headers[0].slice)))
+    rows = evaluate([arm], store, [header.scan_id for header in store.headers], tmp_path / "out")
+    psnrs = [r for r in rows if r["metric"] == "psnr" and r["convention"] == "slice"]
+    slices, volumes = ([r["value"] for r in psnrs if bool(r["scan"]) is own] for own in (True, False))
+    assert len(slices) == 3 and len(volumes) == 1
+    assert volumes[0] == pytest.approx(np.mean(slices), rel=1e-12)
+
+
+def test_parts_of_two_shapes_share_the_range_of_the_volume():
+    rng = np.random.default_rng(0)
+    small, large = rng.random((1, 16, 16)), 3 * rng.random((3, 20, 24))
+    found = {(v.slice, v.metric): v.value for v in score_parts([0.9 * small, 0.8 * large], [small, large]) if v.convention == "fastmri"}
+    assert found[None, "nmse"] == pytest.approx((0.01 + 3 * 0.04) / 4, rel=1e-9)
+    assert found[0, "psnr"] == pytest.approx(10 * np.log10(large.max() ** 2 / np.mean((0.1 * small) ** 2)), rel=1e-9)
+    assert {place for place, _ in found} == {None, 0, 1, 2, 3}
+
+
+def test_frames_of_a_volume_are_scored_as_frames(tmp_path):
+    """(slices, frames, y, x) against the same, and never against as many slices."""
+    images = np.random.default_rng(0).random((2, 3, 16, 18), np.float32)
+    written = {"a": ("reconstruction", images), "b": ("reconstruction_rss", images), "c": ("reconstruction_rss", images[:, 0])}
+    for folder, (name, values) in written.items():
+        (tmp_path / folder).mkdir()
+        with h5py.File(tmp_path / folder / "v.h5", "w") as file:
+            file[name] = values
+    evaluate_folder(tmp_path / "a", tmp_path / "b", tmp_path / "scores")
+    rows = list(csv.DictReader((tmp_path / "scores" / "metrics.csv").read_text().splitlines()))
+    scans = {row["scan"].split("/", 1)[1] for row in rows if row["scan"]}
+    assert scans == {f"slice-{s:03d}/frame-{f:03d}" for s in range(2) for f in range(3)}
+    with pytest.raises(BadInput, match=r"v\.h5: found 2 slices of 3 frames; expected 2 slices of 1 frame"):
+        evaluate_folder(tmp_path / "a", tmp_path / "c")

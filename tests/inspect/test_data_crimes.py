@@ -11,10 +11,12 @@ from scipy.signal.windows import hamming, hann, tukey
 
 from ssrecon.archive import open_archive
 from ssrecon.core.draw import Draw
+from ssrecon.core.scan import Header, Scan
 from ssrecon.inspect.centre import off_centre
 from ssrecon.inspect.channels import CHANNELS, dead_coil, spiking_coil
 from ssrecon.inspect.data_crimes import DATA_CRIMES, filtered, magnitude_derived, parallel_imaging_filled, zero_filled
 from ssrecon.inspect.duplicates import duplicates, signature
+from ssrecon.inspect.oversampling import oversampled
 from ssrecon.operators import Fourier
 from ssrecon.sampling import Equispaced, PoissonDisc, RandomColumns, undersample
 from ssrecon.simulation.phantom import PhantomArchive
@@ -33,7 +35,7 @@ def with_kspace(scan, kspace):
 
 
 def kinds(scan):
-    return [finding.kind for detect in (*DATA_CRIMES, *CHANNELS, off_centre) if (finding := detect(scan)) is not None]
+    return [finding.kind for detect in (*DATA_CRIMES, *CHANNELS, off_centre, oversampled) if (finding := detect(scan)) is not None]
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -171,6 +173,50 @@ def test_a_window_over_few_coils(clean):
     few = replace(clean, kspace=clean.kspace[:, :, :2], noise=None)
     assert filtered(few) is None
     assert filtered(with_kspace(few, few.kspace * torch.from_numpy(hann(N)[:, None]).float())) is not None
+
+
+def test_a_strong_sample_of_signal_is_no_spark(clean):
+    """Two samples beside a strong neighbour, in a measured brain; power of neighbours that are signal, or zeros, is no noise level."""
+    kspace = clean.kspace.clone()
+    noise = kspace[0, 0, 5, :16].abs().square().mean().sqrt()
+    kspace[0, 0, 5, 8, 70:73] += torch.tensor([9.0, 20.0, 11.0]) * noise
+    assert spiking_coil(with_kspace(clean, kspace)) is None
+    # A file that is partly exact zeros: what little is left beside them is no spark.
+    kspace = clean.kspace.clone()
+    kspace[..., :20, :] *= (torch.rand(20, SAMPLES, generator=torch.Generator().manual_seed(0)) < 0.1).float()
+    assert spiking_coil(with_kspace(clean, kspace)) is None
+    kspace[0, 0, 5, 30, 90] += 20 * noise
+    assert spiking_coil(with_kspace(clean, kspace)) is not None
+
+
+def test_single_coils_of_an_object_with_little_phase_are_innocent():
+    """Its strong samples are nearly symmetric; its noise is not."""
+    generator = torch.Generator().manual_seed(0)
+    y, x = torch.meshgrid(torch.linspace(-1, 1, 96), torch.linspace(-1, 1, 96), indexing="ij")
+    image = ((y / 0.7) ** 2 + (x / 0.6) ** 2 < 1) * torch.exp(0.05j * x)
+    kspace = Fourier(2)(image[None, None, None].to(torch.complex64))
+    mask = torch.ones(1, 1, 1, 96, 96, dtype=torch.bool)
+    for level in (0.03, 0.003):
+        noisy = kspace + level * torch.randn(kspace.shape, dtype=torch.complex64, generator=generator)
+        assert magnitude_derived(Scan(Header("a", "a", "a"), noisy, mask, ~mask)) is None
+        assert magnitude_derived(Scan(Header("a", "a", "a"), Fourier(2)(Fourier(2).adjoint(noisy).abs() + 0j), mask, ~mask)) is not None
+
+
+def test_oversampled_readouts(clean):
+    """An object in the middle half of the readout's field of view: said where the header gives no field of view."""
+    image = Fourier(2).adjoint(clean.kspace)
+    wide = torch.nn.functional.pad(torch.view_as_real(image), (0, 0, SAMPLES // 2, SAMPLES // 2))
+    noise = torch.randn((*wide.shape[:-1],), dtype=torch.complex64, generator=torch.Generator().manual_seed(0))
+    kspace = Fourier(2)(torch.view_as_complex(wide.contiguous()) + 0.01 * image.abs().max() * noise)
+    mask = torch.ones(1, 1, 1, N, 2 * SAMPLES, dtype=torch.bool)
+    scan = Scan(Header("a", "a", "a"), kspace, mask, ~mask)
+    finding = oversampled(scan)
+    assert finding is not None and finding.severity == "warn"
+    assert "the outer half of the field of view holds noise alone" in finding.reason and "oversampled?" in finding.reason
+    assert oversampled(undersample(scan, RandomColumns(3, 16), Draw(0))) is not None
+    assert oversampled(replace(scan, header=replace(scan.header, encoded_fov=(200.0, 400.0), recon_fov=(200.0, 200.0)))) is None
+    unstated = replace(clean, header=replace(clean.header, encoded_fov=(), recon_fov=()))
+    assert oversampled(unstated) is None
 
 
 def test_most_channels_dead(clean):

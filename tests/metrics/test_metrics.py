@@ -7,18 +7,13 @@ import pytest
 import torch
 from scipy.ndimage import convolve
 
-from ssrecon.metrics.metrics import (
-    FASTMRI,
-    PER_SLICE,
-    fourier_ring_correlation,
-    heldout_residual,
-    hfen,
-    nmse,
-    nrmse,
-    psnr,
-    score_volume,
-    ssim,
-)
+from ssrecon.metrics.hfen import hfen
+from ssrecon.metrics.nmse import nmse, nrmse
+from ssrecon.metrics.psnr import psnr
+from ssrecon.metrics.residual import heldout_residual
+from ssrecon.metrics.rings import fourier_ring_correlation
+from ssrecon.metrics.ssim import ssim
+from ssrecon.metrics.volume import FASTMRI, PER_SLICE, score_volume
 from ssrecon.operators import encoding
 from tests.scans import make_scan
 
@@ -240,7 +235,7 @@ def test_refuses_an_empty_gamma_and_wrong_shapes():
     mask[0] = True
     with pytest.raises(ValueError, match=r"nothing is held out .*\[64, 0\]"):
         heldout_residual(kspace, kspace, mask, None)
-    with pytest.raises(ValueError, match=r"\(2, 1, 3, 8, 8\).*mask \(2, 1, 3, 8, 8\)"):
+    with pytest.raises(ValueError, match=r"heldout_residual: mask: found shape \(2, 1, 3, 8, 8\) of bool"):
         heldout_residual(kspace, kspace, mask.expand(2, 1, 3, 8, 8), None)
 
 

@@ -11,7 +11,7 @@ from ssrecon.core.scan import CalibratedScan
 from ssrecon.networks import LearnedCSM, ResNet, Unrolled
 from ssrecon.objectives import SPICER, MultiMaskSSDU
 from ssrecon.partition import Gamma, Uniform, gamma_score
-from tests.scans import column_mask, make_scan
+from tests.scans import EXAMPLE, column_mask, loss_of, make_scan
 
 SMALL = LearnedCSM(Unrolled(ResNet(blocks=1, channels=4), unrolls=2, cg_iterations=4), ResNet(blocks=1, channels=8))
 
@@ -27,7 +27,7 @@ def with_hole(scan):
 def test_the_gauge(coils, maps):
     scan = with_hole(make_scan(coils=coils, maps=maps))
     scan = replace(scan, csm=scan.csm * maps**0.5)
-    network = replace(SMALL, inner=replace(SMALL.inner, maps=maps), gain=1.0).build(0)
+    network = replace(SMALL, inner=replace(SMALL.inner, maps=maps), gain=1.0).build(0, EXAMPLE)
     csm = network(scan).csm
     support = (scan.csm != 0).any(dim=2)
     torch.testing.assert_close(torch.linalg.vector_norm(csm, dim=2), support.float(), atol=1e-4, rtol=0)
@@ -37,19 +37,19 @@ def test_the_gauge(coils, maps):
 
 def test_it_starts_from_what_calibration_found():
     scan = with_hole(make_scan())
-    assert (LearnedCSM().build(0).sensitivities(scan) - scan.csm).abs().max() < 0.05
+    assert (LearnedCSM().build(0, EXAMPLE).sensitivities(scan) - scan.csm).abs().max() < 0.05
 
 
 def test_a_global_phase_of_the_csm_stays_with_the_csm():
     """The gauge is that of the scan's own csm, whichever that is."""
-    scan, network = make_scan(), SMALL.build(0)
+    scan, network = make_scan(), SMALL.build(0, EXAMPLE)
     turned = replace(scan, csm=scan.csm * torch.tensor(1j))
     overlap = (turned.csm.conj() * network.sensitivities(turned)).sum(dim=2)
     assert overlap.imag.abs().max() < 1e-4 and overlap.real.min() > 0
 
 
 def test_only_calibration_samples_that_the_scan_holds_are_seen():
-    scan, network = make_scan(), SMALL.build(0)
+    scan, network = make_scan(), SMALL.build(0, EXAMPLE)
     csm = network.sensitivities(scan)
     outside = scan.mask & ~scan.calibration
     assert torch.equal(csm, network.sensitivities(replace(scan, kspace=torch.where(outside, torch.nan, scan.kspace))))
@@ -85,12 +85,12 @@ def test_held_out_samples_are_predicted_better_than_with_fixed_maps_that_are_wro
         ("learned", LearnedCSM(inner, ResNet(blocks=1, channels=16)), SPICER(Uniform(0.4))),
         ("learned by SSDU", LearnedCSM(inner, ResNet(blocks=1, channels=16)), MultiMaskSSDU(Uniform(0.4), masks=None)),
     ):
-        network = spec.build(0)
+        network = spec.build(0, EXAMPLE)
         optimizer = torch.optim.Adam(network.parameters(), lr=5e-3)
         for step in range(60):
             optimizer.zero_grad()
             batch = CalibratedScan.batch([scan.on(~Gamma(lines=False).hold_out(scan, Draw(7))) for scan in scans])
-            objective.loss(network, batch, None, Draw(0, step)).mean.backward()
+            loss_of(objective, network, batch, None, Draw(0, step)).mean.backward()
             optimizer.step()
         scores[name] = residual(network.eval(), scans)
     assert scores["learned"] < 0.8 * scores["fixed"] and scores["learned by SSDU"] < 0.8 * scores["fixed"]

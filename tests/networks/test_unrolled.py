@@ -8,13 +8,13 @@ from ssrecon.networks import CNN, ResNet, Unrolled
 from ssrecon.networks.denoisers import as_channels, as_image
 from ssrecon.operators import sense
 from tests.laws.operators import random_like
-from tests.scans import make_scan
+from tests.scans import EXAMPLE, make_scan
 
 SMALL = Unrolled(ResNet(blocks=1, channels=4), unrolls=2, cg_iterations=3)
 
 
 def count(spec):
-    return sum(parameter.numel() for parameter in spec.build(seed=0).parameters())
+    return sum(parameter.numel() for parameter in spec.build(seed=0, example=EXAMPLE).parameters())
 
 
 def test_published_parameter_counts():
@@ -41,7 +41,7 @@ def test_one_map_set_enters_channels_last_without_a_copy():
 
 @pytest.mark.parametrize(("frames", "maps"), [(1, 1), (3, 2)])
 def test_shapes_and_gradients(frames, maps):
-    network = replace(SMALL, maps=maps).build(0)
+    network = replace(SMALL, maps=maps).build(0, EXAMPLE)
     image = network(make_scan(frames=frames, maps=maps)).image
     assert image.shape == (1, frames, maps, 32, 32)
     image.abs().sum().backward()
@@ -50,7 +50,7 @@ def test_shapes_and_gradients(frames, maps):
 
 def test_same_seed_same_weights_without_touching_torchs_generator():
     before = torch.get_rng_state()
-    first, second, other = SMALL.build(3), SMALL.build(3), SMALL.build(4)
+    first, second, other = SMALL.build(3, EXAMPLE), SMALL.build(3, EXAMPLE), SMALL.build(4, EXAMPLE)
     assert torch.equal(torch.get_rng_state(), before)
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
     assert not torch.equal(first.denoisers[0].first.weight, other.denoisers[0].first.weight)
@@ -58,7 +58,7 @@ def test_same_seed_same_weights_without_touching_torchs_generator():
 
 def test_a_zero_denoiser_leaves_regularised_cg_sense():
     scan = make_scan()
-    network = replace(SMALL, unrolls=1, cg_iterations=40).build(0)
+    network = replace(SMALL, unrolls=1, cg_iterations=40).build(0, EXAMPLE)
     torch.nn.init.zeros_(network.denoisers[0].last.weight)
     x = network(scan).image
     operator = sense(scan.mask, scan.csm)
@@ -68,7 +68,7 @@ def test_a_zero_denoiser_leaves_regularised_cg_sense():
 def test_recomputing_changes_memory_and_not_gradients():
     scan, grads = make_scan(), []
     for recompute in (False, True):
-        network = replace(SMALL, recompute=recompute).build(0)
+        network = replace(SMALL, recompute=recompute).build(0, EXAMPLE)
         network(scan).image.abs().sum().backward()
         grads.append([p.grad for p in network.parameters()])
     for a, b in zip(*grads, strict=True):
@@ -81,7 +81,7 @@ def test_unshared_unrolls_have_their_own_weights():
 
 def test_mixed_precision_stays_close_and_keeps_kspace_in_single_precision():
     scan = make_scan()
-    full, mixed = SMALL.build(0)(scan).image, replace(SMALL, mixed_precision=True).build(0)(scan).image
+    full, mixed = SMALL.build(0, EXAMPLE)(scan).image, replace(SMALL, mixed_precision=True).build(0, EXAMPLE)(scan).image
     assert mixed.dtype == torch.complex64
     assert 0 < torch.linalg.vector_norm(full - mixed) / torch.linalg.vector_norm(full) < 0.05
 
@@ -91,13 +91,13 @@ def test_known_padding_is_data_only_on_request():
     padding = torch.zeros_like(scan.mask)
     padding[..., 1, :] = ~scan.mask[..., 1, :]
     padded = replace(scan, padding=padding)
-    assert torch.equal(SMALL.build(0)(padded).image, SMALL.build(0)(scan).image)
-    assert not torch.equal(replace(SMALL, padding_is_known=True).build(0)(padded).image, SMALL.build(0)(scan).image)
+    assert torch.equal(SMALL.build(0, EXAMPLE)(padded).image, SMALL.build(0, EXAMPLE)(scan).image)
+    assert not torch.equal(replace(SMALL, padding_is_known=True).build(0, EXAMPLE)(padded).image, SMALL.build(0, EXAMPLE)(scan).image)
 
 
 def test_wrong_number_of_map_sets_is_refused():
     with pytest.raises(BadInput, match="phantom/slice-000: found 2 sets of sensitivity maps; expected 1"):
-        SMALL.build(0)(make_scan(maps=2))
+        SMALL.build(0, EXAMPLE)(make_scan(maps=2))
 
 
 def test_a_warm_start_leaves_what_was_not_acquired_to_the_denoiser():
@@ -107,16 +107,16 @@ def test_a_warm_start_leaves_what_was_not_acquired_to_the_denoiser():
     ideal = scan.on(torch.zeros_like(scan.mask))  # b = mu z: the solution is z itself
     image = random_like((1, 1, 1, 32, 32), 0)
     for warm_start, expected in ((True, image), (False, torch.zeros_like(image))):
-        network = replace(SMALL, unrolls=1, cg_iterations=1, mu=0.0, warm_start=warm_start).build(0)
+        network = replace(SMALL, unrolls=1, cg_iterations=1, mu=0.0, warm_start=warm_start).build(0, EXAMPLE)
         network._denoise = lambda x, denoiser: image
         torch.testing.assert_close(network(ideal).image, expected)
 
 
 def test_started_anywhere_the_solve_converges_to_the_same_image():
     scan = make_scan()
-    cold, warm = (replace(SMALL, cg_iterations=60, warm_start=warm_start).build(0)(scan).image for warm_start in (False, True))
+    cold, warm = (replace(SMALL, cg_iterations=60, warm_start=warm_start).build(0, EXAMPLE)(scan).image for warm_start in (False, True))
     torch.testing.assert_close(cold, warm, rtol=1e-4, atol=1e-5)
-    implicit = replace(SMALL, cg_iterations=60, warm_start=True, implicit_backward=True).build(0)(scan).image
+    implicit = replace(SMALL, cg_iterations=60, warm_start=True, implicit_backward=True).build(0, EXAMPLE)(scan).image
     torch.testing.assert_close(implicit, warm)
 
 
@@ -129,7 +129,7 @@ def test_operator_calls_of_a_step(monkeypatch, warm_start, grams):
     calls = []
     original = module._gram
     monkeypatch.setattr(module, "_gram", lambda *a: calls.append(1) or original(*a))
-    image = replace(SMALL, warm_start=warm_start).build(0)(make_scan()).image
+    image = replace(SMALL, warm_start=warm_start).build(0, EXAMPLE)(make_scan()).image
     assert len(calls) == 2 * grams
     image.abs().sum().backward()
     assert len(calls) == 2 * 2 * grams

@@ -5,7 +5,7 @@ import torch
 from ssrecon.core.scan import CalibratedScan, Estimate
 from ssrecon.networks import LearnedCSM, ResNet, Unrolled
 from ssrecon.operators import sense
-from tests.scans import column_mask, make_scan
+from tests.scans import EXAMPLE, column_mask, make_scan
 
 SHAPE = (32, 32)
 N = SHAPE[0] * SHAPE[1]
@@ -32,7 +32,7 @@ class Recorder:
 
 
 def recorder(spec=NETWORK) -> Recorder:
-    return Recorder(spec.build(0).requires_grad_(False))
+    return Recorder(spec.build(0, EXAMPLE).requires_grad_(False))
 
 
 def kspace_of(scan: CalibratedScan, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

@@ -36,7 +36,7 @@ from ssrecon.objectives.transforms import QuarterTurns, Shifts, Transform
 from ssrecon.operators import coil_combined
 from ssrecon.partition import Bernoulli, Gamma, Partition, Uniform
 from tests.objectives.enumerated import tiny_scan
-from tests.scans import column_mask, full_kspace, make_reference, make_scan, smooth_image
+from tests.scans import EXAMPLE, column_mask, full_kspace, loss_of, make_reference, make_scan, reconstruction_of, smooth_image
 
 NETWORK = Unrolled(ResNet(blocks=1, channels=4), unrolls=2, cg_iterations=3)
 
@@ -67,7 +67,7 @@ def test_a_density_of_one_needs_no_weights():
     part = objective.partitioner.split(whole[0], Draw(0))
     weight = k_weight(objective.sampling.probability(whole[0]), part, 10.0)
     torch.testing.assert_close(weight, part.lambda_.float())
-    assert torch.isfinite(objective.loss(NETWORK.build(0), whole[0], None, Draw(0)).mean)
+    assert torch.isfinite(loss_of(objective, NETWORK.build(0, EXAMPLE), whole[0], None, Draw(0)).mean)
 
 
 def test_unlearnable_locations_are_named():
@@ -76,11 +76,11 @@ def test_unlearnable_locations_are_named():
     assert objective.remarks == ("56.2% of the locations of 32x32 are in none of 1 masks: no self-supervised loss reaches them",)
     other = make_scan(mask=column_mask((32, 32), offset=1))
     with pytest.raises(BadInput, match="phantom/slice-000: found samples where the density of the archive's masks is 0"):
-        objective.loss(NETWORK.build(0), other, None, Draw(0))
+        loss_of(objective, NETWORK.build(0, EXAMPLE), other, None, Draw(0))
     with pytest.raises(BadRecipe, match="KWeighted: found no masks of an archive; expected KWeighted.fitted"):
-        KWeighted().loss(NETWORK.build(0), scan, None, Draw(0))
+        loss_of(KWeighted(), NETWORK.build(0, EXAMPLE), scan, None, Draw(0))
     with pytest.raises(BadInput, match="a matrix 16x16 whose sampling is not known; expected one of 32x32"):
-        objective.loss(NETWORK.build(0), make_scan((16, 16)), None, Draw(0))
+        loss_of(objective, NETWORK.build(0, EXAMPLE), make_scan((16, 16)), None, Draw(0))
 
 
 # -- noise --------------------------------------------------------------------------------------------------------------------------------
@@ -95,7 +95,7 @@ def test_the_robust_correction_gives_the_posterior_mean(given, corrected):
     mean = float((y * density).sum() / density.sum())
     scan = tiny_scan(torch.full((1, 1, 1, 1), given, dtype=torch.complex128), torch.ones(1, 1, dtype=torch.bool))
     network = lambda scan: Estimate(torch.full((1, 1, 1, 1, 1), mean, dtype=torch.complex128))  # noqa: E731
-    assert RobustSSDU(alpha=alpha).reconstruct(network, scan, Draw(0)).image.real.item() == pytest.approx(corrected, abs=1e-3)
+    assert reconstruction_of(RobustSSDU(alpha=alpha), network, scan, Draw(0)).image.real.item() == pytest.approx(corrected, abs=1e-3)
 
 
 def test_the_correction_lowers_the_noise_below_what_was_measured():
@@ -107,7 +107,7 @@ def test_the_correction_lowers_the_noise_below_what_was_measured():
         seen = coil_combined(given)
         return Estimate(truth + (seen - truth) / (1 + alpha**2))
 
-    corrected = RobustSSDU(alpha=alpha).reconstruct(network, scan, Draw(0)).image
+    corrected = reconstruction_of(RobustSSDU(alpha=alpha), network, scan, Draw(0)).image
     assert (corrected - truth).abs().square().mean() < 1e-3 * (coil_combined(scan) - truth).abs().square().mean()
 
 
@@ -115,13 +115,13 @@ def test_noise_aware_methods_refuse_scans_of_unknown_noise():
     silent = make_scan(noise_std=0.0)
     for objective in (SURE(), ENSURE(), RobustSSDU(), Noise2Recon(), RobustEI(), Heteroscedastic()):
         with pytest.raises(BadInput, match="phantom/slice-000: found an unknown noise level"):
-            objective.fitted(archive()).loss(NETWORK.build(0), silent, None, Draw(0))
+            loss_of(objective.fitted(archive()), NETWORK.build(0, EXAMPLE), silent, None, Draw(0))
 
 
 def test_noise2recon_without_consistency_is_multi_mask_ssdu():
-    scan, network = make_scan(), NETWORK.build(0)
-    one = Noise2Recon(weight=0.0).loss(network, scan, None, Draw(1, 4)).mean
-    assert torch.equal(one, MultiMaskSSDU(Uniform(0.4), masks=None).loss(network, scan, None, Draw(1, 4)).mean)
+    scan, network = make_scan(), NETWORK.build(0, EXAMPLE)
+    one = loss_of(Noise2Recon(weight=0.0), network, scan, None, Draw(1, 4)).mean
+    assert torch.equal(one, loss_of(MultiMaskSSDU(Uniform(0.4), masks=None), network, scan, None, Draw(1, 4)).mean)
 
 
 def test_noise2recon_moves_the_noisy_branch_towards_the_pseudo_reference_and_not_back():
@@ -134,7 +134,7 @@ def test_noise2recon_moves_the_noisy_branch_towards_the_pseudo_reference_and_not
         whole = torch.equal(given.mask, scan.mask)
         return Estimate(1 + clean if whole and torch.equal(given.kspace, scan.kspace) else noisy)
 
-    loss = Noise2Recon().loss(network, scan, None, Draw(0))
+    loss = loss_of(Noise2Recon(), network, scan, None, Draw(0))
     (grad_noisy,) = torch.autograd.grad(loss.terms["consistency"].sum(), noisy, allow_unused=True, retain_graph=True)
     (grad_clean,) = torch.autograd.grad(loss.mean, clean, allow_unused=True)
     assert grad_noisy is not None and grad_clean is None
@@ -147,23 +147,23 @@ def test_heteroscedastic_scale_has_the_noise_as_its_floor():
     def network(u):
         return lambda given: Estimate(smooth_image((32, 32)), kspace_std=torch.full((1, 1, 1, 32, 32), u))
 
-    values = {u: Heteroscedastic(beta=0.0).loss(network(u), scan, None, Draw(0)).mean.item() for u in (0.0, 0.05, 0.2, 1.0)}
+    values = {u: loss_of(Heteroscedastic(beta=0.0), network(u), scan, None, Draw(0)).mean.item() for u in (0.0, 0.05, 0.2, 1.0)}
     assert values[0.0] == pytest.approx(np.log(np.pi * sigma**2) + 1, abs=0.1)
     assert values[0.0] < values[0.2] < values[1.0]
-    with_one = Heteroscedastic(beta=0.0).loss(lambda given: Estimate(smooth_image((32, 32))), scan, None, Draw(0)).mean.item()
+    with_one = loss_of(Heteroscedastic(beta=0.0), lambda given: Estimate(smooth_image((32, 32))), scan, None, Draw(0)).mean.item()
     assert with_one == pytest.approx(values[0.0], abs=0.05)
 
 
 def test_the_expected_error_is_learned_without_truth():
     """The network is wrong by a known amount that depends on the location; u finds it from held-out samples alone."""
-    network = WithUncertainty(NETWORK, layers=1).build(0)
+    network = WithUncertainty(NETWORK, layers=1).build(0, EXAMPLE)
     optimizer = torch.optim.Adam(network.head.parameters(), lr=0.05)
     objective = Heteroscedastic(beta=0.0)
     scans = [make_scan(seed=seed, scan_id=f"s{seed}/slice-000", noise_std=0.05) for seed in range(4)]
     losses = []
     for step in range(100):
         optimizer.zero_grad()
-        loss = objective.loss(network, scans[step % 4], None, Draw(0, step)).mean
+        loss = loss_of(objective, network, scans[step % 4], None, Draw(0, step)).mean
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
@@ -189,8 +189,8 @@ class Identity(Transform):
 
 def test_equivariant_imaging_with_the_identity():
     """T = 1: the second term is |x1 - f(E x1)|^2, of the image per pixel."""
-    scan, network = make_scan(), NETWORK.build(0)
-    terms = EquivariantImaging(Identity()).loss(network, scan, None, Draw(0)).terms
+    scan, network = make_scan(), NETWORK.build(0, EXAMPLE)
+    terms = loss_of(EquivariantImaging(Identity()), network, scan, None, Draw(0)).terms
     x1 = network(scan).image * (scan.csm != 0).any(dim=2).unsqueeze(1)
     again = network(replace(scan, kspace=predicted(scan, Estimate(x1)))).image
     assert terms["equivariance"].item() == pytest.approx((x1 - again).abs().square().mean().item(), rel=1e-5)
@@ -213,11 +213,11 @@ def test_the_gradient_goes_through_both_estimates(objective):
         return f
 
     a = torch.tensor(0.7, requires_grad=True)
-    loss = objective.loss(network(a), scan, None, Draw(0)).mean
+    loss = loss_of(objective, network(a), scan, None, Draw(0)).mean
     (grad,) = torch.autograd.grad(loss, a)
     assert sides[0] is False and sides[-1] is True  # the virtual measurement carries the gradient of the first estimate
     step = 1e-2
-    higher, lower = (objective.loss(network(torch.tensor(0.7 + d)), scan, None, Draw(0)).mean.item() for d in (step, -step))
+    higher, lower = (loss_of(objective, network(torch.tensor(0.7 + d)), scan, None, Draw(0)).mean.item() for d in (step, -step))
     assert grad.item() == pytest.approx((higher - lower) / (2 * step), rel=0.02)
 
 
@@ -231,7 +231,7 @@ def test_what_cannot_work_is_refused():
         with pytest.raises(BadRecipe, match="one sampling mask in all scans of 32x32"):
             kind().fitted(make_scan(scan_id=f"v{i}/slice-000") for i in range(3))
     with pytest.raises(BadInput, match="a single frame"):
-        Noise2Noise().loss(NETWORK.build(0), make_scan(), None, Draw(0))
+        loss_of(Noise2Noise(), NETWORK.build(0, EXAMPLE), make_scan(), None, Draw(0))
 
 
 # -- two parts of one scan
@@ -247,8 +247,8 @@ class Swapped(Uniform):
 
 @pytest.mark.parametrize("kind", [ParallelBranches, SPICER, DDSS])
 def test_swapping_the_parts_changes_nothing(kind):
-    scan, network = make_scan(), NETWORK.build(0)
-    one, other = (kind(partitioner=law).loss(network, scan, None, Draw(2)).mean for law in (Uniform(0.5), Swapped(0.5)))
+    scan, network = make_scan(), NETWORK.build(0, EXAMPLE)
+    one, other = (loss_of(kind(partitioner=law), network, scan, None, Draw(2)).mean for law in (Uniform(0.5), Swapped(0.5)))
     torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-7)
 
 
@@ -264,9 +264,9 @@ def test_ddss_gains_nothing_by_an_image_that_grows(scale):
     def network(given, grown=0.0):
         return Estimate(image * scale + coil_combined(given) + torch.where(inside, 0, grown))
 
-    plain, grown = (DDSS().loss(lambda given, g=g: network(given, g), scan, None, Draw(0)).mean for g in (0.0, 1e4))
+    plain, grown = (loss_of(DDSS(), lambda given, g=g: network(given, g), scan, None, Draw(0)).mean for g in (0.0, 1e4))
     assert plain.item() == pytest.approx(grown.item(), rel=1e-5)
-    appearance = DDSS().loss(network, scan, None, Draw(0)).terms["appearance"].sum()
+    appearance = loss_of(DDSS(), network, scan, None, Draw(0)).terms["appearance"].sum()
     (grad,) = torch.autograd.grad(appearance, image, allow_unused=True)
     # What is common to all three images cancels in every difference, and the norm has no gradient.
     assert grad is None or grad.abs().max() < 1e-6
@@ -282,7 +282,7 @@ def test_noise2recon_compares_images_where_coils_see_them():
     def network(given, grown):
         return Estimate(coil_combined(given) + torch.where(inside, 0, grown * given.kspace.abs().sum()))
 
-    plain, grown = (Noise2Recon().loss(lambda given, g=g: network(given, g), scan, None, Draw(0)) for g in (0.0, 1e4))
+    plain, grown = (loss_of(Noise2Recon(), lambda given, g=g: network(given, g), scan, None, Draw(0)) for g in (0.0, 1e4))
     assert plain.terms["consistency"].item() > 0
     torch.testing.assert_close(plain.per_scan, grown.per_scan)
 
@@ -304,8 +304,8 @@ class Whole(Uniform):
 
 def test_equal_parts_agree():
     """Where nothing was acquired, exactly: the disagreement is that of two halves, and not an energy."""
-    scan, network = make_scan(), NETWORK.build(0)
-    terms = [ParallelBranches(law).loss(network, scan, None, Draw(0)).terms for law in (Whole(0.5), Uniform(0.5))]
+    scan, network = make_scan(), NETWORK.build(0, EXAMPLE)
+    terms = [loss_of(ParallelBranches(law), network, scan, None, Draw(0)).terms for law in (Whole(0.5), Uniform(0.5))]
     equal, split = (each["agreement"].item() for each in terms)
     assert int((~scan.mask).sum()) > 500 and predicted(replace(scan, mask=~scan.mask), network(scan)).abs().max() > 0.1
     assert equal == 0 < split
@@ -315,22 +315,22 @@ def test_equal_parts_agree():
 
 
 def test_jssl_is_supervised_where_there_is_a_reference_and_ssdu_where_not():
-    network, scans = NETWORK.build(0), [make_scan(seed=s, scan_id=f"s{s}/slice-000") for s in range(2)]
+    network, scans = NETWORK.build(0, EXAMPLE), [make_scan(seed=s, scan_id=f"s{s}/slice-000") for s in range(2)]
     references = [make_reference(scan, full_kspace((32, 32), 4, 1, 1, 0.01, s)) for s, scan in enumerate(scans)]
     ssdu = MultiMaskSSDU(JSSL().partitioner, masks=None)
     for scan, reference in zip(scans, references, strict=True):
         torch.testing.assert_close(
-            JSSL().loss(network, scan, reference, Draw(0)).mean, Supervised().loss(network, scan, reference, Draw(0)).mean
+            loss_of(JSSL(), network, scan, reference, Draw(0)).mean, loss_of(Supervised(), network, scan, reference, Draw(0)).mean
         )
-        assert torch.equal(JSSL().loss(network, scan, None, Draw(0)).mean, ssdu.loss(network, scan, None, Draw(0)).mean)
+        assert torch.equal(loss_of(JSSL(), network, scan, None, Draw(0)).mean, loss_of(ssdu, network, scan, None, Draw(0)).mean)
     half = JSSL(fraction=0.5).fitted(scans)
     assert sum(half.uses(scan.headers[0].subject) for scan in scans) == 1
-    mixed = half.loss(network, CalibratedScan.batch(scans), CalibratedScan.batch(references), Draw(0)).per_scan
+    mixed = loss_of(half, network, CalibratedScan.batch(scans), CalibratedScan.batch(references), Draw(0)).per_scan
     for value, scan, reference in zip(mixed, scans, references, strict=True):
-        torch.testing.assert_close(value, half.loss(network, scan, reference, Draw(0)).mean, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(value, loss_of(half, network, scan, reference, Draw(0)).mean, rtol=1e-4, atol=1e-5)
     assert half.remarks == ("references of 1 of 2 subjects may be used",) and JSSL().fitted(scans) == JSSL()
     with pytest.raises(BadRecipe, match="no subjects to take a fraction of"):
-        JSSL(fraction=0.5).loss(network, scans[0], references[0], Draw(0))
+        loss_of(JSSL(fraction=0.5), network, scans[0], references[0], Draw(0))
 
 
 def test_noise2noise_is_given_one_repetition_and_averages_all():
@@ -341,9 +341,9 @@ def test_noise2noise_is_given_one_repetition_and_averages_all():
         seen.append(given.kspace)
         return Estimate(coil_combined(given))
 
-    Noise2Noise().loss(network, scan, None, Draw(0))
+    loss_of(Noise2Noise(), network, scan, None, Draw(0))
     assert seen[0].shape[1] == 1 and any(torch.equal(seen[0][:, 0], scan.kspace[:, f]) for f in range(3))
-    image = Noise2Noise().reconstruct(network, scan, Draw(0)).image
+    image = reconstruction_of(Noise2Noise(), network, scan, Draw(0)).image
     torch.testing.assert_close(image[:, :1], coil_combined(scan).mean(dim=1, keepdim=True))
     assert image.shape[1] == 3
 

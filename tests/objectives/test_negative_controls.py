@@ -17,7 +17,7 @@ from ssrecon.objectives.transforms import Rotations, Shifts
 from ssrecon.operators import coil_combined, encoding
 from ssrecon.partition import Lines, Partition, Partitioner, Uniform
 from tests.objectives.enumerated import Fixed, estimate, every_subset, tiny_scan
-from tests.scans import column_mask, make_scan, smooth_image
+from tests.scans import column_mask, loss_of, make_scan, smooth_image
 
 TRUTH = smooth_image((32, 32))
 
@@ -50,8 +50,8 @@ def test_a_loss_on_theta_rewards_reproducing_the_noise():
     def truth(given):
         return Estimate(TRUTH)
 
-    fits = [objective.loss(cg, scan, None, Draw(0)).mean.item() for objective in (on_theta, held_out)]
-    noise = [objective.loss(truth, scan, None, Draw(0)).mean.item() for objective in (on_theta, held_out)]
+    fits = [loss_of(objective, cg, scan, None, Draw(0)).mean.item() for objective in (on_theta, held_out)]
+    noise = [loss_of(objective, truth, scan, None, Draw(0)).mean.item() for objective in (on_theta, held_out)]
     assert fits[0] < 0.8 * noise[0] and fits[1] > 1.1 * noise[1]
 
 
@@ -67,8 +67,8 @@ def test_shifts_alone_leave_equivariant_imaging_at_zero_filling():
         return Estimate(coil_combined(given))
 
     assert error(zero_filled(scan)) > 0.02
-    assert EquivariantImaging(Allowed()).loss(zero_filled, scan, None, Draw(0)).mean < 1e-10
-    assert EquivariantImaging(Rotations()).loss(zero_filled, scan, None, Draw(0)).terms["equivariance"] > 1e-4
+    assert loss_of(EquivariantImaging(Allowed()), zero_filled, scan, None, Draw(0)).mean < 1e-10
+    assert loss_of(EquivariantImaging(Rotations()), zero_filled, scan, None, Draw(0)).terms["equivariance"] > 1e-4
 
 
 def full_transform():
@@ -106,7 +106,7 @@ def test_points_of_columns_are_solved_along_the_readout():
     assert error(along_the_readout(scan)) > 2 * error(nearly_right(scan))
     by_points, by_lines = MultiMaskSSDU(Uniform(0.4), masks=None), MultiMaskSSDU(Lines(0.4), masks=None)
     points, lines = (
-        [objective.loss(f, scan, None, Draw(0)).mean.item() for f in (along_the_readout, nearly_right)]
+        [loss_of(objective, f, scan, None, Draw(0)).mean.item() for f in (along_the_readout, nearly_right)]
         for objective in (by_points, by_lines)
     )
     assert points[0] < 1e-5 < points[1] and lines[0] > 2 * lines[1]
@@ -118,7 +118,7 @@ def judged(objective, scans):
     for epoch, scan in enumerate(scans):
         prediction = torch.zeros(1, 1, 1, 32, 32, dtype=torch.complex64, requires_grad=True)
         image = torch.fft.fftshift(torch.fft.ifft2(torch.fft.ifftshift(prediction, dim=(-2, -1)), norm="ortho"), dim=(-2, -1))
-        (grad,) = torch.autograd.grad(objective.loss(lambda given, x=image: Estimate(x), scan, None, Draw(0, epoch)).mean, prediction)
+        (grad,) = torch.autograd.grad(loss_of(objective, lambda given, x=image: Estimate(x), scan, None, Draw(0, epoch)).mean, prediction)
         reached |= grad[0, 0, 0].abs() > 1e-4 * grad.abs().max()
     return reached
 
@@ -137,7 +137,7 @@ def test_leaked_readout_oversampling_makes_held_out_points_trivial():
         seen = torch.zeros(1, 1, 1, *shape, dtype=torch.complex64)
         seen[..., inside] = 1  # what a calibration of such data gives: no sensitivity outside the object
         scan = replace(scan, csm=seen, kspace=torch.where(mask, everything, 0))
-        losses.append(MultiMaskSSDU(Uniform(0.3), masks=None).loss(lambda s: cg(s, 100), scan, None, Draw(0)).mean.item())
+        losses.append(loss_of(MultiMaskSSDU(Uniform(0.3), masks=None), lambda s: cg(s, 100), scan, None, Draw(0)).mean.item())
         errors.append(error(Estimate(cg(scan, 100).image[..., inside])))
     assert losses[1] < 0.35 * losses[0]
     assert errors[1] > 0.8 * errors[0] > 0.02
@@ -151,7 +151,7 @@ def test_branches_judged_on_what_they_were_given_reward_noise_too():
         return Estimate(TRUTH)
 
     published, strict = ParallelBranches(), ParallelBranches(held_out_only=True)
-    of = {(form, f): form.loss(f, scan, None, Draw(0)).terms["consistency"].item() for form in (published, strict) for f in (cg, truth)}
+    of = {(form, f): loss_of(form, f, scan, None, Draw(0)).terms["consistency"].item() for form in (published, strict) for f in (cg, truth)}
     assert of[published, cg] - of[strict, cg] < 0.5 * (of[published, truth] - of[strict, truth])  # on its own input, noise and all
     assert of[strict, cg] > 1.5 * of[strict, truth]
 
@@ -171,8 +171,8 @@ def k_weighted_and_supervised(f, acquisitions):
         scan, reference = tiny_scan(LINES, omega), tiny_scan(LINES, torch.ones(4, 1, dtype=torch.bool))
         for lambda_, chance in every_subset(torch.where(omega, even, 0.0)):
             told, given = replace(fitted, partitioner=Fixed(lambda_, even)).knowing(fitted.known), scan.on(~lambda_)
-            weighted += weight * chance * told.loss(f, scan, None, Draw(0)).mean
-            truth += weight * chance * Supervised(MeanSquare()).loss(f, given, reference.on(~given.mask), Draw(0)).mean
+            weighted += weight * chance * loss_of(told, f, scan, None, Draw(0)).mean
+            truth += weight * chance * loss_of(Supervised(MeanSquare()), f, given, reference.on(~given.mask), Draw(0)).mean
     return float(weighted), float(truth)
 
 
@@ -208,10 +208,10 @@ def test_sure_is_blind_to_the_null_space():
     fills = [lambda given: 0 * kspace, lambda given: kspace, lambda given: 3 - given.kspace.roll(1, dims=-2) ** 2]
     networks = [network(0.8, fill) for fill in fills]
     for seed in range(3):
-        values = [float(SURE().loss(f, scan, None, Draw(seed)).mean) for f in networks]
+        values = [float(loss_of(SURE(), f, scan, None, Draw(seed)).mean) for f in networks]
         assert values == pytest.approx([values[0]] * 3, rel=1e-12)
-        assert abs(float(SURE().loss(network(0.3, fills[0]), scan, None, Draw(seed)).mean) - values[0]) > 0.05
-    blank, right, wild = (float(Supervised(MeanSquare()).loss(f, scan, reference, Draw(0)).mean) for f in networks)
+        assert abs(float(loss_of(SURE(), network(0.3, fills[0]), scan, None, Draw(seed)).mean) - values[0]) > 0.05
+    blank, right, wild = (float(loss_of(Supervised(MeanSquare()), f, scan, reference, Draw(0)).mean) for f in networks)
     assert right < 0.3 * blank < 0.1 * wild
 
 

@@ -7,12 +7,12 @@ from ssrecon.core.scan import Estimate
 from ssrecon.networks import ResNet, Unrolled
 from ssrecon.objectives import SSDU, MultiMaskSSDU, Supervised
 from ssrecon.partition import Uniform
-from tests.scans import full_kspace, make_reference, make_scan, smooth_image
+from tests.scans import EXAMPLE, full_kspace, loss_of, make_reference, make_scan, smooth_image
 
 
 def gradients(objective, epoch):
-    network = Unrolled(ResNet(blocks=1, channels=4), unrolls=2, cg_iterations=3).build(0)
-    loss = objective.loss(network, make_scan(), None, Draw(1, epoch)).mean
+    network = Unrolled(ResNet(blocks=1, channels=4), unrolls=2, cg_iterations=3).build(0, EXAMPLE)
+    loss = loss_of(objective, network, make_scan(), None, Draw(1, epoch)).mean
     loss.backward()
     return [loss.detach(), *[p.grad for p in network.parameters()]]
 
@@ -31,7 +31,7 @@ def splits(objective, epochs):
         return Estimate(scan.kspace.sum(dim=2, keepdim=True))
 
     for epoch in epochs:
-        objective.loss(network, make_scan(), None, Draw(1, epoch))
+        loss_of(objective, network, make_scan(), None, Draw(1, epoch))
     return {tuple(mask.flatten().tolist()) for mask in seen}
 
 
@@ -46,14 +46,14 @@ def test_a_perfect_network_is_left_with_the_noise():
         return Estimate(smooth_image((32, 32)))
 
     clean = make_scan(noise_std=0.0)
-    assert SSDU(Uniform(0.4)).loss(truth, clean, None, Draw(0)).mean < 1e-5
+    assert loss_of(SSDU(Uniform(0.4)), truth, clean, None, Draw(0)).mean < 1e-5
     full = full_kspace((32, 32), 4, 1, 1, 0.0, 0)
-    assert Supervised().loss(truth, clean, make_reference(clean, full), Draw(0)).mean < 1e-5
+    assert loss_of(Supervised(), truth, clean, make_reference(clean, full), Draw(0)).mean < 1e-5
 
 
 def test_supervised_without_a_reference_says_so():
     with pytest.raises(BadInput, match="phantom/slice-000: found no fully sampled reference; expected one"):
-        Supervised().loss(lambda scan: None, make_scan(), None, Draw(0))
+        loss_of(Supervised(), lambda scan: None, make_scan(), None, Draw(0))
 
 
 def test_no_masks_at_all_is_refused():

@@ -9,7 +9,7 @@ import torch
 
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadRecipe
-from ssrecon.core.scan import Estimate
+from ssrecon.core.scan import CalibratedScan, Estimate
 from ssrecon.networks import LearnedCSM, WithUncertainty
 from ssrecon.objectives import (
     DDSS,
@@ -32,13 +32,13 @@ from ssrecon.objectives.spicer import roughness
 from ssrecon.operators import sense
 from ssrecon.partition import Bernoulli
 from tests.objectives.recorded import LEARNED, NETWORK, SHAPE, N, archive, energy, kspace_of, recorder, residual_energy
-from tests.scans import column_mask, make_scan, smooth_image
+from tests.scans import EXAMPLE, column_mask, loss_of, make_scan, reconstruction_of, smooth_image
 
 # -- noise
 
 
 def test_white_noise_is_of_unit_variance_and_circular():
-    noise = white_noise(Draw(0), "any", ("a", "b"), torch.zeros(2, 1, 4, 64, 64, dtype=torch.complex64))
+    noise = white_noise(CalibratedScan.batch([make_scan((64, 64), scan_id=name) for name in ("a", "b")]), Draw(0), "any")
     count = noise.numel()
     assert float(noise.abs().square().mean()) == pytest.approx(1, abs=4 / math.sqrt(count))
     assert float((noise**2).mean().abs()) < 4 * math.sqrt(2 / count)  # real and imaginary parts alike and independent
@@ -52,7 +52,7 @@ def test_the_divergence_of_a_linear_network_is_its_trace():
     encode = sense(scan.mask, scan.csm)
     # tr(E^H E), pixel by pixel of the sampled Fourier transforms: each location and coil has the energy of its row.
     trace = locations / N * float(scan.csm.abs().square().sum())
-    terms = [SURE().loss(lambda s: Estimate(shrink * encode.adjoint(s.kspace)), scan, None, Draw(seed)).terms for seed in range(24)]
+    terms = [loss_of(SURE(), lambda s: Estimate(shrink * encode.adjoint(s.kspace)), scan, None, Draw(seed)).terms for seed in range(24)]
     divergences = np.array([float(term["divergence"]) for term in terms])
     expected = 2 * 0.3**2 * shrink * trace / locations
     assert abs(divergences.mean() - expected) < 3 * divergences.std(ddof=1) / math.sqrt(len(divergences))
@@ -74,7 +74,7 @@ def test_sure_and_the_truth_have_the_same_minimum():
             def network(s, a=float(strength), encode=encode):
                 return Estimate(a * encode.adjoint(s.kspace))
 
-            risks[i] += float(SURE().loss(network, scan, None, Draw(seed)).mean)
+            risks[i] += float(loss_of(SURE(), network, scan, None, Draw(seed)).mean)
             errors[i] += energy(encode(float(strength) * encode.adjoint(scan.kspace)) - truth) / int(scan.mask.sum())
     assert abs(int(risks.argmin()) - int(errors.argmin())) <= 1 and 0 < errors.argmin() < 10
 
@@ -82,7 +82,7 @@ def test_sure_and_the_truth_have_the_same_minimum():
 def test_sure_without_noise_is_the_residual():
     scan = replace(make_scan(noise_std=0.0), noise_std=torch.zeros(1), noise_source="noise scan")
     network = recorder()
-    loss = SURE().loss(network, scan, None, Draw(0))
+    loss = loss_of(SURE(), network, scan, None, Draw(0))
     residual = kspace_of(scan, network.returned[0].image, scan.mask) - scan.kspace
     assert float(loss.mean) == pytest.approx(energy(residual) / int(scan.mask.sum()), rel=1e-4)
 
@@ -92,14 +92,14 @@ def test_ensure_weighs_by_the_density_without_a_cap_too():
     for cap in (2.0, math.inf):
         objective = ENSURE(cap=cap).fitted(scans)
         network, scan = recorder(), scans[1]
-        loss = objective.loss(network, scan, None, Draw(0))
+        loss = loss_of(objective, network, scan, None, Draw(0))
         p = objective.known.probability(scan)
         weight = torch.where(scan.mask, torch.clamp(1 / p, max=cap**2), 0)
         residual = (kspace_of(scan, network.returned[0].image, scan.mask) - scan.kspace).abs().square()
         assert float(loss.terms["consistency"]) == pytest.approx(float((weight * residual).sum() / scan.mask.sum()), rel=1e-4)
         assert float(loss.terms["noise"]) == pytest.approx(-(0.1**2) * 4 * float(weight.sum() / scan.mask.sum()), rel=1e-4)
     (lattice,) = archive()[:1]
-    assert torch.isfinite(ENSURE(cap=math.inf).fitted([lattice]).loss(NETWORK.build(0), lattice, None, Draw(0)).mean)
+    assert torch.isfinite(loss_of(ENSURE(cap=math.inf).fitted([lattice]), NETWORK.build(0, EXAMPLE), lattice, None, Draw(0)).mean)
 
 
 def test_ensure_weighs_the_divergence_too():
@@ -107,8 +107,8 @@ def test_ensure_weighs_the_divergence_too():
     scans, sigma, step = archive(noise_std=0.1), 0.1, 0.5
     objective = ENSURE(step=step, cap=math.inf).fitted(scans)
     network, scan = recorder(), scans[1]
-    divergence = objective.loss(network, scan, None, Draw(0)).terms["divergence"]
-    probe, tau = white_noise(Draw(0), "divergence", scan.ids, scan.kspace), step * sigma
+    divergence = loss_of(objective, network, scan, None, Draw(0)).terms["divergence"]
+    probe, tau = white_noise(scan, Draw(0), "divergence"), step * sigma
     torch.testing.assert_close(network.given[1].kspace, scan.kspace + torch.where(scan.mask, tau * probe, 0))
     before, after = (kspace_of(scan, estimate.image, scan.mask) for estimate in network.returned)
     each = (probe.conj() * (after - before) / tau).real.sum(dim=2, keepdim=True)[scan.mask]
@@ -121,7 +121,7 @@ def test_robust_ssdu_weighs_both_sets():
     scans, alpha = archive(noise_std=0.1), 0.5
     objective = RobustSSDU(Bernoulli(0.4, lines=True), alpha=alpha).fitted(scans)
     network, scan = recorder(), scans[0]
-    value = objective.loss(network, scan, None, Draw(0)).mean
+    value = loss_of(objective, network, scan, None, Draw(0)).mean
     part = objective.partitioner.split(scan, Draw(0))
     (given,), (returned,) = network.given, network.returned
     assert torch.equal(given.mask, part.theta)
@@ -139,7 +139,7 @@ def test_robust_ssdu_weighs_both_sets():
 def test_robust_ssdu_without_weights_judges_all_that_was_acquired_alike():
     scans = archive(noise_std=0.1)
     network, scan = recorder(), scans[0]
-    value = RobustSSDU(Bernoulli(0.4, lines=True), alpha=0.5, weighted=False).fitted(scans).loss(network, scan, None, Draw(0)).mean
+    value = loss_of(RobustSSDU(Bernoulli(0.4, lines=True), alpha=0.5, weighted=False).fitted(scans), network, scan, None, Draw(0)).mean
     assert float(value) == pytest.approx(residual_energy(scan, network.returned[0].image) / N, rel=1e-4)
 
 
@@ -153,15 +153,15 @@ def test_the_network_is_told_of_the_noise_that_is_added():
     for noisy_at_test in (False, True):
         robust = RobustSSDU(alpha=alpha, noisy_at_test=noisy_at_test).fitted(archive())
         training, testing = recorder(), recorder()
-        robust.loss(training, scan, None, Draw(0))
-        robust.reconstruct(testing, scan, Draw(0))
+        loss_of(robust, training, scan, None, Draw(0))
+        reconstruction_of(robust, testing, scan, Draw(0))
         assert float(training.given[0].noise_std) == pytest.approx(sigma * math.sqrt(1 + alpha**2), rel=1e-5)
         assert float(testing.given[0].noise_std) == pytest.approx(sigma * math.sqrt(1 + noisy_at_test * alpha**2), rel=1e-5)
         assert added(testing.given[0]) == pytest.approx(noisy_at_test * alpha * sigma, rel=0.05)
     told = set()
     for seed in range(5):
         network = recorder()
-        Noise2Recon().loss(network, scan, None, Draw(seed))
+        loss_of(Noise2Recon(), network, scan, None, Draw(seed))
         theta, pseudo, noisy = network.given
         assert float(theta.noise_std) == float(pseudo.noise_std) == pytest.approx(sigma)
         assert float(noisy.noise_std) == pytest.approx(math.hypot(sigma, added(noisy)), rel=0.03)
@@ -174,7 +174,7 @@ def test_noise2recon_adds_noise_of_many_levels():
     levels = []
     for seed in range(40):
         network = recorder()
-        loss = objective.loss(network, scan, None, Draw(seed))
+        loss = loss_of(objective, network, scan, None, Draw(seed))
         noisy = network.given[-1]
         levels.append(float((noisy.kspace - scan.kspace)[scan.mask.expand_as(scan.kspace)].abs().square().mean().sqrt()) / 0.1)
     assert 0.45 < min(levels) < 0.8 and 1.7 < max(levels) < 2.1
@@ -188,7 +188,7 @@ def test_noise2recon_adds_noise_of_many_levels():
 def parted(objective):
     scan = make_scan()
     network = recorder()
-    terms = objective.loss(network, scan, None, Draw(0)).terms
+    terms = loss_of(objective, network, scan, None, Draw(0)).terms
     return scan, network, terms, branches(scan, objective.partitioner.split(scan, Draw(0)))
 
 
@@ -214,7 +214,7 @@ def test_spicer_judges_each_part_on_what_it_was_not_given():
         constants = [estimate.image.detach() for estimate in network.returned]
         constants[live].requires_grad_()
         images = iter(constants)
-        loss = SPICER().loss(lambda seen: Estimate(next(images)), scan, None, Draw(0)).mean  # noqa: B023
+        loss = loss_of(SPICER(), lambda seen: Estimate(next(images)), scan, None, Draw(0)).mean  # noqa: B023
         (gradient,) = torch.autograd.grad(loss, constants[live])
         judged = scan.mask & ~given[live]
         residual = torch.where(judged, kspace_of(scan, constants[live].detach(), judged) - scan.kspace, 0)
@@ -223,7 +223,7 @@ def test_spicer_judges_each_part_on_what_it_was_not_given():
 
 def test_spicer_predicts_by_the_sensitivities_that_were_found_and_keeps_those_smooth():
     scan, objective, network = make_scan(), SPICER(smoothness=5.0), recorder(LEARNED)
-    terms = objective.loss(network, scan, None, Draw(0)).terms
+    terms = loss_of(objective, network, scan, None, Draw(0)).terms
     cross = rough = 0.0
     for own, estimate in zip(branches(scan, objective.partitioner.split(scan, Draw(0))), network.returned, strict=True):
         other = scan.mask & ~own
@@ -270,7 +270,7 @@ def test_noise2noise_judges_the_given_repetition_on_all_others():
     scan, given = repetitions(), set()
     for epoch in range(24):
         network = recorder()
-        value = Noise2Noise().loss(network, scan, None, Draw(0, epoch)).mean
+        value = loss_of(Noise2Noise(), network, scan, None, Draw(0, epoch)).mean
         (seen,), (estimate,) = network.given, network.returned
         (frame,) = (f for f in range(3) if torch.equal(seen.kspace[:, 0], scan.kspace[:, f]))
         assert torch.equal(seen.mask[:, 0], scan.mask[:, frame])
@@ -282,9 +282,9 @@ def test_noise2noise_judges_the_given_repetition_on_all_others():
 
 def test_noise2noise_may_leave_the_repetitions_apart():
     """Then they are the network's own; the average of the same images otherwise."""
-    scan, network = repetitions(), NETWORK.build(0).requires_grad_(False)
+    scan, network = repetitions(), NETWORK.build(0, EXAMPLE).requires_grad_(False)
     alone = [network(replace(scan, **{k: getattr(scan, k)[:, f : f + 1] for k in ("kspace", "mask", "padding")})).image for f in range(3)]
-    apart, mean = (Noise2Noise(average=average).reconstruct(network, scan, Draw(0)).image for average in (False, True))
+    apart, mean = (reconstruction_of(Noise2Noise(average=average), network, scan, Draw(0)).image for average in (False, True))
     assert torch.equal(apart, network(scan).image)
     torch.testing.assert_close(apart, torch.cat(alone, dim=1), rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(mean, torch.cat(alone, dim=1).mean(dim=1, keepdim=True).expand_as(apart), rtol=1e-4, atol=1e-5)
@@ -299,7 +299,7 @@ def test_the_heteroscedastic_loss_is_tempered_by_beta():
     for beta in (0.0, 0.5, 1.0):
         objective = Heteroscedastic(beta=beta)
         network = recorder()
-        value = objective.loss(lambda s: replace(network(s), kspace_std=torch.full(s.mask.shape, u)), scan, None, Draw(0)).mean  # noqa: B023
+        value = loss_of(objective, lambda s: replace(network(s), kspace_std=torch.full(s.mask.shape, u)), scan, None, Draw(0)).mean  # noqa: B023
         lambda_ = objective.partitioner.split(scan, Draw(0)).lambda_
         residual = (kspace_of(scan, network.returned[0].image, lambda_) - torch.where(lambda_, scan.kspace, 0)).abs().square()
         variance = 0.1**2 + u**2
@@ -312,7 +312,7 @@ def test_the_gradient_of_the_expected_error_is_that_of_the_likelihood(beta):
     """By u, s^(2 beta) (1 / s^2 - |e|^2 / s^4) 2 u a sample: what tempers the loss is held still."""
     scan, network, objective = make_scan(noise_std=0.1), recorder(), Heteroscedastic(beta=beta)
     u = (0.1 + 0.4 * torch.rand(scan.mask.shape, generator=torch.Generator().manual_seed(0))).requires_grad_()
-    loss = objective.loss(lambda given: replace(network(given), kspace_std=u), scan, None, Draw(0)).mean
+    loss = loss_of(objective, lambda given: replace(network(given), kspace_std=u), scan, None, Draw(0)).mean
     (gradient,) = torch.autograd.grad(loss, u)
     lambda_ = objective.partitioner.split(scan, Draw(0)).lambda_
     squares = (kspace_of(scan, network.returned[0].image, lambda_) - scan.kspace).abs().square().mean(dim=2, keepdim=True)
@@ -322,14 +322,14 @@ def test_the_gradient_of_the_expected_error_is_that_of_the_likelihood(beta):
 
 
 def test_the_expected_error_never_moves_the_image():
-    network = WithUncertainty(NETWORK, channels=4).build(0)
+    network = WithUncertainty(NETWORK, channels=4).build(0, EXAMPLE)
     network(make_scan()).kspace_std.sum().backward()
     assert all(p.grad is None or not p.grad.any() for p in network.inner.parameters())
     assert any(p.grad is not None and p.grad.any() for p in network.head.parameters())
 
 
 def test_corrections_of_sensitivities_are_as_smooth_as_sensitivities():
-    network = LearnedCSM(NETWORK, width=3.0).build(0)
+    network = LearnedCSM(NETWORK, width=3.0).build(0, EXAMPLE)
     noise = torch.randn(1, 1, 4, *SHAPE, dtype=torch.complex64, generator=torch.Generator().manual_seed(0))
     spectrum = torch.fft.fftshift(torch.fft.fft2(network._smooth(noise)), dim=(-2, -1)).abs().square().mean(dim=(0, 1, 2))
     y, x = torch.meshgrid(*[torch.arange(32) - 16] * 2, indexing="ij")
@@ -339,9 +339,9 @@ def test_corrections_of_sensitivities_are_as_smooth_as_sensitivities():
 
 def test_noise2noise_keeps_the_sensitivities_that_were_found():
     scan = make_scan(frames=2, mask=column_mask(SHAPE).expand(1, 2, 1, *SHAPE))
-    estimate = Noise2Noise().reconstruct(LEARNED.build(0), scan, Draw(0))
+    estimate = reconstruction_of(Noise2Noise(), LEARNED.build(0, EXAMPLE), scan, Draw(0))
     assert estimate.csm is not None and estimate.csm.shape == scan.csm.shape and not torch.allclose(estimate.csm, scan.csm)
-    assert Noise2Noise().reconstruct(NETWORK.build(0), scan, Draw(0)).csm is None
+    assert reconstruction_of(Noise2Noise(), NETWORK.build(0, EXAMPLE), scan, Draw(0)).csm is None
 
 
 # -- parameters out of range

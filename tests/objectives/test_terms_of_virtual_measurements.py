@@ -9,11 +9,11 @@ import torch
 from ssrecon.core.draw import Draw
 from ssrecon.core.scan import CalibratedScan, Estimate
 from ssrecon.objectives import EquivariantImaging, MultiOperatorEI, MultiOperatorImaging, RobustEI
-from ssrecon.objectives.equivariant_imaging import equivariance_of
+from ssrecon.objectives.equivariant_imaging import drawn_moves, equivariance_of
 from ssrecon.objectives.measurement import measured, white_noise
-from ssrecon.objectives.transforms import Diffeomorphisms, QuarterTurns, Rotations, Transform
+from ssrecon.objectives.transforms import Diffeomorphisms, Move, QuarterTurns, Rotations, Transform, moved
 from tests.objectives.recorded import SHAPE, N, archive, energy, kspace_of, recorder, residual_energy
-from tests.scans import make_scan, smooth_image
+from tests.scans import loss_of, make_scan, smooth_image
 
 DRAW = Draw(0)
 SIGMA = 0.2
@@ -24,23 +24,23 @@ def equivariance(scan, transform, first, given, returned, noise=None) -> float:
     some."""
     terms = []
     for number, (virtual, again) in enumerate(zip(given, returned, strict=True)):
-        moved = transform(first.image, DRAW, scan.ids, f"transform {number}")
-        wanted = kspace_of(scan, moved, virtual.mask)
+        image = moved(first.image, transform.moves(scan, DRAW, f"transform {number}"))
+        wanted = kspace_of(scan, image, virtual.mask)
         if noise is not None:
             wanted = wanted + torch.where(virtual.mask, noise, 0)
         torch.testing.assert_close(virtual.kspace, wanted, rtol=1e-4, atol=1e-5)
-        terms.append(energy(moved - again.image) / N)
+        terms.append(energy(image - again.image) / N)
     assert len(set(terms)) == len(terms) > 0
     return float(np.mean(terms))
 
 
 def virtual_noise(scan: CalibratedScan) -> torch.Tensor:
-    return SIGMA * white_noise(DRAW, "virtual noise", scan.ids, scan.kspace)
+    return SIGMA * white_noise(scan, DRAW, "virtual noise")
 
 
 def test_ei_is_weighted_and_averaged_over_transforms():
     scan, network = make_scan(), recorder()
-    terms = EquivariantImaging(weight=3.0, transforms=2).loss(network, scan, None, DRAW).terms
+    terms = loss_of(EquivariantImaging(weight=3.0, transforms=2), network, scan, None, DRAW).terms
     first, *again = network.returned
     assert len(again) == 2 and all(torch.equal(virtual.mask, scan.mask) for virtual in network.given)
     assert float(terms["equivariance"]) == pytest.approx(3 * equivariance(scan, Rotations(), first, network.given[1:], again), rel=1e-4)
@@ -50,7 +50,7 @@ def test_ei_is_weighted_and_averaged_over_transforms():
 def test_robust_ei_is_weighted_and_averaged_over_transforms_of_one_noise():
     """The noise is one draw for all transforms of a scan; the rest is `SURE`."""
     scan, network = make_scan(noise_std=SIGMA), recorder()
-    loss = RobustEI(weight=3.0, transforms=2).loss(network, scan, None, DRAW)
+    loss = loss_of(RobustEI(weight=3.0, transforms=2), network, scan, None, DRAW)
     first, _, *again = network.returned  # the second is SURE's probe
     assert len(again) == 2
     wanted = equivariance(scan, Rotations(), first, network.given[2:], again, virtual_noise(scan))
@@ -66,7 +66,7 @@ def another_scans(mask: torch.Tensor, scans: list[CalibratedScan]) -> bool:
 @pytest.mark.parametrize("weight", [0.5, 2.0])
 def test_multi_operator_imaging_measures_its_image_through_another_scans_mask(weight):
     scans, network = archive(), recorder()
-    terms = MultiOperatorImaging(weight=weight).fitted(scans).loss(network, scans[0], None, DRAW).terms
+    terms = loss_of(MultiOperatorImaging(weight=weight).fitted(scans), network, scans[0], None, DRAW).terms
     (_, virtual), (first, again) = network.given, network.returned
     assert another_scans(virtual.mask, scans)
     torch.testing.assert_close(virtual.kspace, kspace_of(scans[0], first.image, virtual.mask), rtol=1e-4, atol=1e-5)
@@ -78,7 +78,7 @@ def test_multi_operator_imaging_measures_its_image_through_another_scans_mask(we
 def test_multi_operator_ei_measures_a_moved_image_through_another_scans_mask(robust):
     scans, network = archive(noise_std=SIGMA), recorder()
     scan = scans[0]
-    loss = MultiOperatorEI(weight=3.0, robust=robust).fitted(scans).loss(network, scan, None, DRAW)
+    loss = loss_of(MultiOperatorEI(weight=3.0, robust=robust).fitted(scans), network, scan, None, DRAW)
     (first, *_, again), virtual = network.returned, network.given[-1]
     assert another_scans(virtual.mask, scans) and len(network.given) == 2 + robust
     noise = virtual_noise(scan) if robust else None
@@ -89,15 +89,16 @@ def test_multi_operator_ei_measures_a_moved_image_through_another_scans_mask(rob
     assert float(loss.mean) == pytest.approx(sum(float(term) for term in loss.terms.values()), rel=1e-5)
 
 
-def still(images: torch.Tensor) -> torch.Tensor:
-    return images
+class Stay(Move):
+    def __call__(self, images):
+        return images
 
 
 class Still(Transform):
     """Moves nothing: what differs between a virtual measurement and E x is the noise."""
 
     def drawn(self, shape, generator):
-        return still
+        return Stay()
 
 
 @pytest.mark.parametrize("objective", [RobustEI(Still()), MultiOperatorEI(Still(), robust=True), MultiOperatorEI(Still())])
@@ -105,7 +106,7 @@ def test_robust_methods_measure_with_noise(objective):
     scans = archive(noise_std=SIGMA)
     objective = objective.fitted(scans)
     network = recorder()
-    terms = objective.loss(network, scans[0], None, DRAW).terms
+    terms = loss_of(objective, network, scans[0], None, DRAW).terms
     virtual = network.given[-1]
     clean = kspace_of(scans[0], network.returned[0].image, virtual.mask)
     noise = (virtual.kspace - clean)[virtual.mask.expand_as(clean)]
@@ -131,11 +132,12 @@ def test_only_what_coils_see_is_moved():
     values = []
     for outside in (0.0, 50.0):
         network, first = recorder(), Estimate(smooth_image(SHAPE) * inside + torch.where(inside, 0, outside))
-        values.append(equivariance_of(network, scan, Rotations(), first, DRAW, transforms=2))
-        moved = [Rotations()(first.image * inside, DRAW, scan.ids, f"transform {number}") * inside for number in range(2)]
-        for virtual, image in zip(network.given, moved, strict=True):
+        moves = drawn_moves(Rotations(), scan, DRAW, 2)
+        values.append(equivariance_of(network, scan, first, moves))
+        images = [moved(first.image * inside, own) * inside for own in moves]
+        for virtual, image in zip(network.given, images, strict=True):
             torch.testing.assert_close(virtual.kspace, kspace_of(scan, image, scan.mask), rtol=1e-4, atol=1e-5)
-        again = [energy(image - returned.image) / N for image, returned in zip(moved, network.returned, strict=True)]
+        again = [energy(image - returned.image) / N for image, returned in zip(images, network.returned, strict=True)]
         assert float(values[-1]) == pytest.approx(np.mean(again), rel=1e-4)
     assert torch.equal(*values)
 
@@ -149,7 +151,7 @@ def test_multi_operator_imaging_agrees_where_coils_see():
         image = inner(given).image
         return Estimate(torch.where(inside, image, outside * image.abs().sum()))
 
-    plain, grown = (objective.loss(lambda given, o=o: network(given, o), scan, None, DRAW).mean for o in (0.0, 50.0))
+    plain, grown = (loss_of(objective, lambda given, o=o: network(given, o), scan, None, DRAW).mean for o in (0.0, 50.0))
     assert plain > 0 and torch.equal(plain, grown)
 
 

@@ -1,22 +1,26 @@
 """The group actions of equivariant imaging: exact where they can be, invertible, and as far-reaching as theory says."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadInput, BadRecipe
+from ssrecon.core.scan import Header
 from ssrecon.objectives.transforms import (
     Diffeomorphisms,
     Flips,
+    QuarterTurn,
     QuarterTurns,
     Rotations,
     Shifts,
-    quarter_turns,
+    moved,
     rotation,
 )
 from ssrecon.operators.fourier import Fourier
-from tests.scans import smooth_image
+from tests.scans import make_scan, smooth_image
 
 FAMILIES = [Rotations(), QuarterTurns(), Flips(), Shifts(), Diffeomorphisms()]
 IDS = ("a", "b")
@@ -26,22 +30,28 @@ def images(dtype=torch.complex64):
     return torch.cat([smooth_image((32, 32), 1, 2, seed, dtype) for seed in (0, 1)])
 
 
+def through(family, x, draw, ids, purpose="transform"):
+    """The images of scans that are called so, each moved in its own way."""
+    scan = replace(make_scan(tuple(x.shape[-2:])), headers=tuple(Header(name, name, name) for name in ids))
+    return moved(x, family.moves(scan, draw, purpose))
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_linear_deterministic_and_scan_by_scan(family):
     x = images()
-    moved = family(x, Draw(1), IDS)
-    assert moved.shape == x.shape and torch.equal(moved, family(x, Draw(1), IDS))
-    torch.testing.assert_close(family(1j * x, Draw(1), IDS), 1j * moved)
-    torch.testing.assert_close(family(x[1:], Draw(1), IDS[1:]), moved[1:])
-    assert not torch.equal(moved, family(x, Draw(1), IDS, "another purpose")) or isinstance(family, Flips)
+    there = through(family, x, Draw(1), IDS)
+    assert there.shape == x.shape and torch.equal(there, through(family, x, Draw(1), IDS))
+    torch.testing.assert_close(through(family, 1j * x, Draw(1), IDS), 1j * there)
+    torch.testing.assert_close(through(family, x[1:], Draw(1), IDS[1:]), there[1:])
+    assert not torch.equal(there, through(family, x, Draw(1), IDS, "another purpose")) or isinstance(family, Flips)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_gradient_is_the_adjoint(family):
     x, y = images(torch.complex128).requires_grad_(), torch.randn(2, 1, 2, 32, 32, dtype=torch.complex128, generator=torch.manual_seed(0))
-    (grad,) = torch.autograd.grad(torch.vdot(y.flatten(), family(x, Draw(1), IDS).flatten()).real, x)
+    (grad,) = torch.autograd.grad(torch.vdot(y.flatten(), through(family, x, Draw(1), IDS).flatten()).real, x)
     probe = torch.randn(x.shape, dtype=torch.complex128, generator=torch.manual_seed(1))
-    left = torch.vdot(y.flatten(), family(probe, Draw(1), IDS).flatten())
+    left = torch.vdot(y.flatten(), through(family, probe, Draw(1), IDS).flatten())
     torch.testing.assert_close(torch.vdot(grad.flatten(), probe.flatten()), left)
 
 
@@ -51,11 +61,11 @@ def test_rotations_turn_about_dc_and_agree_with_quarter_turns(n):
     torch.testing.assert_close(rotation((n, n), 0.0)(x), x, atol=1e-5, rtol=0)
     for count in (1, 2, 3):
         inside = (..., slice(2, -2), slice(2, -2))
-        torch.testing.assert_close(rotation((n, n), 90.0 * count)(x)[inside], quarter_turns(count)(x)[inside], atol=1e-4, rtol=0)
+        torch.testing.assert_close(rotation((n, n), 90.0 * count)(x)[inside], QuarterTurn(count)(x)[inside], atol=1e-4, rtol=0)
     marked = torch.zeros(1, 1, n, n, dtype=torch.complex64)
     marked[..., n // 2, n // 2] = 1 + 2j
     for family in (Rotations(), QuarterTurns(), Flips()):
-        assert family(marked[None], Draw(3), ("a",))[0, 0, 0, n // 2, n // 2].item() == pytest.approx(1 + 2j, abs=1e-4)
+        assert through(family, marked[None], Draw(3), ("a",))[0, 0, 0, n // 2, n // 2].item() == pytest.approx(1 + 2j, abs=1e-4)
 
 
 def test_there_and_back():
@@ -63,7 +73,7 @@ def test_there_and_back():
     back = rotation((64, 64), -37.0)(rotation((64, 64), 37.0)(x))
     inside = (..., slice(16, -16), slice(16, -16))
     assert (back - x)[inside].abs().mean() < 0.02 * x[inside].abs().mean()
-    torch.testing.assert_close(quarter_turns(1)(quarter_turns(3)(x)), x, rtol=0, atol=0)
+    torch.testing.assert_close(QuarterTurn(1)(QuarterTurn(3)(x)), x, rtol=0, atol=0)
 
 
 def test_an_angle_turns_rectangles_as_it_turns_squares():
@@ -93,9 +103,9 @@ def test_flows_are_as_strong_as_they_say():
 
 def test_shifts_only_turn_the_phase_of_kspace():
     x, fourier = images(), Fourier(2)
-    moved = Shifts()(x, Draw(0), IDS)
-    assert not torch.allclose(moved, x)
-    torch.testing.assert_close(fourier(moved).abs(), fourier(x).abs(), atol=1e-4, rtol=0)
+    there = through(Shifts(), x, Draw(0), IDS)
+    assert not torch.allclose(there, x)
+    torch.testing.assert_close(fourier(there).abs(), fourier(x).abs(), atol=1e-4, rtol=0)
 
 
 # -- what can be learned through them: the rank of the stacked A T_g ---------------------------------------------------------------------
@@ -131,7 +141,7 @@ def test_ranks_of_equivariant_imaging():
 
 def test_refusals():
     with pytest.raises(BadInput, match="square"):
-        QuarterTurns()(torch.zeros(1, 1, 1, 8, 6, dtype=torch.complex64), Draw(0), ("a",))
+        QuarterTurns().moves(make_scan((8, 6)), Draw(0))
     for make in (lambda: Rotations(0.0), lambda: Diffeomorphisms(0.5), lambda: Diffeomorphisms(frequencies=0)):
         with pytest.raises(BadRecipe):
             make()

@@ -10,6 +10,7 @@ from ssrecon.objectives import ENSURE, SSDU, SURE, KWeighted, Noise2Noise, Robus
 from ssrecon.objectives.distances import MeanSquare
 from ssrecon.sampling import Density, Sampling
 from tests.objectives.enumerated import Fixed, estimate, every_subset, gaussian, tiny_scan
+from tests.scans import loss_of, reconstruction_of
 
 SHAPE = (2, 3)
 N = 6
@@ -44,7 +45,7 @@ def expected(objective, f, p=P, inclusion=INCLUSION):
                 split = replace(objective, partitioner=Fixed(chosen, inclusion))
                 if isinstance(objective, KWeighted):
                     split = split.knowing(objective.known)
-                value = split.loss(f, scan, None, Draw(0)).mean
+                value = loss_of(split, f, scan, None, Draw(0)).mean
                 total += weight * chance * float(value)
     return total
 
@@ -97,7 +98,7 @@ def test_points_of_columns_break_the_k_weights():
             truth += weight * chance * float(error[0, 0, 0][~(omega & ~lambda_)].sum()) / N
             if lambda_.any():
                 objective = KWeighted(Fixed(lambda_, split), cap=1e3).knowing(sampling_of(p))
-                total += weight * chance * float(objective.loss(f, scan, None, Draw(0)).mean)
+                total += weight * chance * float(loss_of(objective, f, scan, None, Draw(0)).mean)
     assert abs(total / truth - 1) > 0.1
 
 
@@ -122,7 +123,7 @@ def test_columns_of_columns_keep_them():
             truth += weight * chance * float(error[0, 0, 0][~(omega & ~lambda_)].sum()) / N
             if lambda_.any():
                 objective = KWeighted(Fixed(lambda_, split), cap=1e3).knowing(sampling_of(p))
-                total += weight * chance * float(objective.loss(f, scan, None, Draw(0)).mean)
+                total += weight * chance * float(loss_of(objective, f, scan, None, Draw(0)).mean)
     assert total == pytest.approx(truth, rel=1e-5)
 
 
@@ -146,7 +147,7 @@ def one_location(y):
 
 def told_noise(monkeypatch, module, values):
     monkeypatch.setattr(
-        f"ssrecon.objectives.{module}.white_noise", lambda draw, purpose, ids, like: values.reshape(like.shape).to(like.dtype)
+        f"ssrecon.objectives.{module}.white_noise", lambda scan, *_: values.reshape(scan.kspace.shape).to(scan.kspace.dtype)
     )
 
 
@@ -156,7 +157,7 @@ def test_sure_is_the_risk(monkeypatch, coefficients):
     x, y = 1 - 2j, 1 - 2j + SIGMA * points[:, 0]
     f, scan = polynomial(*coefficients), one_location(y)
     told_noise(monkeypatch, "sure", points[:, 1])
-    value = float((SURE().loss(f, scan, None, Draw(0)).per_scan * weights).sum())
+    value = float((loss_of(SURE(), f, scan, None, Draw(0)).per_scan * weights).sum())
     risk = float(((f(scan).image - x).abs().square().flatten() * weights).sum())
     assert value == pytest.approx(risk, rel=1e-9)
     # The residual alone is no estimate of it: a network that changes nothing would be perfect.
@@ -168,7 +169,7 @@ def test_sure_of_the_published_toy(monkeypatch):
     """f = .8 y, sigma = .5, E|x|^2 = 4: .32."""
     points, weights = gaussian(2)
     told_noise(monkeypatch, "sure", points[:, 1])
-    value = SURE().loss(polynomial(0.8, 0, 0), one_location(2 + 0.5 * points[:, 0]), None, Draw(0)).per_scan
+    value = loss_of(SURE(), polynomial(0.8, 0, 0), one_location(2 + 0.5 * points[:, 0]), None, Draw(0)).per_scan
     assert float((value * weights).sum()) == pytest.approx(0.32, rel=1e-9)
 
 
@@ -177,7 +178,7 @@ def test_robust_ssdu_on_what_was_given_is_the_risk_of_the_corrected_estimate(mon
     """For any network, up to a constant: -2 (1 + a^2)/a^2 sigma^2 + (1 + 1/a^2) sigma^2 once the correction is made."""
     points, weights = gaussian(2)
     x, y = 0.7 + 1j, 0.7 + 1j + SIGMA * points[:, 0]
-    told_noise(monkeypatch, "measurement", points[:, 1])
+    told_noise(monkeypatch, "robust_ssdu", points[:, 1])
     none = torch.zeros(1, 1, dtype=torch.bool)
     p = torch.ones(1, 1, dtype=torch.float64)
     objective = RobustSSDU(Fixed(none, p * 0.5), alpha=alpha).knowing(Sampling({(1, 1): Density((~none.numpy(),), p.numpy(), 0.0, False)}))
@@ -185,8 +186,8 @@ def test_robust_ssdu_on_what_was_given_is_the_risk_of_the_corrected_estimate(mon
     uncorrected = []
     for coefficients in POLYNOMIALS:
         f, scan = polynomial(*coefficients), one_location(y)
-        loss = float((objective.loss(f, scan, None, Draw(0)).per_scan * weights).sum())
-        corrected = replace(objective, noisy_at_test=True).reconstruct(f, scan, Draw(0)).image
+        loss = float((loss_of(objective, f, scan, None, Draw(0)).per_scan * weights).sum())
+        corrected = reconstruction_of(replace(objective, noisy_at_test=True), f, scan, Draw(0)).image
         risk = float(((corrected - x).abs().square().flatten() * weights).sum())
         assert loss + constant == pytest.approx(risk, rel=1e-6)  # weights are in single precision
         noisier = one_location(y + alpha * SIGMA * points[:, 1])
@@ -219,7 +220,7 @@ def test_robust_ssdu_is_the_risk_of_the_corrected_estimate_and_a_constant(monkey
     p, inclusion = torch.tensor([[0.9, 0.4]], dtype=torch.float64), torch.tensor([[0.3, 0.6]], dtype=torch.float64)
     points, weights = gaussian(4, nodes=3)
     y = (PAIR + SIGMA * points[:, :2]).reshape(-1, 1, 1, 2)
-    told_noise(monkeypatch, "measurement", points[:, 2:])
+    told_noise(monkeypatch, "robust_ssdu", points[:, 2:])
     given = p * (1 - inclusion)
     constant = SIGMA**2 * float((1 - given + given * (1 + alpha**-2)).mean())
     for coefficients in POLYNOMIALS:
@@ -228,8 +229,8 @@ def test_robust_ssdu_is_the_risk_of_the_corrected_estimate_and_a_constant(monkey
             scan = tiny_scan(y, omega, SIGMA)
             for lambda_, chance in every_subset(torch.where(omega, inclusion, 0.0)):
                 objective = RobustSSDU(Fixed(lambda_, inclusion), alpha=alpha, noisy_at_test=True, cap=1e3).knowing(pair_sampling(p))
-                loss += weight * chance * float((objective.loss(f, scan, None, Draw(0)).per_scan * weights).sum())
-                corrected = _kspace(objective.reconstruct(f, scan.on(~lambda_), Draw(0)).image)
+                loss += weight * chance * float((loss_of(objective, f, scan, None, Draw(0)).per_scan * weights).sum())
+                corrected = _kspace(reconstruction_of(objective, f, scan.on(~lambda_), Draw(0)).image)
                 risk += weight * chance * float(((corrected - PAIR).abs().square().mean(dim=(1, 2, 3, 4)) * weights).sum())
         assert loss - constant == pytest.approx(risk, rel=1e-6)
 
@@ -242,7 +243,7 @@ def test_noise2noise_is_the_risk_plus_the_noise(coefficients):
     scan = replace(both[0], **{name: torch.cat([getattr(s, name) for s in both], dim=1) for name in ("kspace", "mask", "padding")})
     scan = replace(scan, headers=scan.headers[:1] * len(points))  # by one name they all draw the same repetition
     f = polynomial(*coefficients)
-    value = float((Noise2Noise().loss(f, scan, None, Draw(0)).per_scan * weights).sum())
+    value = float((loss_of(Noise2Noise(), f, scan, None, Draw(0)).per_scan * weights).sum())
     risk = float(((f(both[0]).image - x).abs().square().flatten() * weights).sum())
     assert value == pytest.approx(risk + SIGMA**2, rel=1e-9)
 
@@ -257,7 +258,7 @@ def ensure_and_truth(f):
         if omega.any():
             scan = replace(tiny_scan(TRUTH, omega), noise_std=torch.full((1,), 1e-9, dtype=torch.float64))
             count = int(omega.sum())
-            total += weight * count * float(ENSURE().knowing(sampling).loss(f, scan, None, Draw(0)).mean)
+            total += weight * count * float(loss_of(ENSURE().knowing(sampling), f, scan, None, Draw(0)).mean)
             truth += weight * float((_kspace(f(scan).image) - TRUTH[:, None]).abs().square().sum())
     return total, truth
 
@@ -286,6 +287,6 @@ def test_ensure_is_the_risk_where_the_error_does_not_depend_on_the_mask(monkeypa
     total = 0.0
     for omega, chance in every_subset(p):
         if omega.any():
-            loss = ENSURE(cap=1e3).knowing(pair_sampling(p)).loss(network, tiny_scan(y, omega, SIGMA), None, Draw(0)).per_scan
+            loss = loss_of(ENSURE(cap=1e3).knowing(pair_sampling(p)), network, tiny_scan(y, omega, SIGMA), None, Draw(0)).per_scan
             total += chance * int(omega.sum()) * float((loss * weights).sum())
     assert total == pytest.approx(float(errors.sum()), rel=1e-6)

@@ -10,7 +10,7 @@ from ssrecon.core.scan import CalibratedScan, Estimate
 from ssrecon.objectives import SURE
 from ssrecon.operators import encoding
 from tests.calibrate.raw import raw_scan
-from tests.scans import smooth_csm
+from tests.scans import loss_of, smooth_csm
 
 
 def shrunk(scan: CalibratedScan) -> Estimate:
@@ -25,7 +25,7 @@ def told_over_true(csm: torch.Tensor | None, level: float = 1.0) -> float:
         fitted, without_noise = Calibrator().fit([raw]), torch.where(raw.mask, raw.truth, 0).to(torch.complex64)
         (noisy,), (clean,) = (list(fitted.each([replace(raw, kspace=kspace)])) for kspace in (raw.kspace, without_noise))
         scan = noisy.scan
-        told += float(SURE().loss(shrunk, replace(scan, noise_std=level * scan.noise_std), None, Draw(index)).mean)
+        told += float(loss_of(SURE(), shrunk, replace(scan, noise_std=level * scan.noise_std), None, Draw(index)).mean)
         error = encoding(scan)(shrunk(scan).image) - clean.scan.kspace
         true += float(error.abs().square().sum() / scan.mask.sum())
     return told / true

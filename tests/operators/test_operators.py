@@ -101,6 +101,6 @@ def test_coil_blocks_do_not_change_the_gram(monkeypatch):
 
 
 def test_composition_and_sum():
-    first, second = Fourier(2), Mask(torch.eye(5, dtype=torch.bool)[None])
-    assert_laws(second @ first, (3, 5, 5), (3, 5, 5))
-    assert_laws(second + first, (3, 5, 5), (3, 5, 5))
+    first, second = Fourier(2), Mask(torch.eye(5, dtype=torch.bool)[None, None, None])
+    assert_laws(second @ first, (1, 1, 3, 5, 5), (1, 1, 3, 5, 5))
+    assert_laws(second + first, (1, 1, 3, 5, 5), (1, 1, 3, 5, 5))

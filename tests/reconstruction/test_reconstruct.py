@@ -16,7 +16,8 @@ from ssrecon.core.scan import Estimate
 from ssrecon.operators import Fourier
 from ssrecon.privacy.pseudonyms import pseudonym
 from ssrecon.reconstruction.domain import DomainWarning, TrainingDomain
-from ssrecon.reconstruction.reconstruct import own_units, reconstruct
+from ssrecon.reconstruction.engine import own_units
+from ssrecon.reconstruction.reconstruct import reconstruct
 from tests.scans import full_kspace, make_scan
 
 SHAPE = (64, 80)
@@ -82,7 +83,7 @@ def test_two_sets_of_maps_and_virtual_coils_keep_the_units(tmp_path):
     path = write(tmp_path)
     (plain,) = reconstruct(CGSense(), path, tmp_path / "plain")
     (soft,) = reconstruct(CGSense(), path, tmp_path / "soft", True, calibrator=Calibrator(maps=2, coils=3))
-    assert read(soft.path, "reconstruction_complex").shape == (2, 2, 60, 48)
+    assert read(soft.path, "reconstruction_complex").shape == (2, 1, 2, 60, 48)
     a, b = read(plain.path), read(soft.path)
     assert 0.9 < np.linalg.norm(b) / np.linalg.norm(a) < 1.1
 

@@ -5,7 +5,10 @@ import pytest
 import torch
 from skimage.metrics import normalized_root_mse, peak_signal_noise_ratio, structural_similarity
 
-from ssrecon.metrics.metrics import WANG, Window, nrmse, psnr, score_volume, ssim
+from ssrecon.metrics.nmse import nrmse
+from ssrecon.metrics.psnr import psnr
+from ssrecon.metrics.ssim import WANG, Window, ssim
+from ssrecon.metrics.volume import score_volume
 from tests.metrics.test_metrics import volume
 
 

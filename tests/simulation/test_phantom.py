@@ -243,3 +243,14 @@ def test_two_subjects_are_no_more_alike_than_two_people(test_data):
         print(f"correlation, {name}: people {spans[0]}, phantoms {spans[1]}")
         assert phantoms.mean() < people.max() and np.quantile(phantoms, 0.9) < people.max() + 0.1
     assert phantoms.mean() < people.mean() and phantoms.max() < people.max()
+
+
+def test_headers_tell_times_and_place():
+    archive = PhantomArchive(subjects=1, slices=3, matrix=(32, 48), coils=2, contrasts=(T1Weighted(), MPRAGE()), fov=(240.0, 240.0))
+    first, second, _, inverted, *_ = archive.headers
+    assert (first.repetition_time, first.echo_time, first.inversion_time, first.flip_angle) == (550.0, 9.0, None, None)
+    assert (inverted.repetition_time, inverted.echo_time, inverted.inversion_time, inverted.flip_angle) == (2300.0, None, 1000.0, 9.0)
+    assert first.geometry.known and first.geometry.index_to_lps((16, 24), (32, 48))[:2] == (0.0, 0.0)
+    # From the front to the back and from the patient's left to the right; the next slice lies higher.
+    assert first.geometry.index_to_lps((0, 0), (32, 48))[:2] == (120.0, -120.0)
+    assert second.geometry.position[2] > first.geometry.position[2]

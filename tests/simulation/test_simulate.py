@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from ssrecon.archive import open_archive
+from ssrecon.archive.mrd.header import parse_header
 from ssrecon.core.errors import BadInput, OutputInUse
 from ssrecon.core.scan import Header
 from ssrecon.operators import Fourier
@@ -28,7 +29,18 @@ def test_what_is_written_is_what_is_read(tmp_path):
     for name in ("kspace", "mask", "padding", "noise", "truth"):
         assert torch.equal(getattr(made, name), getattr(found, name)), name
     assert found.noise_bandwidth_ratio == 1.5 and found.reference is None
-    for name in ("subject", "volume_id", "slice", "contrast", "field_strength", "encoded_matrix", "encoded_fov", "recon_matrix", "vendor"):
+    for name in (
+        "subject",
+        "volume_id",
+        "slice",
+        "contrast",
+        "field_strength",
+        "encoded_matrix",
+        "encoded_fov",
+        "recon_matrix",
+        "vendor",
+        "timing",
+    ):
         assert getattr(made.header, name) == getattr(found.header, name), name
 
 
@@ -60,7 +72,7 @@ def test_an_interrupted_call_is_continued(tmp_path, monkeypatch):
 def test_a_folder_in_use_is_left_as_it_was(tmp_path):
     simulate(tmp_path / "one", replace(ARCHIVE, subjects=1))
     before = {path: path.read_bytes() for path in (tmp_path / "one").iterdir()}
-    with pytest.raises(OutputInUse, match="archive.json"):
+    with pytest.raises(OutputInUse, match="ssrecon.json"):
         simulate(tmp_path / "one", replace(ARCHIVE, subjects=1, seed=5))
     assert {path: path.read_bytes() for path in (tmp_path / "one").iterdir()} == before
     (tmp_path / "other").mkdir()
@@ -77,6 +89,33 @@ def test_a_folder_in_use_is_left_as_it_was(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(BadInput, match="found a file"):
         simulate(tmp_path / "file", ARCHIVE)
+
+
+def slices_as_others_list_them(folder):
+    """As fastMRI's `SliceDataset` does: whatever is not hidden is opened as HDF5 with a header and k-space; one entry a slice."""
+    found = []
+    for path in sorted(item for item in folder.iterdir() if not item.name.startswith(".")):
+        with h5py.File(path) as file:
+            assert parse_header(file["ismrmrd_header"][()], path).encodings
+            found += [(path.name, index, file["kspace"][index].shape) for index in range(file["kspace"].shape[0])]
+    return found
+
+
+def test_other_programs_list_the_folder(tmp_path):
+    simulate(tmp_path, ARCHIVE)
+    assert len(slices_as_others_list_them(tmp_path)) == len(ARCHIVE)
+    assert {shape for _, _, shape in slices_as_others_list_them(tmp_path)} == {(3, 32, 48)}
+
+
+def test_a_folder_from_before_descriptions_were_hidden_is_continued(tmp_path):
+    files = simulate(tmp_path, ARCHIVE)
+    (tmp_path / ".ssrecon.json").rename(tmp_path / "archive.json")
+    files[-1].unlink()
+    assert len(open_archive(tmp_path)) == 6
+    with pytest.raises(OutputInUse, match="archive.json"):
+        simulate(tmp_path, replace(ARCHIVE, seed=5))
+    simulate(tmp_path, ARCHIVE)
+    assert len(slices_as_others_list_them(tmp_path)) == len(ARCHIVE) and (tmp_path / ".ssrecon.json").exists()
 
 
 def header(name: str) -> Header:

@@ -155,8 +155,8 @@ from ssrecon.calibrate import Calibrator
 hybrid, prepare = import_module("ssrecon.store.hybrid"), import_module("ssrecon.store.prepare")
 kill = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 module, name, instead = {
-    "midway": (hybrid, "_across", kill),
-    "after": (prepare._Job, "clean_up", lambda job: job.path.exists() and kill()),
+    "midway": (hybrid, "_slices_first", kill),
+    "after": (prepare._VolumeToPrepare, "clean_up", lambda job: job.path.exists() and kill()),
     "whole": (prepare, "record_of", kill),
 }[sys.argv[3]]
 setattr(module, name, instead)
@@ -173,7 +173,7 @@ def test_a_kill_leaves_no_copy_of_the_volume_behind(tmp_path, moment):
     assert bool(list(out.glob(".hybrid/*") if moment != "midway" else out.glob(".hybrid/.*"))) == (moment != "whole")
     assert len(list(out.glob("*.h5"))) == (moment != "midway")
     store = prepare(open_archive(path), out, Calibrator())
-    assert len(store.headers) == X and {item.name for item in out.rglob("*")} == {"catalogue.sqlite", "scan1.h5"}
+    assert len(store.headers) == X and {item.name for item in out.rglob("*")} == {".catalogue.sqlite", "scan1.h5"}
 
 
 def test_the_scratch_of_others_is_left_alone(tmp_path):
@@ -204,7 +204,7 @@ def test_freed_memory_is_given_back_on_the_way(tmp_path, monkeypatch):
     calls = []
     monkeypatch.setattr(module, "_malloc_trim", lambda: calls.append)
     scans = [f"slice{number}" for number in range(50)]
-    assert list(module._trimmed(scans)) == scans and calls == [0, 0, 0]
+    assert list(module._returning_memory(scans)) == scans and calls == [0, 0, 0]
     prepare(open_archive(volume(tmp_path)), tmp_path / "store", Calibrator())
     assert len(calls) == 3 + X // module.TRIM
 

@@ -9,13 +9,18 @@ from pathlib import Path
 import pytest
 import torch
 
-from ssrecon.archive import Archive
+from ssrecon.archive import Archive, BySubject, open_archive
+from ssrecon.archive.plain import write_plain
 from ssrecon.calibrate import Calibrator
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadInput, BadRecipe, NoCalibration, OutputInUse
 from ssrecon.core.scan import Header, Scan
+from ssrecon.partition import Bernoulli, Gamma, Uniform
 from ssrecon.sampling import RandomColumns
+from ssrecon.simulation import PhantomArchive
+from ssrecon.simulation.simulate import simulate
 from ssrecon.store.data import Data
+from ssrecon.store.loader import Schedule
 from ssrecon.store.prepare import LeftOut, prepare, prepare_data
 from tests.calibrate.raw import raw_scan
 
@@ -105,7 +110,7 @@ def test_bad_volumes_are_reported_and_left_out(tmp_path):
     assert set(store.skipped) == {"b/slice-001", "c"}
     assert "found 4 acquired values that are not finite" in store.skipped["b/slice-001"]
     assert "at least 12 x 12" in store.skipped["c"] and len(caught) == 2
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.h5", "b.h5", "catalogue.sqlite"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".catalogue.sqlite", "a.h5", "b.h5"]
 
 
 def test_where_nothing_is_left_the_error_is_raised(tmp_path):
@@ -144,3 +149,53 @@ def test_a_recipes_data(tmp_path):
         prepare_data(Data(str(tmp_path / "made"), calibrator=Calibrator(coils=3)), tmp_path / "other")
     with pytest.raises(BadRecipe, match="prepared store"):
         prepare_data(Data(str(tmp_path / "made"), pattern=PATTERN), tmp_path / "twice")
+
+
+def test_neither_key_nor_names_change_what_is_drawn(tmp_path, monkeypatch):
+    """Masks, held-out sets, partitions, splits and the order of training of the same measurements, under two keys and other names."""
+    scans = [raw_scan(index, (48, 40), 4, mask=torch.ones(1, 1, 1, 48, 40, dtype=torch.bool), lines=20, readouts=8) for index in range(4)]
+    scans = [replace(scan, header=replace(scan.header, subject="")) for scan in scans]  # then each file is one
+    found = []
+    for key, names in (("a", "Musterfrau Beispiel Doe Roe"), ("b", "Musterfrau Beispiel Doe Roe"), ("b", "scan4 scan3 scan2 scan1")):
+        monkeypatch.setenv("SSRECON_KEY_FILE", str(tmp_path / key))
+        folder = tmp_path / f"in{len(found)}"
+        for scan, name in zip(scans, names.split(), strict=True):
+            write_plain(folder / f"{name}.h5", [scan])
+        store = prepare(open_archive(folder), tmp_path / f"out{len(found)}", Calibrator(), PATTERN, Draw(3))
+        content = {header.scan_id: header.content for header in store.headers}
+        loaded = {content[header.scan_id]: store.load(header.scan_id).scan for header in store.headers}
+        drawn = {
+            name: [scan.mask, Gamma().hold_out(scan, Draw(1)), *(p.split(scan, Draw(2)).theta for p in (Uniform(0.4), Bernoulli()))]
+            for name, scan in loaded.items()
+        }
+        sides = BySubject(validation=1, test=1).assign(store.headers)
+        order = [content[scan_id] for step in Schedule.of(store, list(content), 1, 0).steps(0, 9) for scan_id in step.ids]
+        found.append((drawn, [[content[scan_id] for scan_id in side] for side in (sides.train, sides.validation, sides.test)], order))
+    for other in found[1:]:
+        assert other[1:] == found[0][1:] and other[0].keys() == found[0][0].keys()
+        assert all(one.equal(two) for name, masks in found[0][0].items() for one, two in zip(masks, other[0][name], strict=True))
+    assert len({masks[0].numpy().tobytes() for masks in found[0][0].values()}) == 4
+
+
+def test_simulated_scans_draw_by_their_ids(tmp_path):
+    """What is published of simulated heads does not change with where they lie, nor with this version."""
+    phantom = PhantomArchive(subjects=1, slices=2, matrix=(48, 48), coils=4)
+    for name, archive in (("made", phantom), ("files", None)):
+        if archive is None:
+            simulate(tmp_path / "scans", phantom)
+            archive = open_archive(tmp_path / "scans")
+        store = prepare(archive, tmp_path / name, Calibrator(), PATTERN)
+        assert store.kind == "simulated" and all(header.draw_key == "" for header in store.headers)
+        generator = Draw(0).generator("undersampling", store.headers[0].volume_id)
+        assert store.load(store.headers[0].scan_id).scan.mask[0, 0, 0].equal(PATTERN.sample((48, 48), generator))
+
+
+def test_stores_of_earlier_versions_draw_by_their_ids(tmp_path):
+    """They have no key of draws: what was begun on them goes on as it was."""
+    store = prepare(Small(volumes_=("a",)), tmp_path, Calibrator())
+    header = replace(store.headers[0], content="0123456789abcdef-0000", draw_key="")
+    assert (header.scan_key, header.volume_key) == (header.scan_id, header.volume_id)
+    assert (replace(header, draw_key="0123-0000/0001").scan_key, replace(header, draw_key="0123-0000/0001").volume_key) == (
+        "0123-0000/0001",
+        "0123-0000",
+    )

@@ -1,5 +1,6 @@
 """What is written comes back bit for bit, whole files or none, from any process."""
 
+import json
 import multiprocessing
 import pickle
 import subprocess
@@ -12,6 +13,8 @@ import pytest
 import torch
 
 from ssrecon.core.errors import BadInput
+from ssrecon.core.geometry import Geometry
+from ssrecon.core.origin import Origin
 from ssrecon.core.scan import Prepared
 from ssrecon.store.store import CannotWrite, Store, write_volume
 from tests.scans import full_kspace, make_reference, make_scan, smooth_image
@@ -19,7 +22,9 @@ from tests.scans import full_kspace, make_reference, make_scan, smooth_image
 
 def prepared(index: int = 0, volume: str = "vol", shape: tuple[int, ...] = (24, 20), reference: bool = True, **options) -> Prepared:
     scan = make_scan(shape, coils=3, seed=index, scan_id=f"{volume}/slice-{index:03d}", **options)
-    header = replace(scan.headers[0], volume_id=volume, encoded_matrix=shape, encoded_fov=(220.0, 200.5), notes={"mask": "as acquired"})
+    geometry = Geometry((1.0, -2.5, 3.0), (0.6, 0.8, 0.0), (-0.8, 0.6, 0.0), voxel_size=(5.0, 2.0, 2.0), patient_position="HFS")
+    told = {"echo_time": (2.5, 5.0), "repetition_time": 30.0, "flip_angle": 15.0, "geometry": geometry, "notes": {"mask": "as acquired"}}
+    header = replace(scan.headers[0], volume_id=volume, encoded_matrix=shape, encoded_fov=(220.0, 200.5), **told)
     scan = replace(scan, headers=(header,))
     full = make_reference(scan, full_kspace(shape, 3, 1, 1, 0.01, index))
     return Prepared(scan, full, smooth_image(shape, seed=index)) if reference else Prepared(scan)
@@ -51,6 +56,19 @@ def test_round_trip(store):
     assert other.reference is None and other.truth is None and other.scan.noise_std is None
     assert store.shape("vol/slice-001") == prepared(1).scan.shape == store.load("vol/slice-001").scan.shape
     assert store.provenance("vol/slice-000") == {"made": "by hand"}
+
+
+def test_a_store_from_before_geometry_opens(store):
+    """Headers of earlier versions tell of no place, no times and no encoding."""
+    with h5py.File(store.folder / "vol.h5", "a") as file:
+        described = json.loads(file["json"].asstr()[()])
+        for scan in described["scans"]:
+            for name in ("geometry", "encoding", "echo_time", "repetition_time", "inversion_time", "flip_angle"):
+                del scan["header"][name]
+        del file["json"]
+        file["json"] = json.dumps(described)
+    header = Store(store.folder).load("vol/slice-000").scan.headers[0]
+    assert header.geometry == Geometry() and header.echo_time is None and header.encoded_fov == (220.0, 200.5)
 
 
 def test_references_are_read_only_on_request(store):
@@ -127,6 +145,7 @@ FULL_DISK = """
 import resource, sys
 from pathlib import Path
 from ssrecon.core.errors import BadInput
+from ssrecon.core.geometry import Geometry
 from ssrecon.store.store import CannotWrite, write_volume
 from tests.store.test_store import prepared
 folder = Path(sys.argv[1])
@@ -174,6 +193,31 @@ def test_a_scan_id_twice_is_refused(tmp_path):
     (tmp_path / "one.h5").write_bytes(write_volume(tmp_path, [prepared(0)], {}).read_bytes())
     with pytest.raises(BadInput, match="also in one.h5"):
         Store(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "vendor", "kind"),
+    [
+        ("simulated", "", "simulated"),
+        ("semi-synthetic", "Siemens", "semi-synthetic"),
+        ("measured", "ssrecon phantom", "measured"),
+        (None, "ssrecon phantom", "simulated"),
+        (None, "simulated coils", "semi-synthetic"),
+        (None, "Siemens", "measured"),
+    ],
+)
+def test_the_origin_is_recorded_and_of_earlier_stores_told_from_the_vendor(tmp_path, recorded, vendor, kind):
+    """Stores of earlier versions record none."""
+    one = prepared(0)
+    header = replace(one.scan.headers[0], vendor=vendor, origin=Origin(recorded or "measured"))
+    path = write_volume(tmp_path, [Prepared(replace(one.scan, headers=(header,)))], {})
+    if recorded is None:
+        with h5py.File(path, "a") as file:
+            described = json.loads(file["json"].asstr()[()])
+            del described["scans"][0]["header"]["origin"], file["json"]
+            file["json"] = json.dumps(described)
+    store = Store(tmp_path)
+    assert store.kind == kind and store.headers[0].origin is Origin(kind)
 
 
 def test_description(store):

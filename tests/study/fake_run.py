@@ -163,6 +163,7 @@ def _history(generator: np.random.Generator, arm: int, reference: bool) -> list[
                 "learning_rate": 5e-4,
                 "mu": 0.05,
                 "seconds": 0.131 * step,
+                "gamma_floor": 1.0,
             }
         )
     return rows

@@ -17,7 +17,9 @@ import torch
 
 from ssrecon.archive.splits import BySubject
 from ssrecon.core.distributed import Process
-from ssrecon.core.errors import BadRecipe
+from ssrecon.core.errors import BadRecipe, OutputInUse
+from ssrecon.core.folder_lock import NAME as LOCK
+from ssrecon.core.folder_lock import folder_lock
 from ssrecon.networks import ResNet, Unrolled
 from ssrecon.objectives import SSDU, Supervised
 from ssrecon.recipe.overrides import load_recipe
@@ -44,16 +46,19 @@ COMPARISON = Comparison(
 OWN = """
 from dataclasses import dataclass, replace
 
-from ssrecon.objectives import SSDU
+from ssrecon.objectives import SSDU, Draws
 from tests.study.test_arms import COMPARISON
 
 @dataclass(frozen=True)
 class Mine(SSDU):
     limit: int = 1_000_000
 
-    def loss(self, network, scan, reference, draw):
-        loss = super().loss(network, scan, reference, draw)
-        return replace(loss, per_scan=loss.per_scan * float("nan")) if draw.epoch >= self.limit else loss
+    def draws(self, scan, draw):
+        return Draws(part=super().draws(scan, draw).part, epoch=draw.epoch)
+
+    def loss(self, network, scan, reference, draws):
+        loss = super().loss(network, scan, reference, draws)
+        return replace(loss, per_scan=loss.per_scan * float("nan")) if draws.epoch >= self.limit else loss
 
 arm = COMPARISON.arms["ssdu"]
 arms = {"mine": replace(arm, objective=Mine()), "ssdu": arm}
@@ -205,6 +210,20 @@ def test_killed_with_the_first_process_nothing_trains_on(own, tmp_path):
         started.process.wait()
         assert eventually(started.is_gone)
         assert all(0 < step < LONG for step in started.steps().values())
+
+
+def test_a_folder_that_a_run_writes_into_is_refused_and_free_once_it_was_killed(own, tmp_path):
+    out = tmp_path / "out"
+    with Started(own, out, "--steps", str(LONG)) as started:
+        started.until(lambda: started.rows("ssdu") > 3)
+        with pytest.raises(OutputInUse, match=f"{out}: found another process that is writing into it"):
+            run(COMPARISON, out, resume=True)
+        os.kill(started.process.pid, signal.SIGKILL)
+        started.process.wait()
+        assert (out / LOCK).exists() and eventually(started.is_gone)
+    with folder_lock(out):
+        pass
+    assert not (out / LOCK).exists()
 
 
 def test_a_worker_that_is_lost_is_named_and_the_others_stop(own, tmp_path):

@@ -44,6 +44,17 @@ def test_training_curves_show_the_histories(run):
     np.testing.assert_array_equal(drawn[0].get_ydata(), history["0"]["gamma"][1:])
 
 
+def test_the_unit_of_gamma_is_read_and_not_guessed():
+    """Relative residuals of .93 to 1 are none in units of the noise, and noise units below .9 are; earlier runs did not say."""
+    relative, noise = np.array([0.99, 0.93]), np.array([1.6, 0.85])
+
+    def said(gamma, floor):
+        return figures.in_noise_units([{"0": {"gamma": gamma, **({} if floor is None else {"gamma_floor": np.full(2, floor)})}}])
+
+    assert not said(relative, np.nan) and said(noise, 1.0)
+    assert said(relative, None) and not said(noise, None)
+
+
 def test_rank_correlation_is_that_of_each_training():
     gamma = np.array([4.0, 3.0, 2.0, 1.5])
     first, second = (gamma, gamma**3), (gamma + 100, np.array([1.0, 2.0, 3.0, 4.0]))
@@ -180,13 +191,10 @@ def test_gamma_trust_takes_correlations_within_each_training(tmp_path, capsys):
                 rows += [f"{arm},{seed},{step},{scan},{name},{value}" for name, value in values.items()]
     (tmp_path / "checkpoints.csv").write_text("\n".join(rows))
     assert script(path, str(tmp_path), "--table", str(tmp_path / "t.md")) == 0
-    said = capsys.readouterr()
-    assert "ssdu               gamma of lines       hidden NMSE      +1.00" in said.err
-    assert "ssdu               gamma of points      hidden NMSE      -1.00" in said.err
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in (tmp_path / "t.md").read_text().splitlines()]
     assert cells[2] == ["SSDU", "+1.00", "**-1.00**", "**+0.00 (-1.00 to +1.00)**", "+1.00", "**-1.00**", "**+0.00 (-1.00 to +1.00)**"]
     assert [row[0] for row in cells[2:]] == ["SSDU", "Supervised", "*between objectives, at the end*"] and cells[4][1] == "+0.00"
-    assert (tmp_path / "gamma_trust.png").stat().st_size > 10_000
+    assert (tmp_path / "figures/gamma_trust.png").stat().st_size > 10_000
     assert script(path, str(tmp_path / "nowhere")) == 2 and "no checkpoints.csv" in capsys.readouterr().err
 
 

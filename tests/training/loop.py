@@ -37,4 +37,4 @@ if __name__ == "__main__":
     with process() as this:
         out.mkdir(parents=True, exist_ok=True)
         (out.parent / f"{out.name}-{this.rank}.pid").write_text(str(os.getpid()))
-        Trainer(recipe(steps=steps, validate_every=1, batch_size=3), store, assign(store), out, this).run(resume=True)
+        Trainer(recipe(steps=steps, validate_every=1, batch_size=3, shared_batch=True), store, assign(store), out, this).run(resume=True)

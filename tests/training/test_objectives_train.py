@@ -61,7 +61,7 @@ def test_what_an_objective_cannot_do_without_is_known_before_it_trains(store, tm
     odd = write(tmp_path / "store", 6, referenced=lambda subject: False, noise=lambda subject: 0.01 * (subject % 2))
     arm, split = replace(recipe(steps=1, validate_every=1), objective=kind()), BySubject(validation=1, test=1).assign(odd.headers)
     assert any(not odd.noise_known(scan_id) for scan_id in split.train)
-    if not wants and not kind().needs_noise_level:
+    if not wants and not kind().needs_noise_level():
         assert Trainer(arm, odd, split, tmp_path / "out").run().updates == 1
         return
     message = (
@@ -100,9 +100,9 @@ def test_references_are_handed_to_joint_training_alone(tmp_path):
     for base in (JSSL, EquivariantImaging):
 
         class Recorded(base):
-            def loss(self, network, scan, reference, draw):
+            def loss(self, network, scan, reference, draws):
                 given.update(dict.fromkeys(scan.ids, reference is not None))
-                return super().loss(network, scan, reference, draw)
+                return super().loss(network, scan, reference, draws)
 
         given.clear()
         Trainer(replace(recipe(steps=8, validate_every=8), objective=Recorded()), store, split, tmp_path / base.__name__).run()

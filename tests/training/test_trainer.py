@@ -1,3 +1,4 @@
+import json
 import math
 import os
 import signal
@@ -23,7 +24,7 @@ from ssrecon.reconstruction.loaded_network import load_checkpoint
 from ssrecon.store.store import Store, write_volume
 from ssrecon.training.trainer import Trainer
 from ssrecon.training.validation import validate
-from tests.scans import make_scan
+from tests.scans import EXAMPLE, make_scan
 from tests.training.small import RECIPE, assign, make_store, recipe
 
 
@@ -229,7 +230,7 @@ def test_scans_of_known_and_unknown_noise_train_and_validate_together(tmp_path):
     assert sorted(map(len, batches)) == [3, 3] and all(len({mixed.noise_known(scan_id) for scan_id in batch}) == 1 for batch in batches)
     scans = [mixed.load(header.scan_id) for header in mixed.headers[:2]]
     assert [scan.scan.noise_std is None for scan in scans] == [False, True]
-    network = RECIPE.network.build(0)
+    network = RECIPE.network.build(0, EXAMPLE)
 
     def score(scans):
         return validate(network, RECIPE.objective, scans, partial(Gamma().hold_out, draw=Draw(0)), Draw(0), torch.device("cpu")).gamma
@@ -268,7 +269,7 @@ def test_gamma_belongs_to_the_data_and_not_to_the_seed(store, tmp_path):
 
 def test_a_bound_on_the_gradient_is_kept(store, tmp_path):
     """Adam's steps do not depend on the gradient's size until it is as small as its epsilon."""
-    start = RECIPE.network.build(0).state_dict()
+    start = RECIPE.network.build(0, EXAMPLE).state_dict()
 
     def moved(**training):
         run(recipe(steps=1, validate_every=1, **training), store, tmp_path / str(training))
@@ -293,7 +294,7 @@ def test_an_empty_slice_does_not_stop_validation(tmp_path):
     store = make_store(tmp_path / "store", shapes=((24, 24),))
     scans = [store.load(header.scan_id, reference=True) for header in store.headers[:2]]
     empty = replace(scans[1], reference=replace(scans[1].reference, kspace=torch.zeros_like(scans[1].reference.kspace)))
-    network = RECIPE.network.build(0)
+    network = RECIPE.network.build(0, EXAMPLE)
 
     def score(scans):
         return validate(network, RECIPE.objective, scans, partial(Gamma().hold_out, draw=Draw(0)), Draw(0), torch.device("cpu"))
@@ -362,3 +363,62 @@ def test_a_score_that_is_not_finite_names_the_scan(store):
     network = RECIPE.network.build(0)
     with pytest.raises(TrainingDiverged, match=rf"scan {scan_id}: the Gamma score is not finite"):
         validate(network, RECIPE.objective, [good, bad], partial(Gamma().hold_out, draw=Draw(0)), Draw(0), torch.device("cpu"))
+
+
+def forged(path, change):
+    """The checkpoint with another record of itself."""
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    with safe_open(path, "pt") as file:
+        about, tensors = json.loads(file.metadata()["ssrecon"]), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    change(about)
+    text = json.dumps(about).replace('"DEEP"', "[" * 50_000 + "]" * 50_000)
+    save_file(tensors, path, {"ssrecon": text})
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda about: about["domain"].pop("coils"), "last.safetensors: found TrainingDomain without its coils"),
+        (lambda about: about["recipe"].pop("data"), "last.safetensors: found Recipe without its data"),
+        (lambda about: about["example"].pop("matrix"), "last.safetensors: found Example without its matrix"),
+        (lambda about: about.update(recipe="DEEP"), "last.safetensors: found .*(nested|RecursionError)"),
+        (lambda about: about.pop("domain"), "last.safetensors: found a checkpoint that does not say its domain"),
+    ],
+)
+def test_a_checkpoint_with_a_damaged_record_is_named(store, tmp_path, change, message):
+    run(recipe(steps=1), store, tmp_path)
+    path = forged(tmp_path / "checkpoints/last.safetensors", change)
+    with pytest.raises(BadInput, match=message):
+        load_checkpoint(path, trust=["tests.training.small"])
+
+
+def test_a_damaged_state_is_named_when_it_is_resumed(store, tmp_path):
+    run(recipe(steps=1), store, tmp_path)
+    forged(tmp_path / "checkpoints/last.safetensors", lambda about: about.update(state={"steps": "many"}))
+    with pytest.raises(BadInput, match="last.safetensors: found a state of a training that is"):
+        run(recipe(steps=1), store, tmp_path, resume=True)
+
+
+def test_a_checkpoint_from_before_examples_loads_and_resumes(store, tmp_path):
+    """Of the version before rooms: classes by file, no example, a hash of its own."""
+    run(recipe(steps=2, validate_every=1), store, tmp_path)
+
+    def earlier(about):
+        about.pop("example"), about.pop("hash_version"), about["recipe"]["network"].pop("warm_start")
+        about["hash"] = "0123456789abcdef"
+        about["recipe"]["network"]["class"] = "ssrecon.networks.unrolled.Unrolled"
+        about["domain"]["class"] = "ssrecon.domain.TrainingDomain"
+
+    path = forged(tmp_path / "checkpoints/last.safetensors", earlier)
+    assert load_checkpoint(path, trust=["tests.training.small"]).recipe == recipe(steps=2, validate_every=1)
+    run(recipe(steps=2, validate_every=1), store, tmp_path, resume=True)
+
+
+def test_a_loaded_network_gives_images_without_a_gradient(store, tmp_path):
+    run(recipe(steps=1), store, tmp_path)
+    loaded = load_checkpoint(tmp_path / "checkpoints/last.safetensors", trust=["tests.training.small"])
+    image = loaded(store.load(store.headers[0].scan_id).scan).image
+    assert not image.requires_grad and image.numpy().any()

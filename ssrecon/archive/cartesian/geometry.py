@@ -4,6 +4,8 @@ import torch
 from jaxtyping import Complex
 from torch import Tensor
 
+from ssrecon.core.window import crop
+
 
 def remove_readout_oversampling(kspace: Complex[Tensor, "*lines x"], kept: int) -> Complex[Tensor, "*lines kept"]:
     """Transform along the readout, keep the central field of view, transform back. Orthonormal: white noise keeps its variance.
@@ -14,6 +16,5 @@ def remove_readout_oversampling(kspace: Complex[Tensor, "*lines x"], kept: int) 
     if kept >= samples:
         return kspace
     profile = torch.fft.fftshift(torch.fft.ifft(torch.fft.ifftshift(kspace, dim=-1), norm="ortho"), dim=-1)
-    start = samples // 2 - kept // 2
-    profile = profile[..., start : start + kept]
+    profile = crop(profile, (kept,))
     return torch.fft.fftshift(torch.fft.fft(torch.fft.ifftshift(profile, dim=-1), norm="ortho"), dim=-1)

@@ -6,6 +6,7 @@ import h5py
 import numpy as np
 
 from ssrecon.core.errors import BadInput
+from ssrecon.core.hdf5 import unreadable
 
 NEAR = 16
 """Acquisitions this close in the file are read together: reading a few that are not needed is cheaper than asking again."""
@@ -81,5 +82,5 @@ def read_lines(path: Path, group: str, indices: np.ndarray, coils: int, samples:
                     )
                 lines[members] = np.stack(list(raw)).view(np.complex64).reshape(-1, coils, samples)
     except OSError as error:
-        raise BadInput(path, found=f"samples that cannot be read ({error})", expected="a whole file") from None
+        raise unreadable(path, error, "a whole file") from None
     return lines

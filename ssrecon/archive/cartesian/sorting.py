@@ -6,15 +6,24 @@ from pathlib import Path
 
 import numpy as np
 
+from ssrecon.archive.cartesian.fitting import (
+    SAME_FOV,
+    as_long_as_read,
+    calibration_on_this_grid,
+    inside_matrix,
+    leave_out_beyond,
+    noise_of_these_channels,
+    offsets_to_centre,
+)
+from ssrecon.archive.cartesian.header import Encoding, FileHeader
 from ssrecon.archive.cartesian.lines import Flag, flagged, left_out
-from ssrecon.archive.mrd.header import Encoding, FileHeader, Limit
 from ssrecon.core.errors import BadInput
 
 FRAME_COUNTERS = ("contrast", "phase", "repetition", "set")
 """Counters under which one object is seen several times. Those that run become the frames axis: the first of this order is the slowest."""
 
-SAME_FOV = 0.01
-"""Relative difference of two fields of view that counts as none."""
+UNFLAGGED = "phase-stabilisation, navigator and feedback lines with their flag, which some converters leave out: convert again, or set it"
+"""What lines that are no part of the image look like where nothing says so: the hint of two errors."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +88,10 @@ def sort_acquisitions(heads: np.ndarray, header: FileHeader, path: Path, referen
     Raises `BadInput` for what cannot be gridded.
     """
     notes: dict[str, str] = {}
-    dropped = left_out(heads, notes)
     noise = flagged(heads, Flag.NOISE)
+    # A noise readout may bear another flag too (surface-coil correction): it is noise all the same.
+    dropped = ~noise
+    dropped[~noise] = left_out(heads[~noise], notes)
     marked, both = flagged(heads, Flag.CALIBRATION) & ~noise & ~dropped, flagged(heads, Flag.CALIBRATION_AND_IMAGING) & ~noise & ~dropped
     only_calibration = marked & ~both
     imaging = ~noise & ~dropped & ~only_calibration
@@ -92,27 +103,17 @@ def sort_acquisitions(heads: np.ndarray, header: FileHeader, path: Path, referen
     if not imaging.any():
         raise BadInput(path, found=f"{len(heads)} acquisitions, none of which is an imaging line", expected="imaging lines")
     encoding = _encoding_of(heads[imaging], header, path)
+    here = heads["encoding_space_ref"] == heads["encoding_space_ref"][imaging][0]
+    encoding = as_long_as_read(encoding, heads[(imaging | only_calibration) & here], notes)
     _refuse(heads, imaging | only_calibration, encoding, path)
+    noise = noise_of_these_channels(heads, noise, imaging | only_calibration, notes)
     _refuse_compressed(heads, imaging | only_calibration | noise, path)
-    elsewhere = only_calibration & (heads["encoding_space_ref"] != heads["encoding_space_ref"][imaging][0])
-    apart = False
-    if elsewhere.any():
-        moved = _on_this_grid(heads, elsewhere, header, encoding)
-        if apart := moved is not None and bool((only_calibration == elsewhere).all()):
-            heads = heads if moved is None else moved
-        else:
-            notes["calibration"] = f"{elsewhere.sum()} calibration lines of another encoding were left out"
-            only_calibration &= ~elsewhere
-    keys = _keys(heads, _frames(heads, imaging))
-    calibration = np.zeros_like(imaging)
-    if only_calibration.any():
-        again = {tuple(key) for key in keys[imaging]} & {tuple(key) for key in keys[only_calibration]}
-        if encoding.calibration_mode in ("embedded", "interleaved") and not again and not apart:
-            imaging = imaging | only_calibration
-            notes["calibration"] = f"{only_calibration.sum()} embedded calibration lines are part of the scan"
-        else:
-            calibration = only_calibration | both
-            notes["calibration"] = f"{calibration.sum()} lines of a separate calibration" + (", an encoding of its own" if apart else "")
+    heads, only_calibration, apart = calibration_on_this_grid(heads, imaging, only_calibration, header, encoding, notes)
+    offsets = offsets_to_centre(heads[imaging], header, encoding, notes)
+    inside = inside_matrix(heads, offsets, encoding)
+    leave_out_beyond(heads, imaging | only_calibration, inside, offsets, encoding, path, notes)
+    imaging, only_calibration, both = imaging & inside, only_calibration & inside, both & inside
+    imaging, calibration = _what_calibrates(heads, imaging, only_calibration, both, encoding, apart, notes)
     # Embedded calibration lines may run through a counter that the imaging lines do not.
     frame_of = _frames(heads, imaging)
     keys = _keys(heads, frame_of)
@@ -134,10 +135,45 @@ def sort_acquisitions(heads: np.ndarray, header: FileHeader, path: Path, referen
         noise=np.flatnonzero(noise),
         frame_of=frame_of,
         frames=tuple(int(value) for value in np.unique(frame_of[imaging])),
-        coils=_coils(heads, imaging | calibration | noise, path),
-        offsets=_offsets(heads[imaging], header, encoding, notes),
+        coils=_coils(heads, imaging | calibration, path),
+        offsets=offsets,
         notes=notes,
     )
+
+
+def _what_calibrates(
+    heads: np.ndarray,
+    imaging: np.ndarray,
+    only_calibration: np.ndarray,
+    both: np.ndarray,
+    encoding: Encoding,
+    apart: bool,
+    notes: dict[str, str],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Imaging and calibration lines, once it is decided whether those flagged "calibration" only are samples of the scan.
+
+    They are where they were acquired in place: on the same grid, with the same readout and counters, and none of them a second time. A
+    calibration apart has its own copies of the lines that the imaging lines share with it. The header's word, where it says separate or
+    external, stands.
+    """
+    none = np.zeros_like(imaging)
+    if not only_calibration.any():
+        return imaging, none
+    keys = _keys(heads, _frames(heads, imaging))
+    again = {tuple(key) for key in keys[imaging]} & {tuple(key) for key in keys[only_calibration]}
+    told = encoding.calibration_mode in ("embedded", "interleaved")
+    names = ("number_of_samples", "center_sample", "sample_time_us")
+    alike = all(np.isin(heads[name][only_calibration], heads[name][imaging]).all() for name in names)
+    counters = np.stack([heads["idx"][name] for name in FRAME_COUNTERS], axis=1)
+    alike &= set(map(tuple, counters[only_calibration])) <= set(map(tuple, counters[imaging]))
+    in_place = told or (encoding.calibration_mode not in ("separate", "external") and alike)
+    if in_place and not again and not apart:
+        told_or_found = "embedded calibration lines" if told else "calibration lines in place (of which the header tells nothing)"
+        notes["calibration"] = f"{only_calibration.sum()} {told_or_found} are part of the scan"
+        return imaging | only_calibration, none
+    calibration = only_calibration | both
+    notes["calibration"] = f"{calibration.sum()} lines of a separate calibration" + (", an encoding of its own" if apart else "")
+    return imaging, calibration
 
 
 def _encoding_of(heads: np.ndarray, header: FileHeader, path: Path) -> Encoding:
@@ -162,9 +198,14 @@ def _refuse(heads: np.ndarray, lines: np.ndarray, encoding: Encoding, path: Path
             found=f"{reversed_lines.sum()} reversed lines",
             expected="lines in one direction, or corrected (phase and delay) beforehand",
         )
-    longest = int(heads["number_of_samples"][lines].max())
-    if longest > encoding.encoded_matrix[2]:
-        raise BadInput(path, found=f"readouts of {longest} samples", expected=f"at most the encoded matrix, {encoding.encoded_matrix[2]}")
+    counts = heads["number_of_samples"][lines].astype(np.int64)
+    if counts.max() > encoding.encoded_matrix[2]:
+        longer = int((counts > encoding.encoded_matrix[2]).sum())
+        raise BadInput(
+            path,
+            found=f"{longer} of {len(counts)} readouts of up to {counts.max()} samples",
+            expected=f"at most the encoded matrix, {encoding.encoded_matrix[2]}" + (f"; {UNFLAGGED}" if longer < len(counts) else ""),
+        )
 
 
 def _refuse_compressed(heads: np.ndarray, lines: np.ndarray, path: Path) -> None:
@@ -182,28 +223,6 @@ def _frames(heads: np.ndarray, lines: np.ndarray) -> np.ndarray:
     return np.unique(chosen, axis=0, return_inverse=True)[1].reshape(-1)
 
 
-def _on_this_grid(heads: np.ndarray, lines: np.ndarray, header: FileHeader, encoding: Encoding) -> np.ndarray | None:
-    """The headers with `lines` of another encoding counted as this one's; None where its field of view or matrix does not let them."""
-    references = np.unique(heads["encoding_space_ref"][lines])
-    if len(references) > 1 or references[0] >= len(header.encodings):
-        return None
-    other = header.encodings[int(references[0])]
-    sides = list(zip(other.encoded_fov, encoding.encoded_fov, strict=True))
-    if any(abs(a - b) > SAME_FOV * max(a, b) for a, b in sides) or any(
-        a > b for a, b in zip(other.encoded_matrix, encoding.encoded_matrix, strict=True)
-    ):
-        return None
-    moved = heads.copy()
-    own, theirs = _offsets(heads[~lines], header, encoding, {}), _offsets(heads[lines], header, other, {})
-    for axis, name in enumerate(("kspace_encode_step_2", "kspace_encode_step_1")):
-        shift = theirs[axis] - other.encoded_matrix[axis] // 2 + encoding.encoded_matrix[axis] // 2 - own[axis]
-        place = heads["idx"][name][lines].astype(np.int64) + shift
-        if place.min(initial=0) < 0:
-            return None
-        moved["idx"][name][lines] = place
-    return moved
-
-
 def _keys(heads: np.ndarray, frame_of: np.ndarray) -> np.ndarray:
     names = ("slice", "kspace_encode_step_2", "kspace_encode_step_1", "average")
     slices, *others = (heads["idx"][name].astype(np.int64) for name in names)
@@ -218,7 +237,7 @@ def _refuse_duplicates(keys: np.ndarray, lines: np.ndarray, path: Path) -> None:
         raise BadInput(
             path,
             found=f"{(counts > 1).sum()} lines acquired more than once, first {where}",
-            expected="repeats counted as averages or repetitions",
+            expected=f"repeats counted as averages or repetitions; {UNFLAGGED}",
         )
 
 
@@ -252,7 +271,8 @@ def _note_what_users_should_know(
         if 0 < kept < encoded * (1 - SAME_FOV):
             notes[f"{name} oversampling"] = f"{encoded / kept:.2f} times the field of view was encoded"
     if not noise.any():
-        notes["noise"] = "no noise readouts: the noise level can only be estimated"
+        which = " of these channels" if "noise scan" in notes else ""
+        notes["noise"] = f"no noise readouts{which}: the noise level can only be estimated"
     if not header.protocol:
         notes["protocol"] = "not named"
     running = [name for name in FRAME_COUNTERS if len(np.unique(heads["idx"][name][imaging])) > 1]
@@ -265,20 +285,3 @@ def _coils(heads: np.ndarray, lines: np.ndarray, path: Path) -> int:
     if len(coils) > 1:
         raise BadInput(path, found=f"acquisitions of {' and '.join(map(str, coils))} coils", expected="one number of coils")
     return int(coils[0])
-
-
-def _offsets(heads: np.ndarray, header: FileHeader, encoding: Encoding, notes: dict[str, str]) -> tuple[int, int]:
-    def offset(name: str, limit: Limit | None, size: int, user: int) -> int:
-        centre = limit.center if limit else size // 2
-        told = np.unique(heads["idx"]["user"][:, user])
-        # Siemens' converter writes half the matrix into the limits even for partial Fourier; the line counter itself is right.
-        if header.vendor.upper().startswith("SIEMENS") and len(told) == 1 and told[0] > 0 and size > 1:
-            if limit and told[0] != centre:
-                notes[f"centre of {name}"] = f"{told[0]} by the lines, {centre} by the header: the lines' was used"
-            centre = int(told[0])
-        elif limit is None and size > 1:
-            notes[f"centre of {name}"] = f"not said: {centre} assumed"
-        return size // 2 - centre
-
-    z, y, _ = encoding.encoded_matrix
-    return offset("step 2", encoding.step_2, z, 6), offset("step 1", encoding.step_1, y, 5)

@@ -12,10 +12,10 @@ from torch import Tensor
 from ssrecon.archive.base import unknown_scan
 from ssrecon.archive.cartesian.geometry import remove_readout_oversampling
 from ssrecon.archive.cartesian.lines import usable_readout
+from ssrecon.archive.cartesian.orientation import geometry_of
 from ssrecon.archive.cartesian.sorting import Sorted
 from ssrecon.core.errors import BadInput
 from ssrecon.core.scan import Calibration, Header, Scan
-from ssrecon.privacy.identifying import deidentified
 from ssrecon.sampling.describe import is_partial_fourier
 
 EDGE = 2
@@ -177,13 +177,6 @@ class CartesianLines:
         frame = np.searchsorted(np.asarray(frames), found.frame(indices))
         step_2 = found.counter("kspace_encode_step_2", indices) + found.offsets[0]
         step_1 = found.counter("kspace_encode_step_1", indices) + found.offsets[1]
-        for name, place, size in (("1", step_1, y), ("2", step_2, z)):
-            if place.min() < 0 or place.max() >= size:
-                raise BadInput(
-                    self.path,
-                    found=f"lines at {place.min()} to {place.max()} along encoding step {name}, centre of k-space at {size // 2}",
-                    expected=f"lines within the encoded matrix, 0 to {size - 1}",
-                )
         return torch.from_numpy((frame * z + step_2) * y + step_1)
 
     def _header(self, index: int) -> Header:
@@ -191,11 +184,11 @@ class CartesianLines:
         encoding, first = found.encoding, 3 - len(found.shape)
         here = found.imaging[found.counter("slice", found.imaging) == index]
         step_1 = found.counter("kspace_encode_step_1", here) + found.offsets[1]
-        oversampled = encoding.readout_kept < encoding.encoded_matrix[2]
-        fov = (*encoding.encoded_fov[:2], encoding.recon_fov[2] if oversampled else encoding.encoded_fov[2])
+        fov = (*encoding.encoded_fov[:2], encoding.encoded_fov[2] * encoding.readout_kept / encoding.encoded_matrix[2])
+        notes = dict(found.notes)
+        geometry = geometry_of(found.heads[here], encoding, found.header, notes)
         partial = is_partial_fourier(int(step_1.min()), int(step_1.max()), encoding.encoded_matrix[1] // 2, encoding.encoded_matrix[1])
-        # Lines are looked up by these ids before an archive gives them on.
-        header = Header(
+        return Header(
             scan_id=f"{self.volume_id}/slice-{index:03d}",
             volume_id=self.volume_id,
             subject=found.header.subject or self.path.stem,
@@ -205,15 +198,16 @@ class CartesianLines:
             site=found.header.site,
             scanner=found.header.scanner,
             field_strength=found.header.field_strength,
+            **found.header.timing,
             encoded_matrix=found.shape,
             recon_matrix=tuple(encoding.recon_matrix)[first:],
             encoded_fov=tuple(fov)[first:],
             recon_fov=tuple(encoding.recon_fov)[first:],
+            geometry=geometry,
             partial_fourier=partial,
-            notes=found.notes,
+            notes=notes,
             doubts=("incomplete",) if {"end", "incomplete"} & found.notes.keys() else (),
         )
-        return deidentified(header)
 
     @cached_property
     def _noise(self) -> Tensor | None:

@@ -13,16 +13,24 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ssrecon.archive.arrays import attribute, finite, not_zero, opened, stored, top_names
-from ssrecon.archive.base import Archive, holds, unknown_scan
+from ssrecon.archive.arrays import check_order, finite, not_zero
+from ssrecon.archive.base import Archive, holds
 from ssrecon.archive.cartesian.geometry import remove_readout_oversampling
+from ssrecon.archive.cartesian.header import Encoding, FileHeader
+from ssrecon.archive.cartesian.orientation import sizes_of
 from ssrecon.archive.fastmri.writer import write_fastmri
 from ssrecon.archive.hdf5_heap import check_heap
-from ssrecon.archive.mrd.header import Encoding, FileHeader, parse_header
-from ssrecon.core.encoding import GridPoints, WholeLines
+from ssrecon.archive.mrd.header import parse_header
+from ssrecon.archive.slices import slice_of, too_large_to_keep
+from ssrecon.core.encoding import Encoding as Sampled
+from ssrecon.core.encoding import WholeLines
 from ssrecon.core.errors import BadInput
+from ssrecon.core.geometry import Geometry
+from ssrecon.core.hdf5 import attribute, complex_dataset, element, opened, other_layout, stored
+from ssrecon.core.origin import recorded_origin
 from ssrecon.core.scan import Header, Scan
 from ssrecon.sampling.describe import is_partial_fourier
+from ssrecon.sampling.lines import encoding_of
 
 __all__ = ["FastMRI", "is_m4raw", "write_fastmri"]
 
@@ -32,7 +40,9 @@ class _Volume:
     """What a file says besides its samples. `mask` is in ssrecon's order: (phase,), or (phase, readout) with both axes phase-encoded."""
 
     shape: tuple[int, int, int, int]
-    """(slices, coils, readout, phase), as in the file."""
+    """(slices, coils, readout, phase), whichever of the last two comes first in the file."""
+    exchanged: bool
+    """Whether the file holds the phase before the readout, unlike fastMRI's own."""
     header: FileHeader | None
     attributes: Mapping[str, object]
     mask: Tensor | None
@@ -42,8 +52,12 @@ class _Volume:
     notes: Mapping[str, str]
 
     @property
-    def readout(self) -> bool:
+    def full_readouts(self) -> bool:
         return self.mask is None or self.mask.ndim == 1
+
+    @property
+    def sampled(self) -> Sampled:
+        return WholeLines() if self.mask is None or self.mask.ndim == 1 else encoding_of(self.mask.numpy())
 
     @property
     def encoding(self) -> Encoding | None:
@@ -54,13 +68,14 @@ class _Volume:
         """Samples of a readout after its oversampling is removed; only where the header describes this very readout."""
         encoding, samples = self.encoding, self.shape[2]
         known = encoding is not None and encoding.encoded_matrix[2] == samples
-        return encoding.readout_kept if encoding is not None and known and self.readout else samples
+        return encoding.readout_kept if encoding is not None and known and self.full_readouts else samples
 
 
 class FastMRI(Archive):
     """A fastMRI file: ``kspace`` (slice, coil, readout, phase) or (slice, readout, phase), ``ismrmrd_header``, and ``mask`` in test files.
 
-    - The readout comes last here: the last two axes are swapped. Readout oversampling, which fastMRI keeps, is removed.
+    - The readout comes last here: the last two axes are swapped, unless the header's matrix says that the file holds them so already, which
+      `Header.notes` tells then. Readout oversampling, which fastMRI keeps, is removed.
     - A file without ``mask`` is fully sampled, but for the columns outside the header's encoding limits, which are `Scan.padding`. A mask
       is applied within those limits, as fastMRI does.
     - A two-dimensional mask that changes along both axes says that both are phase-encoded: a slice of a 3-D scan, without a readout.
@@ -80,11 +95,9 @@ class FastMRI(Archive):
     @classmethod
     def recognises(cls, path: Path) -> bool:
         def test(file: h5py.File) -> bool:
-            kspace = file.get("kspace")
-            if not isinstance(kspace, h5py.Dataset) or kspace.dtype.kind != "c" or kspace.ndim not in (3, 4):
-                return False
             # Two formats share the dataset's name: the plain one, which says so, and M4Raw.
-            return attribute(file, "layout") != "ssrecon" and not is_m4raw(file)
+            ours = complex_dataset(file, "kspace", 3, 4) is not None
+            return ours and attribute(file, "layout") != "ssrecon" and not is_m4raw(file)
 
         return holds(path, test)
 
@@ -93,13 +106,11 @@ class FastMRI(Archive):
         return tuple(self._header(index) for index in range(self._volume.shape[0]))
 
     def read(self, scan_id: str) -> Scan:
-        ids = [header.scan_id for header in self.headers]
-        if scan_id not in ids:
-            raise unknown_scan(self.path, scan_id, tuple(ids))
-        index, volume = ids.index(scan_id), self._volume
+        header, volume = self.listed(scan_id), self._volume
+        index = header.slice
         with opened(self.path, self.layout) as file:
-            kspace = _ours(file["kspace"][index])
-            truth = _ours(file["truth"][index]) if "truth" in file else None
+            kspace = _ours(slice_of(file["kspace"], index), volume.exchanged)
+            truth = _ours(slice_of(file["truth"], index), volume.exchanged) if "truth" in file else None
             noise = finite(np.asarray(file["noise"]), self.path, "noise") if "noise" in file else None
         mask, padding = self._masks()
         kspace = self._finite(kspace, mask, scan_id)
@@ -108,7 +119,7 @@ class FastMRI(Archive):
         kept = volume.readout_kept
         fit = kspace.shape[:-1] + (kept,)
         return Scan(
-            header=self.headers[index],
+            header=header,
             kspace=finite(remove_readout_oversampling(kspace, kept).numpy(), self.path, scan_id)[None, None],
             mask=mask[..., :kept].expand(fit[1:])[None, None, None].clone(),
             padding=padding[..., :kept].expand(fit[1:])[None, None, None].clone(),
@@ -144,39 +155,50 @@ class FastMRI(Archive):
             slice=index,
             protocol=file.protocol if file else "",
             contrast=str(volume.attributes.get("acquisition", "")),
+            origin=recorded_origin(str(volume.attributes.get("origin", "")), file.vendor if file else ""),
             vendor=file.vendor if file else "",
             site=file.site if file else "",
             scanner=file.scanner if file else "",
             field_strength=file.field_strength if file else None,
+            **(file.timing if file else {}),
+            geometry=self._geometry,
             encoded_matrix=(phase, kept),
             recon_matrix=encoding.recon_matrix[1:] if encoding else (phase, kept),
             encoded_fov=(encoding.encoded_fov[1], encoding.encoded_fov[2] * kept / volume.shape[2]) if encoding else (),
             recon_fov=encoding.recon_fov[1:] if encoding else (),
-            encoding=WholeLines() if volume.readout else GridPoints(),
+            encoding=volume.sampled,
             partial_fourier=is_partial_fourier(volume.limits[0], volume.limits[1] - 1, phase // 2, phase),
             volume_max=largest if isinstance(largest, float) else None,
             notes=volume.notes,
             doubts=() if file else ("no header",),
         )
 
+    @property
+    def _geometry(self) -> Geometry:
+        """fastMRI's headers tell sizes and no directions; and not even sizes of a slice that was cut out of a 3-D scan elsewhere."""
+        header, encoding, volume = self._volume.header, self._volume.encoding, self._volume
+        if header is None or encoding is None:
+            return Geometry()
+        whole = volume.full_readouts and encoding.encoded_matrix == (1, volume.shape[3], volume.shape[2])
+        return sizes_of(encoding, header) if whole else Geometry(patient_position=header.patient_position)
+
     @cached_property
     def _volume(self) -> _Volume:
         with opened(self.path, self.layout) as file:
-            kspace = file.get("kspace")
-            if not isinstance(kspace, h5py.Dataset) or kspace.dtype.kind != "c" or kspace.ndim not in (3, 4):
-                raise BadInput(
-                    self.path, found=f"an HDF5 file with {', '.join(top_names(file)) or 'nothing'} at its top", expected=self.layout
-                )
+            if (kspace := complex_dataset(file, "kspace", 3, 4)) is None:
+                raise other_layout(file, self.path, self.layout)
             shape = kspace.shape if kspace.ndim == 4 else (kspace.shape[0], 1, *kspace.shape[1:])
             if min(stored(kspace, self.path).shape) < 1:
                 raise BadInput(self.path, found=f"kspace {kspace.shape}", expected="no axis of length 0")
-            text = _text(file, self.path)
+            check_order(self.path, "kspace", kspace.shape, "(slice, coil, readout, phase)")
+            text = header_text(file, self.path)
             mask = stored(file["mask"], self.path)[()] if "mask" in file else None
             for name in {"truth"} & set(file):
                 if file[name].shape != kspace.shape:
                     raise BadInput(self.path, found=f"{name} {file[name].shape}", expected=f"the shape of kspace, {kspace.shape}")
-            attributes = {key: value.decode() if isinstance(value, bytes) else value for key, value in file.attrs.items()}
-        notes: dict[str, str] = {}
+            attributes = {key: element(value) for key, value in file.attrs.items()}
+            slow = too_large_to_keep(kspace)
+        notes = {"storage": slow} if slow else {}
         if "max" in attributes:
             attributes["max"] = _positive(attributes["max"])
             if attributes["max"] is None:
@@ -188,19 +210,22 @@ class FastMRI(Archive):
         header = parse_header(text, self.path) if text is not None else None
         if header is None:
             notes["header"] = "none: padding, fields of view and oversampling are unknown"
+        exchanged = _is_exchanged(header, shape, mask, notes)
+        shape = (*shape[:2], shape[3], shape[2]) if exchanged else shape
         return _Volume(
             shape=shape,
+            exchanged=exchanged,
             header=header,
             attributes=attributes,
-            mask=None if mask is None else self._read_mask(np.asarray(mask), shape),
-            limits=self._limits(header, shape[3], notes),
+            mask=None if mask is None else self._read_mask(np.asarray(mask), shape, exchanged),
+            limits=self._limits(header, shape[3], exchanged, notes),
             noise_bandwidth_ratio=ratio,
             notes=notes,
         )
 
-    def _read_mask(self, mask: np.ndarray, shape: tuple[int, ...]) -> Tensor:
+    def _read_mask(self, mask: np.ndarray, shape: tuple[int, ...], exchanged: bool) -> Tensor:
         samples, phase = shape[2], shape[3]
-        squeezed = mask.squeeze()
+        squeezed = mask.squeeze().T if exchanged else mask.squeeze()
         if squeezed.shape not in ((phase,), (samples, phase)):
             raise BadInput(
                 self.path, found=f"a mask of shape {mask.shape}", expected=f"({phase},) or ({samples}, {phase}), as kspace has it"
@@ -212,7 +237,7 @@ class FastMRI(Archive):
             return sampled[0]  # whole columns, written out in two dimensions
         return sampled.mT.contiguous() if sampled.ndim == 2 else sampled
 
-    def _limits(self, header: FileHeader | None, phase: int, notes: dict[str, str]) -> tuple[int, int]:
+    def _limits(self, header: FileHeader | None, phase: int, exchanged: bool, notes: dict[str, str]) -> tuple[int, int]:
         """fastMRI's rule: DC is at phase // 2, so that the first column is phase // 2 - center, and maximum + 1 columns follow."""
         limit = header.encodings[0].step_1 if header else None
         if limit is None:
@@ -222,45 +247,42 @@ class FastMRI(Archive):
         if first < 0 or last >= phase:
             notes["encoding limits"] = f"they put columns {first} to {last} into {phase}: not used"
             return 0, phase
-        if self._holds_samples(first, last):
+        if last + 1 - first < phase and self._holds_samples(first, last, exchanged):
             notes["encoding limits"] = f"columns outside {first} to {last} hold samples: not used"
             return 0, phase
         return first, last + 1
 
-    def _holds_samples(self, first: int, last: int) -> bool:
+    def _holds_samples(self, first: int, last: int, exchanged: bool) -> bool:
         """Whether the middle slice has anything outside these columns: then the limits do not describe this k-space."""
         with opened(self.path, self.layout) as file:
-            kspace = file["kspace"]
-            phase, middle = kspace.shape[-1], kspace.shape[0] // 2
-            sides = [slice(0, first), slice(last + 1, phase)]
-            return any(bool(not_zero(kspace[(middle, ..., side)], None).any()) for side in sides if side.stop > side.start)
+            middle = _ours(slice_of(file["kspace"], len(file["kspace"]) // 2), exchanged).numpy()
+        return any(bool(not_zero(side, None).any()) for side in (middle[:, :first], middle[:, last + 1 :]))
 
 
 def is_m4raw(file: h5py.File) -> bool:
     """Whether a file of fastMRI's layout is of M4Raw: its header lists the repetitions, or it has four coils and .3 T (fastMRI has 1.5 T
     and 3 T). See `ssrecon.archive.m4raw`."""
-    kspace, text = file.get("kspace"), file.get("ismrmrd_header")
-    if not isinstance(kspace, h5py.Dataset) or kspace.ndim != 4 or not isinstance(text, h5py.Dataset) or text.shape != ():
+    kspace = file.get("kspace")
+    if not isinstance(kspace, h5py.Dataset) or kspace.ndim != 4:
         return False
     try:
-        check_heap(Path(file.filename), text)
+        header = header_text(file, Path(file.filename))
     except BadInput:
         return False  # FastMRI says so when it reads it
-    header = text[()]
-    if not isinstance(header, (str, bytes)):
+    if not isinstance(header, str):
         return False
-    header = header.encode() if isinstance(header, str) else header
-    if b"repetitionInformation" in header or b"repetitionLabel" in header:
+    if "repetitionInformation" in header or "repetitionLabel" in header:
         return True
-    told = re.search(rb"systemFieldStrength_T>\s*([\d.]+)\s*<", header)
+    told = re.search(r"systemFieldStrength_T>\s*([\d.]+)\s*<", header)
     return kspace.shape[1] == 4 and told is not None and 0.2 < float(told.group(1)) < 0.4
 
 
-def _text(file: h5py.File, path: Path) -> object:
+def header_text(file: h5py.File, path: Path) -> object:
+    """What a file has for an ISMRMRD header; None where it has none. Raises `BadInput` where it is damaged, or no dataset."""
     text = file.get("ismrmrd_header")
     if isinstance(text, h5py.Dataset):
         check_heap(path, text)
-        return text[()]
+        return element(text[()]) if text.size == 1 else text[()]
     if text is not None:
         raise BadInput(path, found="an ismrmrd_header that is no text", expected="an ISMRMRD header")
     return None
@@ -271,7 +293,26 @@ def _positive(value: object) -> float | None:
     return number if math.isfinite(number) and number > 0 else None
 
 
-def _ours(slice_: np.ndarray) -> Tensor:
-    """(coil, readout, phase) or (readout, phase) in the file becomes (coil, phase, readout)."""
+def _ours(slice_: np.ndarray, exchanged: bool) -> Tensor:
+    """(coil, readout, phase) or (readout, phase) in the file, or those `exchanged`, becomes (coil, phase, readout)."""
     kspace = torch.from_numpy(np.ascontiguousarray(slice_, dtype=np.complex64))
-    return (kspace if kspace.ndim == 3 else kspace[None]).mT.contiguous()
+    kspace = kspace if kspace.ndim == 3 else kspace[None]
+    return kspace if exchanged else kspace.mT.contiguous()
+
+
+def _is_exchanged(header: FileHeader | None, shape: tuple[int, ...], mask: np.ndarray | None, notes: dict[str, str]) -> bool:
+    """Whether the header's matrix says that the last two axes of `shape` are (phase, readout): its readout is as long as the last axis and
+    not as the one before, and its phase comes nearer to that one. A mask that has as many columns as the last axis knows better."""
+    if header is None:
+        return False
+    (y, x), (first, last) = header.encodings[0].encoded_matrix[1:], shape[2:]
+    if x == first:
+        return False
+    if x != last or abs(y - first) > abs(y - last):
+        notes["encoded matrix"] = f"the header's, {y}x{x} (phase, readout), does not describe k-space of {last}x{first}"
+        return False
+    if mask is not None and mask.squeeze().shape == (last,):
+        notes["encoded matrix"] = f"the header's, {y}x{x} (phase, readout), is exchanged: the mask has {last} columns"
+        return False
+    notes["axes"] = f"exchanged in the file: its header says {y}x{x} (phase, readout), and k-space {first}x{last} was read so"
+    return True

@@ -9,13 +9,19 @@ import h5py
 import numpy as np
 import torch
 
-from ssrecon.archive.arrays import acquired_only, attribute, finite, not_zero, opened, stored, top_names
-from ssrecon.archive.base import Archive, holds, unknown_scan
+from ssrecon.archive.arrays import acquired_only, finite, not_zero
+from ssrecon.archive.base import Archive, holds
 from ssrecon.archive.cartesian.geometry import remove_readout_oversampling
-from ssrecon.archive.hdf5_heap import check_heap
-from ssrecon.archive.mrd.header import FileHeader, parse_header
+from ssrecon.archive.cartesian.header import FileHeader
+from ssrecon.archive.cartesian.orientation import sizes_of
+from ssrecon.archive.fastmri.fastmri import header_text
+from ssrecon.archive.mrd.header import parse_header
+from ssrecon.archive.slices import slice_of, too_large_to_keep
 from ssrecon.core.errors import BadInput
+from ssrecon.core.geometry import Geometry
+from ssrecon.core.hdf5 import attribute, complex_dataset, opened, other_layout, stored
 from ssrecon.core.scan import Calibration, Header, Scan
+from ssrecon.core.window import window
 from ssrecon.sampling.describe import is_partial_fourier
 
 ECHO_PLANAR = ("phase_correction", "coil_sens_maps")
@@ -67,8 +73,7 @@ class FastMRIProstate(Archive):
     @classmethod
     def recognises(cls, path: Path) -> bool:
         def test(file: h5py.File) -> bool:
-            kspace = file.get("kspace")
-            return isinstance(kspace, h5py.Dataset) and kspace.dtype.kind == "c" and kspace.ndim == 5 and "calibration_data" in file
+            return complex_dataset(file, "kspace", 5) is not None and "calibration_data" in file
 
         return holds(path, test)
 
@@ -77,6 +82,8 @@ class FastMRIProstate(Archive):
         volume, name = self._volume, self.path.stem
         encoding = volume.header.encodings[0]
         placed = np.flatnonzero(volume.columns.any(axis=0)) + volume.first
+        whole = (encoding.encoded_matrix[1], encoding.readout_kept) == volume.matrix
+        geometry = sizes_of(encoding, volume.header) if whole else Geometry(patient_position=volume.header.patient_position)
         oversampled = encoding.readout_kept < encoding.encoded_matrix[2]
         return tuple(
             Header(
@@ -90,6 +97,8 @@ class FastMRIProstate(Archive):
                 site=volume.header.site,
                 scanner=volume.header.scanner,
                 field_strength=volume.header.field_strength,
+                **volume.header.timing,
+                geometry=geometry,
                 encoded_matrix=volume.matrix,
                 recon_matrix=encoding.recon_matrix[1:],
                 encoded_fov=(encoding.encoded_fov[1], encoding.recon_fov[2] if oversampled else encoding.encoded_fov[2]),
@@ -102,12 +111,10 @@ class FastMRIProstate(Archive):
         )
 
     def read(self, scan_id: str) -> Scan:
-        known = {header.scan_id: header for header in self.headers}
-        if scan_id not in known:
-            raise unknown_scan(self.path, scan_id, tuple(known))
-        index, volume = known[scan_id].slice, self._volume
+        header = self.listed(scan_id)
+        index, volume = header.slice, self._volume
         with opened(self.path, self.layout) as file:
-            kspace, calibration = np.asarray(file["kspace"][:, index]), np.asarray(file["calibration_data"][index])
+            kspace, calibration = slice_of(file["kspace"], index, axis=1), slice_of(file["calibration_data"], index)
         phase = volume.matrix[0]
         mask = np.zeros((volume.shape[0], 1, phase, 1), bool)
         mask[:, 0, volume.first : volume.first + volume.shape[4], 0] = volume.columns
@@ -116,7 +123,7 @@ class FastMRIProstate(Archive):
         data, sampled = acquired_only(self._placed(kspace, volume.first), mask, self.path, scan_id)
         kept = volume.matrix[1]
         return Scan(
-            header=known[scan_id],
+            header=header,
             kspace=finite(remove_readout_oversampling(data, kept).numpy(), self.path, scan_id),
             mask=sampled[..., :kept].clone(),
             padding=padding[:, None].expand(sampled.shape[:-1] + (kept,)).clone(),
@@ -125,11 +132,11 @@ class FastMRIProstate(Archive):
 
     def _calibration(self, data: np.ndarray) -> Calibration:
         phase, kept = self._volume.matrix
-        first = phase // 2 - data.shape[-1] // 2
-        placed = finite(self._placed(data, first), self.path, "calibration_data")
+        (columns,) = window((phase,), data.shape[-1:])
+        placed = finite(self._placed(data, columns.start), self.path, "calibration_data")
         kspace = finite(remove_readout_oversampling(placed, kept).numpy(), self.path, "calibration_data")
         mask = torch.zeros(1, 1, 1, phase, kept, dtype=torch.bool)
-        mask[..., first : first + data.shape[-1], :] = True
+        mask[..., columns, :] = True
         return Calibration(kspace[None, None].contiguous(), mask)
 
     def _placed(self, data: np.ndarray, first: int) -> np.ndarray:
@@ -141,10 +148,9 @@ class FastMRIProstate(Archive):
     @cached_property
     def _volume(self) -> _Volume:
         with opened(self.path, self.layout) as file:
-            kspace, calibration = file.get("kspace"), file.get("calibration_data")
-            if not isinstance(kspace, h5py.Dataset) or kspace.ndim != 5 or kspace.dtype.kind != "c" or "ismrmrd_header" not in file:
-                found = f"an HDF5 file with {', '.join(top_names(file)) or 'nothing'} at its top"
-                raise BadInput(self.path, found=found, expected=self.layout)
+            kspace, calibration = complex_dataset(file, "kspace", 5), file.get("calibration_data")
+            if kspace is None or "ismrmrd_header" not in file:
+                raise other_layout(file, self.path, self.layout)
             if any(name in file for name in ECHO_PLANAR):
                 raise BadInput(
                     self.path,
@@ -157,16 +163,15 @@ class FastMRIProstate(Archive):
             if not isinstance(calibration, h5py.Dataset) or calibration.dtype.kind != "c" or calibration.shape[:-1] != wanted:
                 found = f"calibration_data {getattr(calibration, 'shape', 'that is no dataset')}"
                 raise BadInput(self.path, found=found, expected=f"complex {wanted} and lines, as kspace {shape} has it")
-            if not 1 <= calibration.shape[-1] <= shape[4]:
+            if not 1 <= stored(calibration, self.path).shape[-1] <= shape[4]:
                 raise BadInput(self.path, found=f"{calibration.shape[-1]} calibration lines", expected=f"1 to {shape[4]}")
-            check_heap(self.path, stored(file["ismrmrd_header"], self.path))
-            header = parse_header(file["ismrmrd_header"][()], self.path)
-            filled = np.stack(
-                [not_zero(np.asarray(kspace[average, shape[1] // 2]), axis=()).mean(axis=(0, 1)) for average in range(shape[0])]
-            )
+            header = parse_header(header_text(file, self.path), self.path)
+            middle = slice_of(kspace, shape[1] // 2, axis=1)
+            filled = np.stack([not_zero(average, axis=()).mean(axis=(0, 1)) for average in middle])
+            slow = too_large_to_keep(kspace, axis=1)
             columns = filled > 0
             attributes = {name: str(attribute(file, name)) for name in ("patient_id", "acquisition")}
-            largest = file.attrs.get("max")
+            largest = attribute(file, "max", None)
         if partly := int((columns & (filled < FILLED)).sum()):
             found = f"{partly} columns of which fewer than half of the samples are not zero"
             raise BadInput(self.path, found=found, expected="columns that were acquired, or are zero")
@@ -176,6 +181,7 @@ class FastMRIProstate(Archive):
             "sampling": "told from the columns that are zero: the file holds no mask",
             "frames": f"{shape[0]} averages: one object, independent noise",
         }
+        notes |= {"storage": slow} if slow else {}
         first, phase = self._centred(header, shape[4], notes)
         encoding = header.encodings[0]
         kept = encoding.readout_kept if encoding.encoded_matrix[2] == shape[3] else shape[3]

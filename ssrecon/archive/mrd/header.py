@@ -1,61 +1,16 @@
 """The XML header that ISMRMRD and fastMRI files share: only what a reconstruction needs, and nothing that names a person."""
 
-from dataclasses import dataclass
+from contextlib import suppress
 from xml.etree import ElementTree
 
+from ssrecon.archive.cartesian.header import Encoding, FileHeader, Limit, Triple, scanner_name
 from ssrecon.core.errors import BadInput
+from ssrecon.core.geometry import PATIENT_POSITIONS
+from ssrecon.core.scan import Numbers
 from ssrecon.privacy.pseudonyms import pseudonym
-
-Triple = tuple[float, float, float]
 
 LARGEST, LARGEST_MATRIX = 1e10, 65535
 """Of any number (the resonance frequency is the largest), and of matrices, which the standard keeps in two bytes."""
-
-
-@dataclass(frozen=True)
-class Limit:
-    """The range of one encoding counter, and its value at the centre of k-space."""
-
-    minimum: int
-    maximum: int
-    center: int
-
-
-@dataclass(frozen=True)
-class Encoding:
-    """One encoding. Matrices and fields of view (mm) are ``(z, y, x)``, x being the readout."""
-
-    trajectory: str
-    encoded_matrix: tuple[int, int, int]
-    encoded_fov: Triple
-    recon_matrix: tuple[int, int, int]
-    recon_fov: Triple
-    step_1: Limit | None
-    step_2: Limit | None
-    calibration_mode: str
-
-    @property
-    def readout_kept(self) -> int:
-        """Samples of a readout without its oversampling: the encoded matrix times reconstructed over encoded field of view."""
-        encoded, fov, kept = self.encoded_matrix[2], self.encoded_fov[2], self.recon_fov[2]
-        return round(encoded * kept / fov) if 0 < kept < fov else encoded
-
-
-@dataclass(frozen=True)
-class FileHeader:
-    """What a file says of itself. `subject` is a hash, never the number in the file; empty where there is none."""
-
-    encodings: tuple[Encoding, ...]
-    subject: str = ""
-    protocol: str = ""
-    vendor: str = ""
-    site: str = ""
-    """A pseudonym of the institution."""
-    scanner: str = ""
-    """A pseudonym of the very device; its model where the file does not say which it was."""
-    field_strength: float | None = None
-    noise_bandwidth: float | None = None
-    """The receiver's noise bandwidth relative to 1 / dwell time: .793 on Siemens systems."""
 
 
 def parse_header(text: object, where: object) -> FileHeader:
@@ -77,26 +32,28 @@ def parse_header(text: object, where: object) -> FileHeader:
         frequency = _number(root, "experimentalConditions/H1resonanceFrequency_Hz")
         field = _number(root, "acquisitionSystemInformation/systemFieldStrength_T")
         noise_bandwidth = _number(root, "acquisitionSystemInformation/relativeReceiverNoiseBandwidth")
+        times = {name: _numbers(root, f"sequenceParameters/{name}") for name in ("TR", "TE", "TI", "flipAngle_deg")}
     except (ValueError, OverflowError) as error:
         raise BadInput(where, found=f"a header with a value that cannot be ({error})", expected="an ISMRMRD header") from None
     if not encodings:
         raise BadInput(where, found="a header without an encoding", expected="an ISMRMRD header with encodedSpace/matrixSize")
+    lying = root.findtext("measurementInformation/patientPosition", "").strip().upper()
     return FileHeader(
         encodings=encodings,
         subject=_subject(root),
         protocol=root.findtext("measurementInformation/protocolName", ""),
         vendor=root.findtext("acquisitionSystemInformation/systemVendor", ""),
         site=pseudonym(site, "i") if (site := _system(root, "institutionName")) else "",
-        scanner=device_name(_system(root, "deviceSerialNumber") or _system(root, "deviceID"), _system(root, "systemModel")),
+        scanner=scanner_name(_system(root, "deviceSerialNumber") or _system(root, "deviceID"), _system(root, "systemModel")),
         # The proton's 42.577 MHz a tesla says the field strength where the file does not.
         field_strength=field if field is not None else round(frequency / 42.577e6, 2) if frequency else None,
         noise_bandwidth=noise_bandwidth,
+        echo_time=times["TE"],
+        repetition_time=times["TR"],
+        inversion_time=times["TI"],
+        flip_angle=times["flipAngle_deg"],
+        patient_position=lying if lying in PATIENT_POSITIONS else None,
     )
-
-
-def device_name(serial: str, model: str) -> str:
-    """What a device is called here."""
-    return pseudonym(serial, "d") if serial else model
 
 
 def _system(root: ElementTree.Element, name: str) -> str:
@@ -148,8 +105,21 @@ def _limit(node: ElementTree.Element, names: tuple[str, ...]) -> Limit | None:
     return None
 
 
+def _numbers(node: ElementTree.Element, path: str) -> Numbers:
+    """The positive numbers among the elements of a name: converters write 0 for what they do not know, and no scan is refused for these."""
+    found = []
+    for element in node.findall(path):
+        with suppress(ValueError):
+            if (value := _within(element.text, path)) is not None and value > 0:
+                found.append(value)
+    return (found[0] if len(found) == 1 else tuple(found)) if found else None
+
+
 def _number(node: ElementTree.Element, path: str) -> float | None:
-    text = node.findtext(path)
+    return _within(node.findtext(path), path)
+
+
+def _within(text: str | None, path: str) -> float | None:
     value = float(text) if text is not None and text.strip() else None
     if value is not None and not 0 <= value <= LARGEST:
         raise ValueError(f"{path.rpartition('/')[2]} {value:g}, which is not within 0 and {LARGEST:g}")

@@ -8,14 +8,14 @@ from typing import Any, ClassVar
 import h5py
 import numpy as np
 
-from ssrecon.archive.arrays import stored, top_names
-from ssrecon.archive.base import UNREADABLE, Archive, holds
+from ssrecon.archive.base import Archive, holds
 from ssrecon.archive.cartesian.lines import read_lines
 from ssrecon.archive.cartesian.sorting import sort_encodings
 from ssrecon.archive.cartesian.volumes import CartesianLines, volume_of
 from ssrecon.archive.hdf5_heap import check_heap, read_member
 from ssrecon.archive.mrd.header import parse_header
 from ssrecon.core.errors import BadInput
+from ssrecon.core.hdf5 import UNREADABLE, other_layout, stored, top_names, unreadable
 from ssrecon.core.scan import Header, Scan
 
 COUNTERS = (
@@ -33,14 +33,18 @@ class ISMRMRD(Archive):
 
     - Lines are sorted by their counters into the encoded matrix, with the centre of k-space (Siemens: ``idx.user[5]`` and ``[6]``, else the
       header's encoding limits, else half the matrix) at N // 2. The mask is what was acquired, along an asymmetric echo sample by sample.
-    - Readout oversampling is removed before anything else.
+    - Readout oversampling is removed before anything else; that of a whole factor also where the header tells the matrix without it, as
+      headers that are written while the scanner runs do. Lines beyond the matrix are left out, and counted in `Header.notes`.
+    - Where a slice lies (`Header.geometry`) is what its lines say: position and directions, which are checked.
     - Averages are averaged. Contrasts, phases, repetitions and sets are frames; where several of them run, frames are their product, in
       this order, the first the slowest. Several encodings are volumes of their own; one of calibration lines alone, with the field of view
       of the imaging lines, is their separate calibration.
     - Calibration lines flagged "and imaging" are imaging lines. Those flagged "calibration" only are imaging lines too where the header's
-      calibration mode is embedded or interleaved, as they belong to the same measurement; else all flagged lines become `Scan.calibration`.
-    - Noise readouts are kept as they are, with ``noise_bandwidth_ratio = t_noise / (t_image b averages)``: t is the time of a sample and b
-      the receiver's relative noise bandwidth, .793 on Siemens systems (Kellman and McVeigh, doi:10.1002/mrm.20713).
+      calibration mode is embedded or interleaved, and where it tells nothing but they were acquired in place: with the imaging lines'
+      readout, and none of them twice. Else all flagged lines become `Scan.calibration`.
+    - Noise readouts of the imaging lines' channels are kept as they are, with ``noise_bandwidth_ratio = t_noise / (t_image b averages)``: t
+      is the time of a sample and b the receiver's relative noise bandwidth, .793 on Siemens systems (Kellman and McVeigh,
+      doi:10.1002/mrm.20713).
     - Navigators, phase-correction and dummy lines are left out, which `Header.notes` says. Reversed lines, trajectories other than
       Cartesian and compressed samples are refused.
 
@@ -78,15 +82,13 @@ class ISMRMRD(Archive):
             with h5py.File(self.path) as file:
                 names = _groups(file)
                 if not names:
-                    raise BadInput(
-                        self.path, found=f"an HDF5 file with {', '.join(top_names(file)) or 'nothing'} at its top", expected=self.layout
-                    )
+                    raise other_layout(file, self.path, self.layout)
                 for name in ("xml", "data"):
                     check_heap(self.path, stored(file[names[0]][name], self.path))
                 text = next(iter(np.atleast_1d(file[names[0]]["xml"][()]).ravel()), None)
                 heads = read_member(self.path, file[names[0]]["data"], "head")
         except UNREADABLE as error:
-            raise BadInput(self.path, found=f"no readable HDF5 file ({error})", expected=self.layout) from None
+            raise unreadable(self.path, error, self.layout) from None
         if missing := [name for name in NEEDED if not _has(heads, name)]:
             raise BadInput(self.path, found=f"acquisitions without {missing[0]}", expected="the headers of the ISMRMRD standard")
         sorted_ = sort_encodings(heads, parse_header(text, self.path), self.path)

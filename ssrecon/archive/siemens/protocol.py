@@ -4,10 +4,12 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from ssrecon.archive.mrd.header import Encoding, FileHeader, Limit, device_name
+from ssrecon.archive.cartesian.header import Encoding, FileHeader, Limit, scanner_name
 from ssrecon.core.errors import BadInput
-from ssrecon.privacy.identifying_text import NAMING, names
+from ssrecon.core.geometry import PATIENT_POSITIONS, Vector
+from ssrecon.privacy.identifying_text import IDENTIFYING_FIELD, may_identify
 from ssrecon.privacy.pseudonyms import pseudonym
 
 NOISE_BANDWIDTH = 0.793
@@ -15,6 +17,8 @@ NOISE_BANDWIDTH = 0.793
 
 SETTINGS = re.compile(r"### ASCCONV BEGIN.*?###(.*?)### ASCCONV END ###", re.DOTALL)
 SETTING = re.compile(r"^\s*([\w.\[\]]+)[ \t]*=[ \t]*([^\r\n#]*)", re.MULTILINE)
+
+SLICE_NORMAL = re.compile(r"sSliceArray\.asSlice\[(\d{1,4})\]\.sNormal\.")
 
 PARAMETER = re.compile(r'<Param\w*\."(\w+)">\s*\{\s*(?:<\w+>\s*\S+\s*)*([^{}<>]*)\}')
 
@@ -26,10 +30,15 @@ REFERENCES = {2: "embedded", 4: "separate", 8: "separate", 16: "interleaved", 32
 """How the reference lines of parallel imaging were acquired, by ``sPat.ucRefScanMode``: in place, extra, prescan; by averages, repetitions
 and phases."""
 
+INVERSIONS, NO_INVERSION = (1, 2), 4
+"""Of ``sPrepPulses.ucInversion``: selective to the slice, of everything; none."""
+MOST_ECHOES = 128
+
 KEPT = {
     "Config": ("PatientID", "PatientLOID", "ProtocolName"),
     "Meas": ("alRegridMode", "iNoOfFourierLines", "iNoOfFourierPartitions", "flReadoutOSFactor", "flMagneticFieldStrength"),
     "Dicom": (
+        "tPatientPosition",
         "ManufacturersModelName",
         "SoftwareVersions",
         "InstitutionName",
@@ -40,6 +49,16 @@ KEPT = {
 }
 """All that is taken from the parts of a protocol besides its settings. The numbers of patient and device and the institution's name become
 pseudonyms at once."""
+
+
+@dataclass(frozen=True)
+class SlicePlace:
+    """Where the protocol puts a slice: its centre (mm) and unit normal, sagittal, coronal, transversal (LPS), and its turn in the plane."""
+
+    position: Vector
+    normal: Vector
+    rotation: float
+    """In radians."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +74,8 @@ class Protocol:
     """1: none. Else the samples lie on a ramp of the gradient."""
     bands: int
     """Slices excited together."""
+    slices: Mapping[int, SlicePlace]
+    """By their place in the protocol's list; only those whose normal is told."""
 
 
 def parse_protocol(buffers: Mapping[str, str], longest: int, where: object) -> Protocol:
@@ -81,8 +102,10 @@ def parse_protocol(buffers: Mapping[str, str], longest: int, where: object) -> P
             protocol=_decoded(name),
             vendor="SIEMENS",
             site=pseudonym(site, "i") if (site := _not_blanked(told.get("InstitutionName"))) else "",
-            scanner=device_name(_not_blanked(told.get("DeviceSerialNumber")), _text(told.get("ManufacturersModelName"))),
+            scanner=scanner_name(_not_blanked(told.get("DeviceSerialNumber")), _text(told.get("ManufacturersModelName"))),
             field_strength=round(field, 2) if field > 0 else None,
+            **_timing(number),
+            patient_position=lying if (lying := _text(told.get("tPatientPosition")).upper()) in PATIENT_POSITIONS else None,
             noise_bandwidth=NOISE_BANDWIDTH,
         ),
         scanner=", ".join(part for key in ("ManufacturersModelName", "SoftwareVersions") if (part := _text(told.get(key)))),
@@ -91,6 +114,7 @@ def parse_protocol(buffers: Mapping[str, str], longest: int, where: object) -> P
         dwell_times={index: time / 1000 for index in range(64) if (time := number(f"sRXSPEC.alDwellTime[{index}]", 0)) > 0},
         regridding=int(parameter("alRegridMode", 1)),
         bands=int(number("sSliceAcceleration.lMultiBandFactor", 1)),
+        slices=_slices(settings, number),
     )
 
 
@@ -100,8 +124,8 @@ def identity_of_protocol(buffers: Mapping[str, str]) -> Iterator[str]:
     for part, text in buffers.items():
         for name, value in [*PARAMETER.findall(text), *SETTING.findall(text)]:
             value = value.strip().strip('"').strip()
-            told = names(name, value) if "ProtocolName" in name or NAMING.search(name) else SOMEBODY.search(value) is not None
-            if value and told:
+            by_name = "ProtocolName" in name or IDENTIFYING_FIELD.search(name)
+            if value and (may_identify(name, value) if by_name else SOMEBODY.search(value)):
                 yield f"{name} of {part}"
 
 
@@ -141,6 +165,37 @@ def _encoding(number: Callable[..., float], parameter: Callable[..., float], lon
         step_2=limit(partitions, "iNoOfFourierPartitions") if volume else None,
         calibration_mode=REFERENCES.get(int(number("sPat.ucRefScanMode", 1)), ""),
     )
+
+
+def _timing(number: Callable[..., float]) -> dict[str, Any]:
+    """Times in milliseconds, flip angle in degrees. Lists in a protocol go on with what other protocols left there: of the echo times as
+    many hold as there are contrasts, of the others one; an inversion time without an inversion is no time."""
+
+    def milliseconds(name: str) -> float | None:
+        return time / 1000 if 0 < (time := number(name, 0)) else None
+
+    echoes = [milliseconds(f"alTE[{index}]") for index in range(min(max(int(number("lContrasts", 1)), 1), MOST_ECHOES))]
+    known = tuple(time for time in echoes if time is not None)
+    angle = number("adFlipAngleDegree[0]", 0)
+    return {
+        "echo_time": None if len(known) < len(echoes) else known[0] if len(known) == 1 else known,
+        "repetition_time": milliseconds("alTR[0]"),
+        "inversion_time": milliseconds("alTI[0]") if int(number("sPrepPulses.ucInversion", NO_INVERSION)) in INVERSIONS else None,
+        "flip_angle": angle if angle > 0 else None,
+    }
+
+
+def _slices(settings: Mapping[str, str], number: Callable[..., float]) -> dict[int, SlicePlace]:
+    found = {}
+    for index in sorted({int(match.group(1)) for name in settings if (match := SLICE_NORMAL.match(name))}):
+        slice_ = f"sSliceArray.asSlice[{index}]"
+        # A component that is zero is not written.
+        position, normal = ([number(f"{slice_}.{what}.d{axis}", 0) for axis in ("Sag", "Cor", "Tra")] for what in ("sPosition", "sNormal"))
+        length = math.hypot(*normal)
+        if length > 0:
+            unit = (normal[0] / length, normal[1] / length, normal[2] / length)
+            found[index] = SlicePlace((position[0], position[1], position[2]), unit, number(f"{slice_}.dInPlaneRot", 0))
+    return found
 
 
 def _settings(buffers: Mapping[str, str], where: object) -> dict[str, str]:

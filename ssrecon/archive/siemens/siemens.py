@@ -10,13 +10,14 @@ import numpy as np
 
 from ssrecon.archive.base import Archive
 from ssrecon.archive.cartesian.lines import Flag
+from ssrecon.archive.cartesian.orientation import DIRECTIONS, PLACES, directions_of, directions_of_quaternion
 from ssrecon.archive.cartesian.sorting import sort_acquisitions
 from ssrecon.archive.cartesian.volumes import CartesianLines, volume_of
 from ssrecon.archive.siemens.protocol import Protocol, identity_of_protocol, parse_protocol
 from ssrecon.archive.siemens.twix_file import Measurement, channels_of, is_twix, measurements, raid_names, read_lines
 from ssrecon.core.errors import BadInput
 from ssrecon.core.scan import Header, Scan
-from ssrecon.privacy.identifying_text import names
+from ssrecon.privacy.identifying_text import may_identify
 
 COUNTERS = {
     "kspace_encode_step_1": "Lin", "kspace_encode_step_2": "Par", "average": "Ave", "slice": "Sli", "contrast": "Eco", "phase": "Phs",
@@ -36,7 +37,8 @@ CENTRES = {"kspace_encode_step_1": ("CenterLin", 5), "kspace_encode_step_2": ("C
 
 HEAD = np.dtype(
     [(name, "<i4") for name in ("number_of_samples", "center_sample", "discard_pre", "discard_post", "active_channels")]
-    + [("encoding_space_ref", "<i4"), ("flags", "<u8"), ("sample_time_us", "<f8"), ("position", "<i8")]
+    + [("encoding_space_ref", "<i4"), ("flags", "<u8"), ("sample_time_us", "<f8"), ("place", "<i8")]
+    + [(name, "<f8", (3,)) for name in PLACES]
     + [("idx", [(name, "<i4") for name in COUNTERS] + [("user", "<i4", (8,))])]
 )
 """What is needed of ISMRMRD's acquisition header; the lines are sorted as those of that format are."""
@@ -53,6 +55,7 @@ class Siemens(Archive):
       those that are "and imaging" are in Omega in any case.
     - The noise readouts' time of a sample t is not in the file: 7.68 ms over their number of samples, in VB 1 / 130 Hz over it, in the
       adjustments 5 us (4 us the quiet one), as siemens_to_ismrmrd has it. See `ssrecon.archive.ismrmrd` for the ratio.
+    - Where a slice lies is what its lines say (a quaternion and a position), else the protocol's list of slices, counted as the lines are.
     - Averages, frames, navigators and readout oversampling as in `ssrecon.archive.ismrmrd`.
     - Refused: reversed or ramp-sampled lines (echo-planar scans), trajectories other than Cartesian, slices excited together, a file
       without the end of its acquisition.
@@ -97,7 +100,7 @@ class Siemens(Archive):
         front = (
             place
             for patient, protocol in raid_names(self.path)
-            for place, found in (("patient", names("patient", patient)), ("protocol", names("protocol", protocol)))
+            for place, found in (("patient", may_identify("patient", patient)), ("protocol", may_identify("protocol", protocol)))
             if found
         )
         return tuple(dict.fromkeys([*super().identity, *(f"the name of the {place} before a measurement" for place in front), *told]))
@@ -153,7 +156,7 @@ class Siemens(Archive):
             notes["readouts"] = f"of {len(kinds)} kinds (samples, echo, samples to be discarded): {kinds[0]}, {kinds[1]} ..."
         if one.has("RAWDATACORRECTION").any():
             notes["raw data correction"] = "the scanner's factors for each channel are not applied"
-        read = partial(read_lines, self.path, heads["position"], one.vb)
+        read = partial(read_lines, self.path, heads["place"], one.vb)
         return CartesianLines(self.path, volume_id, replace(found, notes={**found.notes, **notes}), read)
 
     def _with_noise(
@@ -197,7 +200,7 @@ def _heads(one: Measurement, protocol: Protocol) -> np.ndarray:
     lines, heads = one.lines, np.zeros(len(one.lines), HEAD)
     for name, theirs in (("number_of_samples", "SamplesInScan"), ("center_sample", "CenterCol"), ("active_channels", "UsedChannels")):
         heads[name] = lines[theirs]
-    heads["discard_pre"], heads["discard_post"], heads["position"] = lines["CutOff"]["Pre"], lines["CutOff"]["Post"], one.positions
+    heads["discard_pre"], heads["discard_post"], heads["place"] = lines["CutOff"]["Pre"], lines["CutOff"]["Post"], one.positions
     for name, theirs in COUNTERS.items():
         heads["idx"][name] = lines["Counter"][theirs]
     for centre, user in CENTRES.values():
@@ -208,7 +211,26 @@ def _heads(one: Measurement, protocol: Protocol) -> np.ndarray:
     heads["sample_time_us"] = [protocol.dwell_times.get(int(contrast), first) for contrast in lines["Counter"]["Eco"]]
     noise = one.has("NOISEADJSCAN")
     heads["sample_time_us"][noise] = _noise_time(lines["SamplesInScan"][noise], protocol, one.vb)
+    _locate(heads, lines, protocol)
     return heads
+
+
+def _locate(heads: np.ndarray, lines: np.ndarray, protocol: Protocol) -> None:
+    """Where each line's slice lies, by the names of ISMRMRD."""
+    directions = directions_of_quaternion(lines["SliceData"]["Quaternion"])
+    position = np.stack([lines["SliceData"]["SlicePos"][name] for name in ("Sag", "Cor", "Tra")], axis=1)
+    told = directions.any(axis=(1, 2))
+    for index in np.unique(lines["Counter"]["Sli"][~told]):
+        if int(index) in protocol.slices:
+            here = ~told & (lines["Counter"]["Sli"] == index)
+            place = protocol.slices[int(index)]
+            directions[here], position[here] = directions_of(place.normal, place.rotation), place.position
+    for axis, name in enumerate(DIRECTIONS):
+        heads[name] = directions[:, axis]
+    heads["position"] = position
+    # Until VB a line says of the table only how far it was moved in, in a word without its sign.
+    if "PTABPosX" in (lines.dtype.names or ()):
+        heads["patient_table_position"] = np.stack([lines[f"PTABPos{name}"] for name in "XYZ"], axis=1)
 
 
 def _noise_time(samples: np.ndarray, protocol: Protocol, vb: bool) -> np.ndarray:

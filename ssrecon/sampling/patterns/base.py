@@ -12,22 +12,46 @@ from ssrecon.core.draw import Draw
 from ssrecon.core.encoding import GridPoints
 from ssrecon.core.errors import BadInput
 from ssrecon.core.scan import Scan
+from ssrecon.sampling.lines import line_by_line
 
 
-class Pattern(ABC):
-    """A law by which k-space is undersampled in retrospect. Frozen dataclasses: the object is its own configuration."""
+class Undersampling(ABC):
+    """What is kept of a scan that is undersampled in retrospect. Frozen dataclasses: the object is its own configuration."""
+
+    @abstractmethod
+    def mask_of(self, scan: Scan, generator: np.random.Generator) -> Bool[Tensor, "#frames *k"]:
+        """The locations kept of the whole matrix of a scan, one mask for all frames or one a frame; padding counts for nothing in it.
+
+        Raises `BadInput` where there is no mask of the shape of the scan.
+        """
+
+
+class Pattern(Undersampling):
+    """A law by which masks are drawn: one a draw, the same for all frames, on the encoded support."""
 
     @abstractmethod
     def sample(self, matrix: tuple[int, ...], generator: np.random.Generator, readout: bool = True) -> Bool[Tensor, "*k"]:
         """The locations kept of a whole `matrix`, DC at N // 2; with a `readout` the last axis is one, and is kept or left line by line."""
 
+    def mask_of(self, scan: Scan, generator: np.random.Generator) -> Bool[Tensor, "#frames *k"]:
+        """`sample` on the encoded support: the matrix without the padding on both sides, so that the acceleration asked for is that of what
+        the scanner encoded and zero-padding does not flatter it (Shimron et al. 2022, doi:10.1073/pnas.2117203119)."""
+        window = support(scan.padding)
+        sides = tuple(part.stop - part.start for part in window)
+        found = torch.as_tensor(self.sample(sides, generator, scan.header.encoding.has_readout))
+        if tuple(found.shape) != sides:
+            expected = f"{sides}, the encoded matrix of scan {scan.scan_id}"
+            raise BadInput(f"undersampling {type(self).__name__}", found=f"a mask {tuple(found.shape)}", expected=expected)
+        drawn = torch.zeros(tuple(scan.mask.shape[3:]), dtype=torch.bool)
+        drawn[window] = found != 0
+        return drawn[None]
 
-def undersample(scan: Scan, pattern: Pattern, draw: Draw, per_slice: bool = False, only_full: bool = False) -> Scan:
+
+def undersample(scan: Scan, pattern: Undersampling, draw: Draw, per_slice: bool = False, only_full: bool = False) -> Scan:
     """The scan as if only the pattern's part of it had been acquired.
 
-    One pattern a volume (a scan with `per_slice`), the same for all frames, drawn on the encoded support: the matrix without the padding on
-    both sides, so that the acceleration asked for is that of what the scanner encoded and zero-padding does not flatter it (Shimron et al.
-    2022, doi:10.1073/pnas.2117203119). Padding stays what it is.
+    One mask is drawn for a volume (for a scan with `per_slice`); see `Pattern.mask_of` and `MaskFile`. Padding stays what it is. A measured
+    scan that an archive has read draws by the content of its file, so that its name changes nothing (`Header.draw_key`).
 
     What was fully sampled becomes `Scan.reference`; a scan that was undersampled before keeps the reference it has, and with `only_full` is
     left as it was acquired. Values that are left out are gone from `Scan.kspace`. Raises `BadInput` where the pattern does not fit the
@@ -36,18 +60,14 @@ def undersample(scan: Scan, pattern: Pattern, draw: Draw, per_slice: bool = Fals
     full = _fully_sampled(scan.mask)
     if only_full and not full:
         return scan
-    matrix = tuple(scan.mask.shape[3:])
-    generator = draw.generator("undersampling", scan.scan_id if per_slice else scan.volume_id)
-    window = _support(scan.padding)
-    drawn = torch.zeros(matrix, dtype=torch.bool)
-    drawn[window] = pattern.sample(tuple(part.stop - part.start for part in window), generator, scan.header.encoding.has_readout)
-    mask = scan.mask & drawn & ~scan.padding
+    generator = draw.generator("undersampling", scan.header.scan_key if per_slice else scan.header.volume_key)
+    mask = scan.mask & pattern.mask_of(scan, generator)[None, :, None] & ~scan.padding
     if not mask.any():
         raise BadInput(scan.scan_id, found=f"{pattern} keeps nothing of what was acquired", expected="at least one sample")
-    whole_lines = bool((drawn == drawn[..., :1]).all())
+    points = scan.header.encoding.has_readout and not line_by_line(mask[0, :, 0].numpy())
     return replace(
         scan,
-        header=scan.header if whole_lines else replace(scan.header, encoding=GridPoints()),
+        header=replace(scan.header, encoding=GridPoints()) if points else scan.header,
         mask=mask,
         kspace=torch.where(mask, scan.kspace, 0),
         reference=scan.kspace if full else scan.reference,
@@ -55,7 +75,7 @@ def undersample(scan: Scan, pattern: Pattern, draw: Draw, per_slice: bool = Fals
     )
 
 
-def _support(padding: Tensor) -> tuple[slice, ...]:
+def support(padding: Tensor) -> tuple[slice, ...]:
     """The smallest box centred on DC with everything that is not padding."""
     encoded = (~padding[0, :, 0]).any(dim=0)
     window = []

@@ -1,6 +1,6 @@
 """The phantom archive: an endless cohort of made-up heads, the data that comes with the package."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
@@ -11,6 +11,8 @@ from torch import Tensor
 from ssrecon.archive.base import Archive, unknown_scan
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadInput
+from ssrecon.core.geometry import Geometry
+from ssrecon.core.origin import Origin
 from ssrecon.core.scan import Header, Scan
 from ssrecon.simulation.phantom.acquisition import correlated, encode, magnetisation, phase, white_matter_snr
 from ssrecon.simulation.phantom.anatomy import Slice, anatomy
@@ -23,6 +25,9 @@ NOISE_READOUTS = 128
 NOISE_SAMPLES = 256
 LOWEST, HIGHEST = -4.0, 46.0
 """Heights of the first and the last slice above the middle of the third ventricle, in millimetres."""
+
+THICKNESS = 5.0
+"""Millimetres that headers tell of a slice; it is drawn as a plane."""
 
 
 @dataclass(frozen=True)
@@ -153,13 +158,14 @@ class PhantomArchive(Archive):
 
     def _header(self, subject: int, contrast: Contrast, index: int) -> Header:
         name = f"phantom-{subject:04d}"
-        return Header(
+        header = Header(
             scan_id=f"{name}-{contrast.name}-{index:03d}",
             volume_id=f"{name}-{contrast.name}",
             subject=name,
             slice=index,
             protocol=repr(contrast),
             contrast=contrast.name,
+            origin=Origin.SIMULATED,
             vendor="ssrecon phantom",
             field_strength=FIELD_STRENGTH,
             encoded_matrix=self.matrix,
@@ -167,4 +173,19 @@ class PhantomArchive(Archive):
             encoded_fov=self.fov,
             recon_fov=self.fov,
             notes={"seed": str(self.seed)},
+            **contrast.timing,  # type: ignore[arg-type]
+        )
+        return replace(header, geometry=self._geometry(self._height(header)))
+
+    def _geometry(self, height: float) -> Geometry:
+        """Rows run to the back of the head and columns to its right: the front is on top, and the left is on the left."""
+        (rows, columns), (y, x) = self.matrix, self.fov
+        return Geometry(
+            position=(0.0, 0.0, height),
+            read_direction=(-1.0, 0.0, 0.0),
+            phase_direction=(0.0, 1.0, 0.0),
+            slice_direction=(0.0, 0.0, 1.0),
+            voxel_size=(THICKNESS, y / rows, x / columns),
+            field_of_view=(THICKNESS, y, x),
+            patient_position="HFS",
         )

@@ -1,7 +1,7 @@
 """Tissues, and the sequences that turn their relaxation times and proton density into signal."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from math import cos, radians, sin
 from typing import ClassVar
 
@@ -58,6 +58,12 @@ class Contrast(ABC):
     @abstractmethod
     def signal(self, t1: Tensor, t2: Tensor, density: Tensor) -> Tensor:
         """Transverse magnetisation at the echo, real and possibly negative, for full proton density 1; times in milliseconds."""
+
+    @property
+    def timing(self) -> dict[str, float]:
+        """The sequence's times (ms) and flip angle (degrees), by the names that `ssrecon.core.Header` has for them."""
+        names = {"te": "echo_time", "tr": "repetition_time", "ti": "inversion_time", "flip": "flip_angle"}
+        return {names[f.name]: getattr(self, f.name) for f in fields(self) if f.name in names}
 
     def of(self, tissue: str) -> float:
         """The signal of a tissue without texture."""

@@ -38,7 +38,7 @@ def test_marked_sample_goes_both_ways(tmp_path):
 def test_train_file_is_full(tmp_path, kspace):
     path = write_fastmri(tmp_path / "v.h5", kspace, subject="someone", acquisition="CORPD_FBK", field_strength=3.0, protocol="t1 < t2")
     archive = open_archive(path)
-    assert isinstance(archive, FastMRI)
+    assert isinstance(archive.reader, FastMRI)
     assert len(archive) == SLICES
     assert archive.volumes() == {"v": ("v/slice-000", "v/slice-001", "v/slice-002")}
     for index, scan in enumerate(archive):
@@ -140,6 +140,18 @@ def test_readout_oversampling_is_removed(tmp_path):
     assert float(neighbours) < 0.02
 
 
+def test_times_and_sizes_of_the_header(tmp_path, kspace):
+    """fastMRI's header has no directions: where a slice lies stays unknown. Its slices are as thick as the field of view along z."""
+    timing = {"echo_time": (2.5, 5.0), "repetition_time": 2200.0, "inversion_time": None, "flip_angle": 140.0}
+    header = FastMRI(write_fastmri(tmp_path / "v.h5", kspace, timing=timing, encoded_fov=(2.0 * PHASE, 1.5 * READOUT))).headers[0]
+    assert header.timing == timing
+    geometry = header.geometry
+    assert geometry.voxel_size == (1.0, 2.0, 1.5) and geometry.field_of_view == (1.0, 2.0 * PHASE, 1.5 * READOUT)
+    assert geometry.axes == ("phase", "read") and geometry.position is None and not geometry.known
+    cut = FastMRI(write_fastmri(tmp_path / "w.h5", kspace, mask=torch.rand(PHASE, READOUT) < 0.4)).headers[0]
+    assert cut.geometry.voxel_size is None and set(cut.timing.values()) == {None}
+
+
 def test_noise_and_truth_survive(tmp_path, kspace):
     noise = complex_noise(5, COILS, 16, seed=1)
     path = write_fastmri(tmp_path / "v.h5", kspace, noise=noise, noise_bandwidth_ratio=2.5, truth=2 * kspace)
@@ -173,7 +185,7 @@ def test_one_slice_is_read_at_a_time(tmp_path, kspace, monkeypatch):
     archive = FastMRI(path)
     assert len(archive.headers) == SLICES and asked == []
     archive.read("v/slice-002")
-    assert asked == [2]
+    assert asked == [(2,)]
 
 
 def test_zero_lines_without_a_mask_may_not_train(tmp_path, kspace):

@@ -9,7 +9,6 @@ from ssrecon.archive import open_archive
 from ssrecon.archive.fastmri.prostate import FastMRIProstate
 from ssrecon.calibrate.verdict import verdict
 from ssrecon.core.errors import BadInput
-from ssrecon.privacy.pseudonyms import pseudonym
 from tests.archive.mrd.lines import complex_noise, header_xml
 
 AVERAGES, SLICES, COILS, PHASE, READOUT, LINES, MATRIX = 3, 2, 4, 31, 40, 12, 44
@@ -43,7 +42,7 @@ def test_marked_sample_keeps_its_place(tmp_path):
     calibration = np.zeros((SLICES, COILS, LINES, READOUT), np.complex64)
     calibration[1, 3, 2, 4] = 5j
     archive = open_archive(write(tmp_path / "v.h5", kspace, calibration, kept=READOUT))
-    assert isinstance(archive, FastMRIProstate)
+    assert isinstance(archive.reader, FastMRIProstate)
     scan = archive.read("v/slice-001")
     assert scan.kspace.shape == (1, AVERAGES, COILS, MATRIX, READOUT)
     assert scan.kspace[0, 1, 2, MATRIX // 2 - CENTRE + 5, 33] == 7 + 1j
@@ -63,7 +62,7 @@ def test_masks_alternate_and_the_rest_is_padding(tmp_path):
     assert torch.equal(lines[0] | lines[1], ~padding) and int(padding.sum()) == MATRIX - PHASE
     found = verdict(scan)
     assert found.may_train and found.calibration == (LINES, READOUT // 2) and found.calibration_source == "measured apart"
-    assert (scan.header.subject, scan.header.contrast, scan.header.volume_max) == (pseudonym("0f0f"), "AXT2", 3.5)
+    assert (scan.header.subject, scan.header.contrast, scan.header.volume_max) == ("0f0f", "AXT2", 3.5)
     assert not scan.header.partial_fourier
 
 

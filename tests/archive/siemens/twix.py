@@ -21,6 +21,8 @@ class Line:
     """Column, line, partition."""
     cut: tuple[int, int] = (0, 0)
     channels: tuple[int, ...] | None = None
+    place: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+    """Position (sagittal, coronal, transversal) and quaternion of its slice."""
 
 
 def lines(kspace: np.ndarray, rows: Sequence[int], flags: Sequence[tuple[str, ...]] | None = None, **options) -> list[Line]:
@@ -107,6 +109,9 @@ def fill(mdh, line: Line) -> None:
 
     mdh.EvalInfoMask = sum(1 << mask_dict[flag] for flag in line.flags)
     mdh.CenterCol, mdh.CenterLin, mdh.CenterPar = line.centre
+    if line.place is not None:
+        mdh.SliceData.SlicePos.Sag, mdh.SliceData.SlicePos.Cor, mdh.SliceData.SlicePos.Tra = line.place[0]
+        mdh.SliceData.Quaternion[:] = line.place[1]
     mdh.CutOff.Pre, mdh.CutOff.Post = line.cut
     for name, value in line.counters.items():
         assert name in COUNTERS

@@ -1,4 +1,4 @@
-"""Finding the format, folders, and the first verdict."""
+"""Finding the format, and the first verdict."""
 
 from dataclasses import replace
 
@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from ssrecon.archive import open_archive
-from ssrecon.archive.base import Folder
 from ssrecon.archive.fastmri.fastmri import FastMRI, write_fastmri
 from ssrecon.archive.mrd.ismrmrd import ISMRMRD
 from ssrecon.calibrate import Calibrator
@@ -15,52 +14,16 @@ from ssrecon.calibrate.verdict import NOISE_REGION, verdict
 from ssrecon.core.encoding import GridPoints, WholeLines
 from ssrecon.core.errors import BadInput
 from ssrecon.core.scan import Calibration, Header, Scan
-from ssrecon.privacy.pseudonyms import pseudonym
 from tests.archive.fastmri import test_fastmri
 from tests.archive.mrd import test_ismrmrd
 from tests.archive.mrd.lines import complex_noise
-from tests.archive.siemens import twix
 
 
 def test_format_is_found_by_content_not_by_name(tmp_path):
     test_fastmri.example(tmp_path).rename(tmp_path / "one.mrd")
     test_ismrmrd.example(tmp_path).rename(tmp_path / "two.fastmri")
-    assert isinstance(open_archive(tmp_path / "one.mrd"), FastMRI)
-    assert isinstance(open_archive(str(tmp_path / "two.fastmri")), ISMRMRD)
-
-
-def test_folder_of_several_formats(tmp_path):
-    (tmp_path / "train").mkdir()
-    (tmp_path / "val").mkdir()
-    write_fastmri(tmp_path / "train" / "vol.h5", complex_noise(2, 3, 16, 16), subject="someone")
-    write_fastmri(tmp_path / "val" / "vol.h5", complex_noise(1, 5, 20, 16))
-    test_ismrmrd.example(tmp_path)
-    (tmp_path / "README.md").write_text("beside the data")
-    (tmp_path / ".hidden.h5").write_text("left by an interrupted writer")
-    archive = open_archive(tmp_path)
-    assert isinstance(archive, Folder)
-    assert [header.scan_id for header in archive.headers] == [
-        "a/slice-000", "a/slice-001", "train/vol/slice-000", "train/vol/slice-001", "val/vol/slice-000",
-    ]  # fmt: skip
-    # A subject with a name is one person wherever their files lie; one that is only a volume's name is not.
-    assert [header.subject for header in archive.headers] == ["a", "a", pseudonym("someone"), pseudonym("someone"), "val/vol"]
-    scan = archive.read("val/vol/slice-000")
-    assert scan.scan_id == "val/vol/slice-000" and scan.kspace.shape[2] == 5
-    assert archive.skipped == {}
-
-
-def test_one_bad_file_does_not_stop_a_folder(tmp_path):
-    write_fastmri(tmp_path / "good.h5", complex_noise(1, 3, 16, 16))
-    (tmp_path / "bad.h5").write_text("no")
-    archive = open_archive(tmp_path)
-    assert len(archive) == 1
-    assert "not an HDF5 file" in archive.skipped["bad.h5"]
-    assert "not read: bad.h5" in archive.describe()
-
-
-def test_flat_folder_and_single_file_agree_on_ids(tmp_path):
-    path = test_fastmri.example(tmp_path)
-    assert open_archive(path).headers == open_archive(tmp_path).headers
+    assert isinstance(open_archive(tmp_path / "one.mrd").reader, FastMRI)
+    assert isinstance(open_archive(str(tmp_path / "two.fastmri")).reader, ISMRMRD)
 
 
 def test_describe_joins_like_scans_and_separates_unlike_ones(tmp_path):
@@ -148,16 +111,3 @@ def test_the_verdict_is_the_calibrators():
 def test_nothing_there(tmp_path):
     with pytest.raises(BadInput, match="no such file"):
         open_archive(tmp_path / "missing")
-
-
-def test_a_folder_passes_on_what_its_files_left_out(tmp_path):
-    """A twix file of two measurements, of which one cannot be used."""
-    (tmp_path / "inner").mkdir()
-    kspace = complex_noise(2, 16, 16)
-    made = [(twix.protocol((1, 16, 16), sKSpace__ucTrajectory=1 + (n == 1)), twix.lines(kspace, range(16))) for n in range(3)]
-    twix.write(tmp_path / "inner" / "a.dat", *made)
-    folder = open_archive(tmp_path)
-    alone = open_archive(tmp_path / "inner" / "a.dat")
-    assert len(folder) == len(alone) == 2 and len(alone.skipped) == 1
-    assert dict(folder.skipped) == {f"inner/a.dat, {part}": reason for part, reason in alone.skipped.items()}
-    assert "not read: inner/a.dat, measurement 1: found" in folder.describe()

@@ -1,0 +1,71 @@
+"""How often intervals over a few subjects hold the mean, and how often "not inferior" is claimed falsely, by simulation.
+
+python benchmarks/coverage.py [--cohorts 20000] [--subjects 6 8 10 20]
+
+For normal and for exponential differences (skewed towards the better, and towards the worse). Beside ours: Student's t, and the percentile
+bootstrap that this package used before. Prints Markdown and writes a result.
+"""
+
+import argparse
+
+import numpy as np
+from common import write_result
+from scipy import stats
+
+from ssrecon.study.intervals import bounds
+
+SIZES = (6, 8, 10, 20)
+LAWS = {
+    "normal": lambda rng, shape: rng.normal(size=shape),
+    "skewed to the better": lambda rng, shape: rng.exponential(size=shape) - 1,
+    "skewed to the worse": lambda rng, shape: 1 - rng.exponential(size=shape),
+}
+TOGETHER = 1000
+"""Cohorts at a time."""
+
+
+def student(values: np.ndarray, quantiles: tuple[float, ...]) -> np.ndarray:
+    n = values.shape[1]
+    error = values.std(axis=1, ddof=1) / np.sqrt(n)
+    return np.stack([values.mean(axis=1) - stats.t.ppf(q, n - 1) * error for q in quantiles])
+
+
+def percentile(values: np.ndarray, quantiles: tuple[float, ...]) -> np.ndarray:
+    n = values.shape[1]
+    picks = np.random.default_rng(0).integers(0, n, size=(1999, n))
+    shares = np.stack([(picks == subject).sum(axis=1) for subject in range(n)]) / n
+    return np.quantile(values @ shares, [1 - q for q in quantiles], axis=1)
+
+
+METHODS = {"bootstrap-t": bounds, "Student's t": student, "percentile bootstrap": percentile}
+
+
+def measured(law: str, n: int, cohorts: int) -> dict[str, tuple[float, float]]:
+    """Of each method the coverage of its 95 % interval and the error of its one-sided 95 % bound."""
+    rng, found = np.random.default_rng([n, len(law)]), {name: np.zeros(2) for name in METHODS}
+    for _ in range(cohorts // TOGETHER):
+        values = LAWS[law](rng, (TOGETHER, n))
+        for name, method in METHODS.items():
+            upper, lower, one_sided = method(values, (0.025, 0.975, 0.95))
+            found[name] += ((lower <= 0) & (0 <= upper)).sum(), (one_sided > 0).sum()
+    return {name: tuple((counts / cohorts).round(4).tolist()) for name, counts in found.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cohorts", type=int, default=20_000)
+    parser.add_argument("--subjects", type=int, nargs="+", default=SIZES)
+    options = parser.parse_args()
+    print("| differences | n | " + " | ".join(f"{name}: covered | falsely not inferior" for name in METHODS) + " |")
+    print("|---|---|" + "---|" * 2 * len(METHODS))
+    rows = []
+    for law in LAWS:
+        for n in options.subjects:
+            found = measured(law, n, options.cohorts)
+            rows.append({"law": law, "n": n, **found})
+            print(f"| {law} | {n} | " + " | ".join(f"{covered:.1%} | {error:.1%}" for covered, error in found.values()) + " |", flush=True)
+    write_result("coverage", {"cohorts": options.cohorts, "rows": rows})
+
+
+if __name__ == "__main__":
+    main()

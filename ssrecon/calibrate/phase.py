@@ -1,0 +1,101 @@
+"""The phase of sensitivities: a virtual reference coil that no order, phase or unitary mixture of the coils can change."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Complex, Float
+from torch import Tensor
+
+from ssrecon.core.shapes import checked
+
+GRID = 32
+"""Points an axis, at most, on which the reference is made smooth: sensitivities are smoother than that."""
+WIDTH = 0.1
+"""Standard deviation of one step's blur, in parts of the field of view."""
+STEPS = 32
+"""Enough for the reference to be made of what lies anywhere in the object: zeros inside it have moved out of it by then."""
+TINY = 1e-30
+
+
+def virtual_coil(calibration: Sequence[Complex[Tensor, "batch frames coils *c"]]) -> Complex[Tensor, " coils"]:
+    r"""The weights v of the virtual coil that holds most of a volume's calibration signal: the image of that coil is :math:`v^H F^H y`.
+
+    v is the principal eigenvector of :math:`\sum y y^H` over all samples of all slices, and its own phase is such that :math:`v^H y` is
+    real and positive at DC (``c // 2``), in the slice and frame where that is largest. Of coils mixed by a unitary U (another order, other
+    phases, another whitening or compression of the same data) the weights are Uv, so that the virtual coil's image stays the same.
+    The two strongest eigenvalues have to differ, which they do by a multiple in any measurement.
+    """
+    coils = calibration[0].shape[2]
+    largest = max(float(data.abs().amax()) for data in calibration)
+    covariance = torch.zeros(coils, coils, dtype=torch.complex128)
+    centres = []
+    for data in calibration:
+        samples = data.to(torch.complex128) / max(largest, TINY)
+        rows = samples.transpose(0, 2).flatten(1)
+        covariance += (rows @ rows.mH).cpu()
+        dc: Any = (..., *(n // 2 for n in data.shape[3:]))
+        centres.append(samples[dc].flatten(0, 1).cpu())
+    principal = torch.linalg.eigh(covariance)[1][:, -1]
+    at_centre = torch.cat(centres) @ principal.conj()
+    strongest = at_centre[at_centre.abs().argmax()]
+    unit = strongest / strongest.abs() if float(strongest.abs()) > 0 else torch.ones_like(strongest)
+    return principal * unit
+
+
+@checked
+def relative_phase(
+    csm: Complex[Tensor, "batch maps coils *x"], reference: Complex[Tensor, "batch coils"]
+) -> Complex[Tensor, "batch maps coils *x"]:
+    r"""The same maps with a phase per pixel and map set such that :math:`s(x)^H z(x)` is real and positive, z a field of virtual coils.
+
+    z starts as the `reference` v at every pixel. A virtual coil has zeros somewhere, about which the phase relative to it winds; so that
+    the phase does not jump there, z is then made to follow the maps: in every step each pixel's reference is projected onto its own map,
+    and the result is blurred, :math:`z \leftarrow B\,[\,s s^H z\,]`. The phase spreads from where the virtual coil sees most into where it
+    sees nothing. Nothing in it depends on the basis of coils, or on the phase that s comes with: of Us and Uv it gives U times the same.
+    Where z vanishes all the same, v itself is taken, and where that does too, the phase is left as it was. Magnitudes do not change, nor
+    does the gram of the encoding operator.
+
+    The steps are those of a power iteration towards the smoothest phase (Singer. Angular synchronization by eigenvectors and semidefinite
+    programming. Appl Comput Harmon Anal 30:20-36 (2011). doi:10.1016/j.acha.2010.02.001), begun with v, which decides the phase of it all.
+    """
+    sides = csm.shape[3:]
+    strides = [max(1, -(-n // GRID)) for n in sides]
+    nodes: Any = (..., *(slice(None, None, step) for step in strides))
+    coarse = csm[nodes]
+    blurs = [_blur(n, step, csm) for n, step in zip(sides, strides, strict=True)]
+    z = reference[:, None, :, *[None] * len(sides)].expand(coarse.shape)
+    for _ in range(STEPS):
+        z = _along_axes(blurs, coarse * (coarse.conj() * z).sum(dim=2, keepdim=True))
+        z = z / z.abs().flatten(2).amax(dim=2).clamp_min(TINY).reshape(*z.shape[:2], *[1] * (z.ndim - 2))
+    wide = _along_axes([_linear(n, step, csm) for n, step in zip(sides, strides, strict=True)], z)
+    along = torch.linalg.vecdot(csm, wide, dim=2).unsqueeze(2)
+    if bool((along.abs() <= TINY).any()):
+        plain = torch.einsum("bmc...,bc->bm...", csm.conj(), reference).unsqueeze(2)
+        along = torch.where(along.abs() > TINY, along, plain)
+    size = along.abs()
+    return csm * torch.where(size > TINY, along / size.clamp_min(TINY), 1)
+
+
+def _along_axes(matrices: Sequence[Float[Tensor, "out n"]], values: Tensor) -> Tensor:
+    """A matrix along each of the last axes, real and imaginary parts apart: the matrices are real."""
+    parts = torch.view_as_real(values.resolve_conj()).movedim(-1, 0)
+    first = parts.ndim - len(matrices)
+    for axis, matrix in enumerate(matrices, start=first):
+        parts = torch.movedim(torch.tensordot(matrix, parts, dims=([1], [axis])), 0, axis)
+    return torch.complex(parts[0], parts[1])
+
+
+def _blur(size: int, step: int, like: Tensor) -> Float[Tensor, "n n"]:
+    """A Gaussian on every `step`-th pixel; nothing comes from beyond the border."""
+    place = torch.arange(0, size, step, dtype=torch.float64) / size
+    kernel = torch.exp(-(((place[:, None] - place[None]) / WIDTH) ** 2) / 2)
+    return (kernel / kernel.sum(dim=1).max()).to(like.device, like.real.dtype)
+
+
+def _linear(size: int, step: int, like: Tensor) -> Float[Tensor, "size n"]:
+    """Linear interpolation from every `step`-th pixel to all; beyond the last one its value stays."""
+    nodes = -(-size // step)
+    place = (torch.arange(size, dtype=torch.float64) / step).clamp_max(nodes - 1)
+    distance = (place[:, None] - torch.arange(nodes, dtype=torch.float64)).abs()
+    return (1 - distance).clamp_min(0).to(like.device, like.real.dtype)
