@@ -2,6 +2,7 @@
 
 import base64
 import pickle
+import re
 import shutil
 import warnings
 import zipfile
@@ -161,6 +162,11 @@ def secrets() -> list[str]:
     return [text.lower() for text in (*PLANTED, NAME[:6], "1947-03-12", ENCODED, "45193")]
 
 
+def held(secret: str, text: str) -> bool:
+    """Whether a text holds a secret; of a number, not as some of the digits of a longer one, which a plot's coordinates may have."""
+    return re.search(rf"(?<![\d.]){secret}(?![\d.])", text) is not None if secret.isdecimal() else secret in text
+
+
 @dataclass(frozen=True)
 class AsItIs:
     """A calibrator that takes every scan, however small: the examples of most formats are too small for sensitivity maps."""
@@ -202,7 +208,7 @@ def test_what_was_planted_is_in_no_output(kind, tmp_path, good):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         prepare(archive, tmp_path / "out" / "real", Calibrator())
-        store = prepare(archive, tmp_path / "out" / "store", AsItIs())
+        store = prepare(archive, tmp_path / "out" / "store", AsItIs(), keep_unfit=True)
         looked = audit(archive, tmp_path / "out" / "audit")
         write_json(looked, tmp_path / "out" / "audit" / "audit.json")
         write_page(looked, tmp_path / "out" / "audit" / "audit.html")
@@ -213,7 +219,7 @@ def test_what_was_planted_is_in_no_output(kind, tmp_path, good):
     found = told(tmp_path / "out")
     assert ".catalogue.sqlite" in found and "phantom1" in found
     for text in secrets():
-        assert text not in found, text
+        assert not held(text, found), text
     assert "at its top" in found and key_file().read_bytes().decode("latin-1").lower() not in found
     assert any(text in found for text in ("/v-", "v-"))  # the folder's pseudonym
 

@@ -91,7 +91,7 @@ def test_failures_are_kept_until_they_are_mended(archive, tmp_path):
     for path in files:
         (tmp_path / "in" / path.name).write_bytes(path.read_bytes())
     with h5py.File(tmp_path / "in" / files[1].name, "a") as file:
-        file["kspace"][0, 0, 20, 20] = float("nan")
+        file["kspace"][:, 0, 20, 20] = float("nan")  # of every slice: with one that is fit it would be a store of that
     (tmp_path / "in" / "scan.h5").write_text("nothing")
     with pytest.warns(LeftOut):
         store = prepare(open_archive(tmp_path / "in"), tmp_path / "out", Calibrator())

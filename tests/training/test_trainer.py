@@ -360,7 +360,7 @@ def test_a_score_that_is_not_finite_names_the_scan(store):
     scan_id = store.headers[1].scan_id
     good, bad = store.load(store.headers[0].scan_id), store.load(scan_id)
     bad = replace(bad, scan=replace(bad.scan, kspace=torch.zeros_like(bad.scan.kspace), noise_std=None))
-    network = RECIPE.network.build(0)
+    network = RECIPE.network.build(0, EXAMPLE)
     with pytest.raises(TrainingDiverged, match=rf"scan {scan_id}: the Gamma score is not finite"):
         validate(network, RECIPE.objective, [good, bad], partial(Gamma().hold_out, draw=Draw(0)), Draw(0), torch.device("cpu"))
 
