@@ -211,7 +211,7 @@ def main() -> None:
         folder = Path(name)
         (folder / "archive").mkdir()
         told = make(folder / "archive", options.volumes)
-        counts = dict(Counter(type(open_archive(path)).__name__ for path in wholes(folder / "archive", told)))
+        counts = dict(Counter(open_archive(path).format_name for path in wholes(folder / "archive", told)))
         found = audit(open_archive(folder / "archive"), folder / "out", options.workers)
     if options.show:
         print(table(found))
