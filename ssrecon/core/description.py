@@ -28,6 +28,7 @@ RENAMED = {
     "ssrecon.archive.phantom": "ssrecon.simulation",
     "ssrecon.archive.complex_images": "ssrecon.simulation",
     "ssrecon.domain": "ssrecon.reconstruction",
+    "ssrecon.draw": "ssrecon.core",
     "ssrecon.recipe.Data": "ssrecon.store.Data",
     "ssrecon.undersampling": "ssrecon.sampling",
 }

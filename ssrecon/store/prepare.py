@@ -5,7 +5,7 @@ import os
 import shutil
 import sys
 import warnings
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, is_dataclass, replace
 from functools import cache
@@ -20,7 +20,7 @@ from ssrecon.archive.deidentified import Deidentified, refuse_identity, without_
 from ssrecon.archive.leave_out import left_out
 from ssrecon.calibrate import Calibrator, VolumeCalibration
 from ssrecon.calibrate.verdict import unfit
-from ssrecon.core.description import describe, digest
+from ssrecon.core.description import alike, describe, digest
 from ssrecon.core.draw import Draw
 from ssrecon.core.engines import each, shard_of
 from ssrecon.core.errors import BadInput, BadRecipe, OutputInUse, SsreconError
@@ -270,12 +270,20 @@ def _not_yet_prepared(out: Path, jobs: list[_VolumeToPrepare]) -> list[_VolumeTo
             raise OutputInUse(path, found="a file that is no prepared volume, or a damaged one", expected="another folder, or its removal")
         if job is None:
             raise OutputInUse(path, found=f"a volume of other data ({known.get('volume')})", expected="an empty folder")
-        if known.get("fingerprint") != job.provenance()["fingerprint"]:
+        if not _is_made_alike(known, job.provenance()):
             raise OutputInUse(
                 path, found="a volume made from other data or with other settings", expected="an empty folder, or the same ones"
             )
         done.add(path.name)
     return [job for name, job in expected.items() if name not in done]
+
+
+def _is_made_alike(known: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Tell whether two records of how a volume was made say the same. Earlier versions wrote classes by file and hashed them otherwise."""
+    if known.get("fingerprint") == now["fingerprint"]:
+        return True
+    how = (now.keys() | known.keys()) - {"fingerprint", "calibration", "unfit"}
+    return alike({key: known.get(key) for key in how}, {key: now.get(key) for key in how})
 
 
 def _remove_partial_files(out: Path, names: set[str]) -> None:

@@ -1,11 +1,13 @@
 """From an archive to a store: resumable, whole, and one bad volume does not stop the rest."""
 
+import json
 import warnings
 from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 
+import h5py
 import pytest
 import torch
 
@@ -199,3 +201,30 @@ def test_stores_of_earlier_versions_draw_by_their_ids(tmp_path):
         "0123-0000/0001",
         "0123-0000",
     )
+
+
+def test_a_store_that_an_earlier_version_made_is_kept(tmp_path):
+    """It wrote classes by the files they lay in, and hashed them with these; what was made otherwise is refused as ever."""
+    archive, pattern = PhantomArchive(subjects=1, slices=1, matrix=(48, 48), coils=3), RandomColumns(acceleration=2, calibration_lines=12)
+    prepare(archive, tmp_path, Calibrator(), pattern)
+    (path,) = tmp_path.glob("*.h5")
+    with h5py.File(path, "r+") as file:
+        text = file["json"].asstr()[()]
+        for now, earlier in (
+            ("ssrecon.simulation.PhantomArchive", "ssrecon.archive.phantom.archive.PhantomArchive"),
+            ("ssrecon.sampling.RandomColumns", "ssrecon.undersampling.random_columns.RandomColumns"),
+            ("ssrecon.calibrate.Calibrator", "ssrecon.calibrate.calibrator.Calibrator"),
+            ("ssrecon.core.Draw", "ssrecon.draw.Draw"),
+        ):
+            assert now in text
+            text = text.replace(now, earlier)
+        described = json.loads(text)
+        described["provenance"]["fingerprint"] = "0123456789abcdef"
+        del file["json"]
+        file["json"] = json.dumps(described)
+    before = path.read_bytes()
+    (tmp_path / ".catalogue.sqlite").unlink()
+    prepare(archive, tmp_path, Calibrator(), pattern)
+    assert path.read_bytes() == before
+    with pytest.raises(OutputInUse, match="with other settings"):
+        prepare(archive, tmp_path, Calibrator(), replace(pattern, acceleration=3))
