@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from ssrecon.archive.cartesian.geometry import remove_readout_oversampling
+from ssrecon.archive.cartesian.oversampling import remove_readout_oversampling
 from ssrecon.calibrate.scale import low_resolution_image
 from ssrecon.core.scan import Header
 from ssrecon.core.window import crop, window

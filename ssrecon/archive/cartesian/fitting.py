@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ssrecon.archive.cartesian.header import Encoding, FileHeader, Limit
+from ssrecon.archive.cartesian.header import EncodingSpace, FileHeader, Limit
 from ssrecon.core.errors import BadInput
 
 SAME_FOV = 0.01
@@ -15,7 +15,7 @@ MOST_OVERSAMPLING = 8
 """Of a readout, as a whole factor that the header does not tell."""
 
 
-def as_long_as_read(encoding: Encoding, heads: np.ndarray, notes: dict[str, str]) -> Encoding:
+def as_long_as_read(encoding: EncodingSpace, heads: np.ndarray, notes: dict[str, str]) -> EncodingSpace:
     """The encoding with the readout as it was sampled.
 
     Headers that are written while the scanner runs tell the matrix without its oversampling, and the lines keep it: where *all* of them are
@@ -36,17 +36,13 @@ def as_long_as_read(encoding: Encoding, heads: np.ndarray, notes: dict[str, str]
     )
 
 
-def noise_of_these_channels(heads: np.ndarray, noise: np.ndarray, lines: np.ndarray, notes: dict[str, str]) -> np.ndarray:
-    """The noise readouts with as many channels as the lines: those of another coil say nothing of this one's noise."""
-    channels = np.unique(heads["active_channels"][lines])
-    others = noise & ~np.isin(heads["active_channels"], channels)
-    if others.any():
-        notes["noise scan"] = f"{others.sum()} noise readouts of other channels were left out"
-    return noise & ~others
+def is_noise_of_other_channels(heads: np.ndarray, noise: np.ndarray, lines: np.ndarray) -> np.ndarray:
+    """Tell which noise readouts have another number of channels than the lines: a coil's noise says nothing of another coil's."""
+    return noise & ~np.isin(heads["active_channels"], np.unique(heads["active_channels"][lines]))
 
 
 def calibration_on_this_grid(
-    heads: np.ndarray, imaging: np.ndarray, calibration: np.ndarray, header: FileHeader, encoding: Encoding, notes: dict[str, str]
+    heads: np.ndarray, imaging: np.ndarray, calibration: np.ndarray, header: FileHeader, encoding: EncodingSpace, notes: dict[str, str]
 ) -> tuple[np.ndarray, np.ndarray, bool]:
     """The headers, the calibration lines that belong to the imaging lines' encoding, and whether they were moved there from another."""
     elsewhere = calibration & (heads["encoding_space_ref"] != heads["encoding_space_ref"][imaging][0])
@@ -59,7 +55,7 @@ def calibration_on_this_grid(
     return heads, calibration & ~elsewhere, False
 
 
-def _on_this_grid(heads: np.ndarray, lines: np.ndarray, header: FileHeader, encoding: Encoding) -> np.ndarray | None:
+def _on_this_grid(heads: np.ndarray, lines: np.ndarray, header: FileHeader, encoding: EncodingSpace) -> np.ndarray | None:
     """The headers with `lines` of another encoding counted as this one's; None where its field of view or matrix does not let them."""
     references = np.unique(heads["encoding_space_ref"][lines])
     if len(references) > 1 or references[0] >= len(header.encodings):
@@ -81,7 +77,7 @@ def _on_this_grid(heads: np.ndarray, lines: np.ndarray, header: FileHeader, enco
     return moved
 
 
-def inside_matrix(heads: np.ndarray, offsets: tuple[int, int], encoding: Encoding) -> np.ndarray:
+def inside_matrix(heads: np.ndarray, offsets: tuple[int, int], encoding: EncodingSpace) -> np.ndarray:
     """Which acquisitions have a place in the encoded matrix."""
     inside = np.ones(len(heads), dtype=bool)
     for name, offset, size in zip(("kspace_encode_step_2", "kspace_encode_step_1"), offsets, encoding.encoded_matrix, strict=False):
@@ -95,7 +91,7 @@ def leave_out_beyond(
     lines: np.ndarray,
     inside: np.ndarray,
     offsets: tuple[int, int],
-    encoding: Encoding,
+    encoding: EncodingSpace,
     path: Path,
     notes: dict[str, str],
 ) -> None:
@@ -115,7 +111,7 @@ def leave_out_beyond(
             notes["lines beyond the matrix"] = f"{beyond.sum()} of {lines.sum()} left out: {where}, matrix {size}"
 
 
-def offsets_to_centre(heads: np.ndarray, header: FileHeader, encoding: Encoding, notes: dict[str, str]) -> tuple[int, int]:
+def offsets_to_centre(heads: np.ndarray, header: FileHeader, encoding: EncodingSpace, notes: dict[str, str]) -> tuple[int, int]:
     """What has to be added to the counters (step_2, step_1) to bring the centre of k-space to N // 2."""
 
     def offset(name: str, limit: Limit | None, size: int, user: int) -> int:

@@ -19,8 +19,8 @@ class Limit:
 
 
 @dataclass(frozen=True)
-class Encoding:
-    """One encoding. Matrices and fields of view (mm) are ``(z, y, x)``, x being the readout."""
+class EncodingSpace:
+    """What was encoded, and what the scanner reconstructs of it. Matrices and fields of view (mm) are ``(z, y, x)``, x being the readout."""
 
     trajectory: str
     encoded_matrix: tuple[int, int, int]
@@ -46,7 +46,7 @@ class Encoding:
 class FileHeader:
     """What a file says of itself. `subject` is a hash, never the number in the file; empty where there is none."""
 
-    encodings: tuple[Encoding, ...]
+    encodings: tuple[EncodingSpace, ...]
     subject: str = ""
     protocol: str = ""
     vendor: str = ""

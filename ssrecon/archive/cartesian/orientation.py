@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ssrecon.archive.cartesian.header import Encoding, FileHeader
+from ssrecon.archive.cartesian.header import EncodingSpace, FileHeader
 from ssrecon.core.geometry import Geometry, Vector
 
 DIRECTIONS = ("slice_dir", "phase_dir", "read_dir")
@@ -19,7 +19,7 @@ MICROMETRES = 1e-3
 """Siemens' scanners count the table in thousandths of a millimetre, and the converter to ISMRMRD hands that on."""
 
 
-def sizes_of(encoding: Encoding, header: FileHeader) -> Geometry:
+def sizes_of(encoding: EncodingSpace, header: FileHeader) -> Geometry:
     """What the header alone says: voxel size and field of view of the array without readout oversampling, and how the patient lies."""
     z, y, x = encoding.encoded_matrix
     kept = encoding.readout_kept
@@ -31,7 +31,7 @@ def sizes_of(encoding: Encoding, header: FileHeader) -> Geometry:
     return Geometry(voxel_size=voxel, field_of_view=fov, patient_position=header.patient_position, axes=axes)
 
 
-def geometry_of(heads: np.ndarray, encoding: Encoding, header: FileHeader, notes: dict[str, str]) -> Geometry:
+def geometry_of(heads: np.ndarray, encoding: EncodingSpace, header: FileHeader, notes: dict[str, str]) -> Geometry:
     """Of the slice or volume whose imaging lines have these acquisition headers.
 
     Directions that are all zero (as in files of the standard's own phantom generator), or no unit vectors at right angles, are unknown, and

@@ -11,11 +11,11 @@ from ssrecon.archive.cartesian.fitting import (
     as_long_as_read,
     calibration_on_this_grid,
     inside_matrix,
+    is_noise_of_other_channels,
     leave_out_beyond,
-    noise_of_these_channels,
     offsets_to_centre,
 )
-from ssrecon.archive.cartesian.header import Encoding, FileHeader
+from ssrecon.archive.cartesian.header import EncodingSpace, FileHeader
 from ssrecon.archive.cartesian.lines import Flag, flagged, left_out
 from ssrecon.core.errors import BadInput
 
@@ -32,7 +32,7 @@ class Sorted:
 
     heads: np.ndarray
     header: FileHeader
-    encoding: Encoding
+    encoding: EncodingSpace
     imaging: np.ndarray
     calibration: np.ndarray
     noise: np.ndarray
@@ -44,6 +44,8 @@ class Sorted:
     offsets: tuple[int, int]
     """Added to the counters (step_2, step_1) to bring the centre of k-space to N // 2."""
     notes: Mapping[str, str]
+    may_end_early: bool = False
+    """True where a frame has far fewer lines than another, or no line is marked as the last: the measurement may have been broken off."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -106,7 +108,8 @@ def sort_acquisitions(heads: np.ndarray, header: FileHeader, path: Path, referen
     here = heads["encoding_space_ref"] == heads["encoding_space_ref"][imaging][0]
     encoding = as_long_as_read(encoding, heads[(imaging | only_calibration) & here], notes)
     _refuse(heads, imaging | only_calibration, encoding, path)
-    noise = noise_of_these_channels(heads, noise, imaging | only_calibration, notes)
+    other_noise = is_noise_of_other_channels(heads, noise, imaging | only_calibration)
+    noise = noise & ~other_noise
     _refuse_compressed(heads, imaging | only_calibration | noise, path)
     heads, only_calibration, apart = calibration_on_this_grid(heads, imaging, only_calibration, header, encoding, notes)
     offsets = offsets_to_centre(heads[imaging], header, encoding, notes)
@@ -120,12 +123,13 @@ def sort_acquisitions(heads: np.ndarray, header: FileHeader, path: Path, referen
     _refuse_duplicates(keys, imaging, path)
     _refuse_duplicates(keys, calibration, path)
     _note_averages(keys[imaging], notes)
-    _note_what_users_should_know(heads, imaging, noise, header, encoding, notes)
-    _note_incomplete(keys[imaging], notes)
-    if not flagged(heads, Flag.LAST_IN_MEASUREMENT).any():
+    _note_what_users_should_know(heads, imaging, header, encoding, notes)
+    _note_noise(noise, other_noise, header, notes)
+    fewest, most = _lines_of_a_frame(keys[imaging])
+    if broken_off := 4 * fewest < most:
+        notes["incomplete"] = f"{fewest} to {most} lines a frame"
+    if endless := not flagged(heads, Flag.LAST_IN_MEASUREMENT).any():
         notes["end"] = "no line is marked as the measurement's last: the file may be incomplete"
-    if noise.any() and header.noise_bandwidth:
-        notes["noise bandwidth"] = f"relative receiver noise bandwidth {header.noise_bandwidth:g} taken into account"
     return Sorted(
         heads=heads,
         header=header,
@@ -138,6 +142,7 @@ def sort_acquisitions(heads: np.ndarray, header: FileHeader, path: Path, referen
         coils=_coils(heads, imaging | calibration, path),
         offsets=offsets,
         notes=notes,
+        may_end_early=broken_off or endless,
     )
 
 
@@ -146,7 +151,7 @@ def _what_calibrates(
     imaging: np.ndarray,
     only_calibration: np.ndarray,
     both: np.ndarray,
-    encoding: Encoding,
+    encoding: EncodingSpace,
     apart: bool,
     notes: dict[str, str],
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -176,7 +181,7 @@ def _what_calibrates(
     return imaging, calibration
 
 
-def _encoding_of(heads: np.ndarray, header: FileHeader, path: Path) -> Encoding:
+def _encoding_of(heads: np.ndarray, header: FileHeader, path: Path) -> EncodingSpace:
     references = np.unique(heads["encoding_space_ref"])
     if len(references) > 1 or references[0] >= len(header.encodings):
         raise BadInput(
@@ -190,7 +195,7 @@ def _encoding_of(heads: np.ndarray, header: FileHeader, path: Path) -> Encoding:
     return encoding
 
 
-def _refuse(heads: np.ndarray, lines: np.ndarray, encoding: Encoding, path: Path) -> None:
+def _refuse(heads: np.ndarray, lines: np.ndarray, encoding: EncodingSpace, path: Path) -> None:
     reversed_lines = lines & flagged(heads, Flag.REVERSE)
     if reversed_lines.any():
         raise BadInput(
@@ -249,17 +254,28 @@ def _note_averages(keys: np.ndarray, notes: dict[str, str]) -> None:
         notes["averages"] = f"{counts.max()}, averaged"
 
 
-def _note_incomplete(keys: np.ndarray, notes: dict[str, str]) -> None:
-    """A frame of far fewer lines than another was broken off, or one of its counters is damaged."""
+def _lines_of_a_frame(keys: np.ndarray) -> tuple[int, int]:
+    """Return the smallest and the largest number of lines of a frame of a slice; the smallest is 0 where a frame has none at all.
+
+    A frame of far fewer lines than another was broken off, or one of its counters is damaged.
+    """
     found, counts = np.unique(keys[:, :2], axis=0, return_counts=True)
     frames = len(np.unique(found[:, 0])) * len(np.unique(found[:, 1]))
-    fewest = int(counts.min()) if len(counts) == frames else 0
-    if 4 * fewest < counts.max():
-        notes["incomplete"] = f"{fewest} to {counts.max()} lines a frame"
+    return (int(counts.min()) if len(counts) == frames else 0), int(counts.max())
+
+
+def _note_noise(noise: np.ndarray, of_other_channels: np.ndarray, header: FileHeader, notes: dict[str, str]) -> None:
+    if of_other_channels.any():
+        notes["noise scan"] = f"{of_other_channels.sum()} noise readouts of other channels were left out"
+    if not noise.any():
+        which = " of these channels" if of_other_channels.any() else ""
+        notes["noise"] = f"no noise readouts{which}: the noise level can only be estimated"
+    elif header.noise_bandwidth:
+        notes["noise bandwidth"] = f"relative receiver noise bandwidth {header.noise_bandwidth:g} taken into account"
 
 
 def _note_what_users_should_know(
-    heads: np.ndarray, imaging: np.ndarray, noise: np.ndarray, header: FileHeader, encoding: Encoding, notes: dict[str, str]
+    heads: np.ndarray, imaging: np.ndarray, header: FileHeader, encoding: EncodingSpace, notes: dict[str, str]
 ) -> None:
     centres, counts = heads["center_sample"][imaging].astype(np.int64), heads["number_of_samples"][imaging].astype(np.int64)
     # A centre of 0 in a whole readout was not filled in.
@@ -270,9 +286,6 @@ def _note_what_users_should_know(
         encoded, kept = encoding.encoded_fov[axis], encoding.recon_fov[axis]
         if 0 < kept < encoded * (1 - SAME_FOV):
             notes[f"{name} oversampling"] = f"{encoded / kept:.2f} times the field of view was encoded"
-    if not noise.any():
-        which = " of these channels" if "noise scan" in notes else ""
-        notes["noise"] = f"no noise readouts{which}: the noise level can only be estimated"
     if not header.protocol:
         notes["protocol"] = "not named"
     running = [name for name in FRAME_COUNTERS if len(np.unique(heads["idx"][name][imaging])) > 1]

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from ssrecon.archive.base import unknown_scan
-from ssrecon.archive.cartesian.geometry import remove_readout_oversampling
 from ssrecon.archive.cartesian.lines import usable_readout
 from ssrecon.archive.cartesian.orientation import geometry_of
+from ssrecon.archive.cartesian.oversampling import remove_readout_oversampling
 from ssrecon.archive.cartesian.sorting import Sorted
 from ssrecon.core.errors import BadInput
 from ssrecon.core.scan import Calibration, Header, Scan
@@ -206,7 +206,7 @@ class CartesianLines:
             geometry=geometry,
             partial_fourier=partial,
             notes=notes,
-            doubts=("incomplete",) if {"end", "incomplete"} & found.notes.keys() else (),
+            doubts=("incomplete",) if found.may_end_early else (),
         )
 
     @cached_property

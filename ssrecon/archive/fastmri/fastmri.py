@@ -15,15 +15,14 @@ from torch import Tensor
 
 from ssrecon.archive.arrays import check_order, finite, not_zero
 from ssrecon.archive.base import Archive, holds
-from ssrecon.archive.cartesian.geometry import remove_readout_oversampling
-from ssrecon.archive.cartesian.header import Encoding, FileHeader
+from ssrecon.archive.cartesian.header import EncodingSpace, FileHeader
 from ssrecon.archive.cartesian.orientation import sizes_of
+from ssrecon.archive.cartesian.oversampling import remove_readout_oversampling
 from ssrecon.archive.fastmri.writer import write_fastmri
 from ssrecon.archive.hdf5_heap import check_heap
 from ssrecon.archive.mrd.header import parse_header
 from ssrecon.archive.slices import slice_of, too_large_to_keep
-from ssrecon.core.encoding import Encoding as Sampled
-from ssrecon.core.encoding import WholeLines
+from ssrecon.core.encoding import Encoding, WholeLines
 from ssrecon.core.errors import BadInput
 from ssrecon.core.geometry import Geometry
 from ssrecon.core.hdf5 import attribute, complex_dataset, element, opened, other_layout, stored
@@ -56,11 +55,11 @@ class _Volume:
         return self.mask is None or self.mask.ndim == 1
 
     @property
-    def sampled(self) -> Sampled:
+    def sampled(self) -> Encoding:
         return WholeLines() if self.mask is None or self.mask.ndim == 1 else encoding_of(self.mask.numpy())
 
     @property
-    def encoding(self) -> Encoding | None:
+    def encoding(self) -> EncodingSpace | None:
         return self.header.encodings[0] if self.header else None
 
     @property

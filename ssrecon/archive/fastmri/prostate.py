@@ -11,9 +11,9 @@ import torch
 
 from ssrecon.archive.arrays import acquired_only, finite, not_zero
 from ssrecon.archive.base import Archive, holds
-from ssrecon.archive.cartesian.geometry import remove_readout_oversampling
 from ssrecon.archive.cartesian.header import FileHeader
 from ssrecon.archive.cartesian.orientation import sizes_of
+from ssrecon.archive.cartesian.oversampling import remove_readout_oversampling
 from ssrecon.archive.fastmri.fastmri import header_text
 from ssrecon.archive.mrd.header import parse_header
 from ssrecon.archive.slices import slice_of, too_large_to_keep

@@ -3,7 +3,7 @@
 from contextlib import suppress
 from xml.etree import ElementTree
 
-from ssrecon.archive.cartesian.header import Encoding, FileHeader, Limit, Triple, scanner_name
+from ssrecon.archive.cartesian.header import EncodingSpace, FileHeader, Limit, Triple, scanner_name
 from ssrecon.core.errors import BadInput
 from ssrecon.core.geometry import PATIENT_POSITIONS
 from ssrecon.core.scan import Numbers
@@ -69,7 +69,7 @@ def _subject(root: ElementTree.Element) -> str:
     return pseudonym("_".join(parts[:2])) if len(parts) == 4 and all(part.isdigit() for part in parts) else ""
 
 
-def _encoding(node: ElementTree.Element) -> Encoding:
+def _encoding(node: ElementTree.Element) -> EncodingSpace:
     encoded = _triple(node, "encodedSpace/matrixSize")
     recon = _triple(node, "reconSpace/matrixSize")
     encoded_fov, recon_fov = (_triple(node, f"{space}/fieldOfView_mm") for space in ("encodedSpace", "reconSpace"))
@@ -78,7 +78,7 @@ def _encoding(node: ElementTree.Element) -> Encoding:
     if 0 < recon_fov[2] < encoded_fov[2] and round(encoded[2] * recon_fov[2] / encoded_fov[2]) < 1:
         raise ValueError(f"a field of view {recon_fov[2]:g} of {encoded_fov[2]:g} along the readout")
     matrix = (int(encoded[0]) or 1, int(encoded[1]), int(encoded[2]))
-    return Encoding(
+    return EncodingSpace(
         trajectory=node.findtext("trajectory", "cartesian").strip().lower(),
         encoded_matrix=matrix,
         encoded_fov=encoded_fov,

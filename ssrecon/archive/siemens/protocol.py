@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ssrecon.archive.cartesian.header import Encoding, FileHeader, Limit, scanner_name
+from ssrecon.archive.cartesian.header import EncodingSpace, FileHeader, Limit, scanner_name
 from ssrecon.core.errors import BadInput
 from ssrecon.core.geometry import PATIENT_POSITIONS, Vector
 from ssrecon.privacy.identifying_text import IDENTIFYING_FIELD, may_identify
@@ -129,7 +129,7 @@ def identity_of_protocol(buffers: Mapping[str, str]) -> Iterator[str]:
                 yield f"{name} of {part}"
 
 
-def _encoding(number: Callable[..., float], parameter: Callable[..., float], longest: int, where: object) -> Encoding:
+def _encoding(number: Callable[..., float], parameter: Callable[..., float], longest: int, where: object) -> EncodingSpace:
     volume = int(number("sKSpace.ucDimension", 2)) == 4
     base, lines = int(number("sKSpace.lBaseResolution")), int(number("sKSpace.lPhaseEncodingLines"))
     partitions = int(number("sKSpace.lPartitions")) if volume else 1
@@ -154,7 +154,7 @@ def _encoding(number: Callable[..., float], parameter: Callable[..., float], lon
         return Limit(0, acquired - 1, size // 2 - (size - acquired))
 
     samples = round(base * wider[2])
-    return Encoding(
+    return EncodingSpace(
         trajectory=TRAJECTORIES.get(int(number("sKSpace.ucTrajectory", 1)), "of an unknown kind"),
         encoded_matrix=(partitions, lines, samples),
         encoded_fov=(fov[0] * wider[0], fov[1] * wider[1], fov[2] * samples / base),

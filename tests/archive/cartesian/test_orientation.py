@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ssrecon.archive import open_archive
-from ssrecon.archive.cartesian.header import Encoding, FileHeader
+from ssrecon.archive.cartesian.header import EncodingSpace, FileHeader
 from ssrecon.archive.cartesian.orientation import PLACES, directions_of, directions_of_quaternion, geometry_of
 from ssrecon.core.geometry import Geometry
 from ssrecon.operators import Fourier
@@ -217,7 +217,7 @@ def heads(directions=PLANES["axial"], position=CENTRE, count=3):
     return made
 
 
-ENCODING = Encoding("cartesian", (1, Y, X), (4.0, 32.0, 30.0), (1, Y, X), (4.0, 32.0, 30.0), None, None, "")
+ENCODING = EncodingSpace("cartesian", (1, Y, X), (4.0, 32.0, 30.0), (1, Y, X), (4.0, 32.0, 30.0), None, None, "")
 HEADER = FileHeader((ENCODING,), patient_position="FFP")
 
 

@@ -63,6 +63,17 @@ def test_what_a_user_should_know_is_noted(tmp_path, full):
     assert "no noise readouts" in notes["noise"] and notes["protocol"] == "not named"
 
 
+@pytest.mark.parametrize("last_is_marked", [True, False])
+@pytest.mark.parametrize("lines_of_second", [Y, 3])
+def test_what_may_end_early_is_in_doubt_whatever_the_notes_say(tmp_path, full, last_is_marked, lines_of_second):
+    rows, frames = np.r_[np.arange(Y), np.arange(lines_of_second)], np.r_[np.zeros(Y, int), np.ones(lines_of_second, int)]
+    flags = np.zeros(len(rows), np.uint64)
+    flags[-1] = mrd.flag(mrd.LAST) if last_is_marked else 0
+    (header,) = ISMRMRD(write_2d(tmp_path / "a.h5", full, rows, repetition=frames, flags=flags)).headers
+    whole = last_is_marked and lines_of_second == Y
+    assert header.doubts == (() if whole else ("incomplete",))
+
+
 def test_averages_are_averaged_and_quieten_the_noise(tmp_path):
     kspace = mrd.complex_noise(4, COILS, Y, X)
     rows, averages = np.tile(np.arange(Y), 4), np.repeat(np.arange(4), Y)

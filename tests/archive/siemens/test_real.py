@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from ssrecon.archive import open_archive
-from ssrecon.archive.cartesian.geometry import remove_readout_oversampling
+from ssrecon.archive.cartesian.oversampling import remove_readout_oversampling
 from ssrecon.calibrate.verdict import verdict
 from tests.archive.siemens.common import acquired, assert_refused
 

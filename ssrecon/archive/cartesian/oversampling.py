@@ -1,4 +1,4 @@
-"""A step that readers of several formats share: readout oversampling."""
+"""Readout oversampling: readers of several formats remove it before anything else."""
 
 import torch
 from jaxtyping import Complex
