@@ -34,7 +34,7 @@ PLAIN = {
     "ssrecon.core.shapes",
     "ssrecon.metrics.hfen._log_profiles",
     "ssrecon.sampling.describe._described",
-    "ssrecon.store.prepare._malloc_trim",
+    "ssrecon.store.freed_memory._malloc_trim",
     "ssrecon.privacy.pseudonyms",
     "ssrecon.archive",
 }

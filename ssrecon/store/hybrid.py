@@ -24,9 +24,11 @@ from ssrecon.archive.base import unknown_scan
 from ssrecon.archive.deidentified import without_names
 from ssrecon.archive.pieces import masks, uneven
 from ssrecon.core.encoding import HybridSlice
+from ssrecon.core.errors import BadInput
 from ssrecon.core.files import whole_file
 from ssrecon.core.scan import Calibration, Header, Scan
 from ssrecon.operators import Fourier
+from ssrecon.privacy.pseudonyms import own_words
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ class Hybrid(Archive):
         for header in self.archive.headers:
             if not _is_volume(header):
                 found[header.scan_id] = _Source(header.scan_id, header)
-            elif reason := self.archive.not_transformable(header.scan_id):
+            elif reason := self._why_not(header.scan_id):
                 found[header.scan_id] = _Source(header.scan_id, replace(header, notes={**header.notes, "native": reason}))
             else:
                 for x in range(header.encoded_matrix[2]):
@@ -104,10 +106,25 @@ class Hybrid(Archive):
                     found[own.scan_id] = _Source(header.scan_id, own)
         return found
 
-    def read(self, scan_id: str) -> Scan:
+    def _why_not(self, scan_id: str) -> str:
+        """Say why a scan stays three-dimensional; the text is empty where it does not.
+
+        One that cannot be looked at stays so too: it does not hold up the others, and whoever reads it gets its error.
+        """
+        try:
+            return self.archive.not_transformable(scan_id)
+        except BadInput as error:
+            return own_words(f"cannot be read: found {error.found}; expected {error.expected}")
+
+    def read_from(self, scan_id: str) -> str:
+        """Return the id that the scan which is read for a slice has in the archive underneath. Raises `BadInput` for an unknown id."""
         if scan_id not in self._slices:
             raise unknown_scan(self.path, scan_id, tuple(self._slices))
-        whole, header = self._slices[scan_id].scan_id, self.with_draw_key(self._slices[scan_id].header)
+        return self._slices[scan_id].scan_id
+
+    def read(self, scan_id: str) -> Scan:
+        whole = self.read_from(scan_id)
+        header = self.with_draw_key(self._slices[scan_id].header)
         if whole == scan_id:
             return replace(self.archive.read(scan_id), header=header)
         if self.scratch is not None:
@@ -138,7 +155,7 @@ class Hybrid(Archive):
 
 
 def hybrid_slices(scan: Scan) -> Iterator[Scan]:
-    """A scan in memory as `Hybrid` gives it: a 3-D scan of whole readouts slice by slice, anything else as it is."""
+    """Yield a scan in memory as `Hybrid` gives it: a 3-D scan of whole readouts slice by slice, anything else as it is."""
     if not _is_volume(scan.header):
         yield scan
     elif reason := uneven([masks(scan)]):

@@ -6,6 +6,7 @@ import sys
 import tracemalloc
 from dataclasses import replace
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -15,13 +16,15 @@ from ssrecon.archive.plain import write_plain
 from ssrecon.baselines import CGSense
 from ssrecon.calibrate import Calibrator
 from ssrecon.core.encoding import HybridSlice, WholeLines
+from ssrecon.core.errors import BadInput
 from ssrecon.core.scan import Calibration, Header, Scan
 from ssrecon.operators import Fourier
 from ssrecon.reconstruction.domain import TrainingDomain
 from ssrecon.reconstruction.reconstruct import reconstruct
 from ssrecon.sampling import PoissonDisc
+from ssrecon.store import freed_memory, hybrid
 from ssrecon.store.hybrid import Hybrid
-from ssrecon.store.prepare import prepare
+from ssrecon.store.prepare import LeftOut, prepare
 from tests.archive.mrd import lines as mrd
 from tests.scans import full_kspace
 
@@ -146,17 +149,54 @@ def test_prepare_makes_slices_undersamples_them_and_cleans_up(tmp_path):
     assert [native.shape(header.scan_id)[3:] for header in native.headers] == [(Z, Y, X)]
 
 
+def not_finite(path, index):
+    with h5py.File(path, "r+") as file:
+        file["kspace"][(index, 0, 1, Z // 2, Y // 2, 3)] = np.nan
+
+
+@pytest.mark.parametrize("keep_unfit", [False, True])
+def test_a_volume_that_cannot_be_read_does_not_stop_the_others(tmp_path, keep_unfit):
+    """One scan holds what is not finite, which is seen when it is transposed; another has echoes that do not fit, which its lines tell."""
+    volume(tmp_path / "in", "scan1")
+    not_finite(volume(tmp_path / "in", "scan2"), 0)
+    lines_file(tmp_path / "in" / "scan3.h5", echo=2)
+    with pytest.warns(LeftOut):
+        store = prepare(open_archive(tmp_path / "in"), tmp_path / "store", Calibrator(), keep_unfit=keep_unfit)
+    assert {header.volume_id for header in store.headers} == {"scan1"} and len(store) == X
+    assert set(store.skipped) == {"scan2", "scan3"}
+    assert "1 acquired samples of scan2/slice-000 that are not finite" in store.skipped["scan2"]
+    assert "echo at 2" in store.skipped["scan3"]
+    with pytest.raises(BadInput, match="scan2.h5: found 1 acquired samples"):
+        prepare(open_archive(tmp_path / "in" / "scan2.h5"), tmp_path / "alone", Calibrator())
+
+
+def test_of_a_volume_the_scan_that_cannot_be_read_is_left_out(tmp_path, monkeypatch):
+    """It is listed once and not once a slice, and read once."""
+    (one,) = open_archive(volume(tmp_path, "scan1"))
+    path = write_plain(tmp_path / "scan2.h5", [replace(one, header=replace(one.header, slice=index)) for index in range(2)])
+    not_finite(path, 1)
+    calls = []
+    monkeypatch.setattr(
+        hybrid, "_write_transposed", lambda pieces, file, write=hybrid._write_transposed: (calls.append(1), write(pieces, file))
+    )
+    with pytest.warns(LeftOut):
+        store = prepare(open_archive(path), tmp_path / "store", Calibrator())
+    assert [header.scan_id for header in store.headers] == [f"scan2/slice-000/readout-{x:03d}" for x in range(X)]
+    assert list(store.skipped) == ["scan2/slice-001"] and "scan2/slice-001 that are not finite" in store.skipped["scan2/slice-001"]
+    assert len(calls) == 2
+
+
 KILLED = """
 import os, signal, sys
 from importlib import import_module
 from ssrecon.archive import open_archive
 from ssrecon.calibrate import Calibrator
 
-hybrid, prepare = import_module("ssrecon.store.hybrid"), import_module("ssrecon.store.prepare")
+hybrid, job, prepare = (import_module(f"ssrecon.store.{name}") for name in ("hybrid", "volume_job", "prepare"))
 kill = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 module, name, instead = {
     "midway": (hybrid, "_slices_first", kill),
-    "after": (prepare._VolumeToPrepare, "clean_up", lambda job: job.path.exists() and kill()),
+    "after": (job.VolumeToPrepare, "clean_up", lambda job: job.path.exists() and kill()),
     "whole": (prepare, "record_of", kill),
 }[sys.argv[3]]
 setattr(module, name, instead)
@@ -191,8 +231,6 @@ def test_images_of_slices_lie_as_those_of_the_volume_do(tmp_path):
     domain = TrainingDomain.of(store.load(header.scan_id).scan for header in store.headers)
     (slices,) = reconstruct(CGSense(0.0, 10), path, tmp_path / "slices", domain=domain)
     (native,) = reconstruct(CGSense(0.0, 10), path, tmp_path / "native", calibrator=Calibrator(smallest=12, width=12))
-    import h5py
-
     with h5py.File(slices.path) as one, h5py.File(native.path) as other:
         a, b = one["reconstruction"][()], other["reconstruction"][()]
     assert a.shape == b.shape == (Z, X, Y)
@@ -200,13 +238,12 @@ def test_images_of_slices_lie_as_those_of_the_volume_do(tmp_path):
 
 
 def test_freed_memory_is_given_back_on_the_way(tmp_path, monkeypatch):
-    module = sys.modules[prepare.__module__]
     calls = []
-    monkeypatch.setattr(module, "_malloc_trim", lambda: calls.append)
+    monkeypatch.setattr(freed_memory, "_malloc_trim", lambda: calls.append)
     scans = [f"slice{number}" for number in range(50)]
-    assert list(module._returning_memory(scans)) == scans and calls == [0, 0, 0]
+    assert list(freed_memory.returning_memory(scans)) == scans and calls == [0, 0, 0]
     prepare(open_archive(volume(tmp_path)), tmp_path / "store", Calibrator())
-    assert len(calls) == 3 + X // module.TRIM
+    assert len(calls) == 3 + X // freed_memory.TRIM
 
 
 def test_memory_is_that_of_a_partition_and_not_of_the_volume(tmp_path):

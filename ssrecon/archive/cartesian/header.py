@@ -20,7 +20,7 @@ class Limit:
 
 @dataclass(frozen=True)
 class EncodingSpace:
-    """What was encoded, and what the scanner reconstructs of it. Matrices and fields of view (mm) are ``(z, y, x)``, x being the readout."""
+    """What was encoded and what the scanner reconstructs of it. Matrices and fields of view (mm) are ``(z, y, x)``, x being the readout."""
 
     trajectory: str
     encoded_matrix: tuple[int, int, int]
