@@ -1,5 +1,6 @@
 """What an HDF5 file still bears of persons, places and dates, place by place: in names, links, attributes, values, types, comments."""
 
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -143,7 +144,10 @@ def _texts(array: np.ndarray) -> Iterator[str]:
             yield item.decode("utf-8", "replace")
         elif isinstance(item, np.ndarray):
             yield from _texts(item)
-        elif not isinstance(item, (h5py.Reference, h5py.RegionReference)):
+        elif isinstance(item, float) and not item.is_integer():
+            if math.isfinite(item):
+                yield f"{item:.3f}"  # the many decimals of a measured number may look like a date
+        elif not isinstance(item, (bool, h5py.Reference, h5py.RegionReference)):
             yield str(item)
 
 

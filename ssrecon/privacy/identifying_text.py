@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from xml.etree import ElementTree
 
+from ssrecon.core.geometry import PATIENT_POSITIONS
 from ssrecon.privacy.pseudonyms import harmless, own_words, safe_subject
 
 IDENTIFYING_FIELD = re.compile(
@@ -15,8 +16,10 @@ IDENTIFYING_FIELD = re.compile(
 """Names of fields whose value says whom, where or when, be it a number or a word."""
 
 HEXADECIMAL = re.compile(r"[0-9a-f]{16,64}")
-BLANKED = re.compile(r"[x0\s.*_-]*|anonym\w*|unknown|none|n/?a|m|f|o|head\s*first\s*\w*|[hf]f[sp]", re.IGNORECASE)
-"""What is left where a value was blanked, and the sex."""
+BLANKED = re.compile(
+    r"[x0\s.*_-]*|anonym\w*|unknown|none|n/?a|m|f|o|head\s*first\s*\w*|" + "|".join(sorted(PATIENT_POSITIONS)), re.IGNORECASE
+)
+"""What is left where a value was blanked, the sex, and how somebody lies in the scanner."""
 
 NUMBER = re.compile(r"[-+.,\d\seE]*")
 DATE = re.compile(r"\d[-/:]\d|\b(18|19|20)\d{6}|\d\.\d+\.\d|\b\d\d?[ .]\d\d?[ .](18|19|20)\d\d\b|\b(18|19|20)\d\d \d\d? \d")

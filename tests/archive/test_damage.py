@@ -7,9 +7,10 @@ import torch
 
 from ssrecon.archive import open_archive
 from ssrecon.core.errors import BadInput
-from tests.archive import test_bart, test_cmrxrecon, test_m4raw, test_plain, test_skm_tea
+from tests.archive import test_bart, test_cmrxrecon, test_m4raw, test_skm_tea
 from tests.archive.fastmri import test_fastmri, test_prostate
 from tests.archive.mrd import test_ismrmrd
+from tests.archive.plain import test_plain
 from tests.simulation import test_complex_images
 
 

@@ -13,9 +13,10 @@ from ssrecon.core.errors import BadInput
 from ssrecon.core.hdf5 import CannotOpen, attribute, element, opened, sources_of, stored, unreadable
 from ssrecon.privacy.pseudonyms import own_words, safe_reason
 from ssrecon.store import Store, prepare
-from tests.archive import test_cmrxrecon, test_plain, test_skm_tea
+from tests.archive import test_cmrxrecon, test_skm_tea
 from tests.archive.fastmri import test_fastmri, test_prostate
 from tests.archive.mrd import test_ismrmrd
+from tests.archive.plain import test_plain
 from tests.simulation import test_complex_images
 
 MODULES = [test_fastmri, test_prostate, test_plain, test_skm_tea, test_cmrxrecon, test_ismrmrd, test_complex_images]

@@ -11,12 +11,14 @@ import torch
 
 from ssrecon.archive import open_archive
 from ssrecon.archive.plain import Plain, write_plain
-from ssrecon.core.encoding import HybridSlice
+from ssrecon.core.encoding import HybridSlice, WholeLines
 from ssrecon.core.errors import BadInput
+from ssrecon.core.geometry import Geometry
 from ssrecon.core.scan import Calibration, Header, Scan
+from ssrecon.privacy.identifying import identity_of
 from tests.archive.mrd.lines import complex_noise
 
-DESCRIPTION = Path(__file__).parents[2] / "docs" / "plain_hdf5.md"
+DESCRIPTION = Path(__file__).parents[3] / "docs" / "plain_hdf5.md"
 SLICES, FRAMES, COILS, Y, X = 3, 2, 4, 16, 20
 
 
@@ -88,6 +90,21 @@ def test_description_s_example(tmp_path, monkeypatch):
     assert torch.equal(scan.mask[0, 0, 0, :, 0], torch.from_numpy(lines))
 
 
+def geometry(index):
+    """Of an oblique slice: its directions have many decimals, some of which look like dates."""
+    slope = (1 - 0.1987654321**2) ** 0.5
+    return Geometry(
+        position=(-12.123456789, 20.0, 5.0 * index),
+        read_direction=(0.1987654321, slope, 0.0),
+        phase_direction=(0.0, 0.0, 1.0),
+        slice_direction=(slope, -0.1987654321, 0.0),
+        voxel_size=(5.0, 10.0, 10.0),
+        field_of_view=(5.0, 160.0, 200.0),
+        patient_position="HFDR",
+        table_position=(0.0, 0.0, -1234.5),
+    )
+
+
 def made():
     mask = (torch.arange(Y) % 2 == 0)[:, None].expand(1, FRAMES, 1, Y, X).clone()
     centre = ((torch.arange(Y) - Y // 2).abs() < 5)[:, None].expand(1, 1, 1, Y, X).clone()
@@ -98,7 +115,8 @@ def made():
         header = Header(
             f"v/slice-{index:03d}", "v", "someone", index, "a protocol", "T2", "GE", field_strength=3.0, encoded_matrix=(Y, X),
             recon_matrix=(12, 20), encoded_fov=(160.0, 200.0), recon_fov=(120.0, 200.0),
-            partial_fourier=True, volume_max=2.5,
+            echo_time=(2.5, 4.9375), repetition_time=600.0, inversion_time=None, flip_angle=11.3,
+            partial_fourier=True, volume_max=2.5, geometry=geometry(index),
         )  # fmt: skip
         kspace = torch.where(mask, torch.from_numpy(complex_noise(1, FRAMES, COILS, Y, X, seed=index)), 0)
         calibration = torch.where(centre, torch.from_numpy(complex_noise(1, 1, COILS, Y, X, seed=index + 10)), 0)
@@ -125,6 +143,28 @@ def test_written_and_read_are_equal(tmp_path):
         for name in ("kspace", "mask", "padding", "noise", "csm"):
             assert torch.equal(getattr(read, name), getattr(scan, name))
         assert torch.equal(read.calibration.kspace, scan.calibration.kspace) and torch.equal(read.calibration.mask, scan.calibration.mask)
+
+
+@pytest.mark.parametrize("axes", [("phase", "read"), ("slice", "phase")])
+def test_geometry_that_some_slices_lack_stays_unknown(tmp_path, axes):
+    encoding = HybridSlice(0, 1) if axes == ("slice", "phase") else WholeLines()
+    told = [replace(geometry(0), axes=axes), Geometry(axes=axes, patient_position="HFDR"), replace(geometry(2), axes=axes, position=None)]
+    scans = [
+        replace(scan, header=replace(scan.header, geometry=one, echo_time=None, encoding=encoding))
+        for scan, one in zip(made(), told, strict=True)
+    ]
+    headers = Plain(write_plain(tmp_path / "v.h5", scans)).headers
+    assert [header.geometry for header in headers] == told and headers[0].echo_time is None
+
+
+def test_times_and_places_that_a_file_does_not_say_are_unknown(tmp_path):
+    (header, *_) = Plain(write(tmp_path / "v.h5")).headers
+    assert set(header.timing.values()) == {None} and header.geometry == Geometry()
+
+
+def test_times_and_places_name_nobody(tmp_path):
+    places = identity_of(write_plain(tmp_path / "brain1.h5", made()))
+    assert set(places) == {"attribute subject of the file", "attribute protocol of the file"}
 
 
 def test_places_along_a_transformed_readout_are_kept(tmp_path):
@@ -170,6 +210,13 @@ def test_nothing_else_gets_through(tmp_path):
         ("coil y x", (COILS, Y, X), [], {"version": 2}, "version", "version 1"),
         ("coil y x", (COILS, Y, X), [], {"encoded_fov": [200.0]}, "encoded_fov", "2 positive numbers"),
         ("coil y x", (COILS, Y, X), [], {"field_strength": "three"}, "field_strength 'three'", "1 positive numbers"),
+        ("coil y x", (COILS, Y, X), [], {"echo_time": [2.5, -1.0]}, "echo_time", "one positive number or several"),
+        ("coil y x", (COILS, Y, X), [], {"flip_angle": "small"}, "flip_angle 'small'", "one positive number or several"),
+        ("coil y x", (COILS, Y, X), [], {"position": [1.0, 2.0]}, "position", "three numbers, or three for each slice"),
+        ("coil y x", (COILS, Y, X), [], {"position": [1.0, 2.0, np.inf]}, "position", "finite numbers"),
+        ("coil y x", (COILS, Y, X), [], {"read_direction": [1.0, 1.0, 0.0]}, "read_direction", "vectors of length 1"),
+        ("coil y x", (COILS, Y, X), [], {"voxel_size": [1.0, 0.0, 1.0]}, "voxel_size", "positive numbers"),
+        ("coil y x", (COILS, Y, X), [], {"patient_position": "standing"}, "patient_position 'standing'", "such as HFS"),
     ],
 )
 def test_refused(tmp_path, axes, shape, parts, attributes, found, expected):
