@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ssrecon.archive.arrays import acquired_only, finite, not_zero
+from ssrecon.archive.base import slice_fields
 from ssrecon.archive.partitioned import WHOLE, PartitionedArchive
 from ssrecon.archive.pieces import steps, uneven
 from ssrecon.core.encoding import Encoding, HybridSlice
@@ -121,10 +122,8 @@ class Bart(PartitionedArchive):
         partial = len(lines) > 0 and is_partial_fourier(int(lines[0]), int(lines[-1]), len(mask) // 2, len(mask))
         return tuple(
             Header(
-                scan_id=f"{name}/slice-{index:03d}",
-                volume_id=name,
+                **slice_fields(name, index),
                 subject=name,
-                slice=index,
                 encoded_matrix=k,
                 recon_matrix=k,
                 encoding=self._encoding(index),

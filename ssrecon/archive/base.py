@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import h5py
 
@@ -207,6 +207,11 @@ def _in_words(found: Mapping[str, tuple[Header, Verdict] | str]) -> dict[str, st
         notes = "".join(f"; {key}: {text}" for key, text in header.notes.items())
         told[scan_id] = f"{judged.on(together[scan_id])}{notes}"
     return told
+
+
+def slice_fields(volume_id: str, index: int) -> dict[str, Any]:
+    """Return the fields of a header that name a slice of a volume: its id, that of the volume, and its number."""
+    return {"scan_id": f"{volume_id}/slice-{index:03d}", "volume_id": volume_id, "slice": index}
 
 
 def holds(path: Path, test: Callable[[h5py.File], bool]) -> bool:

@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 
 from ssrecon.archive.arrays import acquired_only, check_order
-from ssrecon.archive.base import Archive
+from ssrecon.archive.base import Archive, slice_fields
 from ssrecon.archive.slices import keep, slice_of
 from ssrecon.core.encoding import WholeLines
 from ssrecon.core.errors import BadInput
@@ -98,10 +98,8 @@ class CMRxRecon(Archive):
         notes = {"full k-space": "the file does not tell acquired lines from any that the scanner interpolated"} if self._is_full else {}
         return tuple(
             Header(
-                scan_id=f"{name}/slice-{index:03d}",
-                volume_id=name,
+                **slice_fields(name, index),
                 subject="-".join(parts) if "patient" in where else name,
-                slice=index,
                 protocol=name,
                 contrast=where.get("contrast", ""),
                 vendor=scanner["vendor"] if scanner else "",

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from ssrecon.archive.list_file import read_list
 from ssrecon.core.errors import BadInput
 from ssrecon.core.scan import Header
 
@@ -40,11 +41,8 @@ def expanded(entries: Iterable[str]) -> tuple[str, ...]:
 
 
 def _listed(path: Path) -> list[str]:
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(path, found=f"no readable list ({error})", expected="a text file with a scan, volume or subject a line") from None
-    names = [name for line in lines if (name := line.partition("#")[0].strip())]
+    expected = "a text file with a scan, volume or subject a line"
+    names = [name for _, name in read_list(path, expected)]
     if not names:
-        raise BadInput(path, found="a list without a name", expected="a scan, volume or subject a line")
+        raise BadInput(path, found="a list without a name", expected=expected)
     return names

@@ -10,7 +10,8 @@ import h5py
 import torch
 
 from ssrecon.archive.base import Archive, holds
-from ssrecon.archive.fastmri.fastmri import FastMRI, is_m4raw
+from ssrecon.archive.fastmri.about import is_m4raw
+from ssrecon.archive.fastmri.fastmri import FastMRI
 from ssrecon.core.errors import BadInput
 from ssrecon.core.hdf5 import attribute, opened, other_layout
 from ssrecon.core.scan import Header, Scan

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Complex
 
 from ssrecon.archive.arrays import acquired_only, finite
-from ssrecon.archive.base import Archive, holds
+from ssrecon.archive.base import Archive, holds, slice_fields
 from ssrecon.archive.slices import slice_of
 from ssrecon.core.encoding import HybridSlice
 from ssrecon.core.errors import BadInput
@@ -65,10 +65,8 @@ class SKMTEA(Archive):
             notes["sampling"] = "as the user gave it"
         return tuple(
             Header(
-                scan_id=f"{name}/slice-{index:03d}",
-                volume_id=name,
+                **slice_fields(name, index),
                 subject=name,
-                slice=index,
                 contrast="qDESS",
                 vendor="GE",
                 encoded_matrix=(z, y),

@@ -6,6 +6,18 @@ from typing import Any
 from ssrecon.core.scan import Numbers
 from ssrecon.privacy.pseudonyms import pseudonym
 
+SHARED = (
+    "protocol",
+    "vendor",
+    "site",
+    "scanner",
+    "field_strength",
+    "echo_time",
+    "repetition_time",
+    "inversion_time",
+    "flip_angle",
+)
+
 Triple = tuple[float, float, float]
 
 
@@ -68,11 +80,11 @@ class FileHeader:
     """The receiver's noise bandwidth relative to 1 / dwell time: .793 on Siemens systems."""
 
     @property
-    def timing(self) -> dict[str, Any]:
-        """Times and flip angle, by the names that `ssrecon.core.Header` has for them."""
-        return {name: getattr(self, name) for name in ("echo_time", "repetition_time", "inversion_time", "flip_angle")}
+    def shared(self) -> dict[str, Any]:
+        """The fields that `ssrecon.core.Header` has too, by their names; the subject and where a patient lies are not among them."""
+        return {name: getattr(self, name) for name in SHARED}
 
 
 def scanner_name(serial: str, model: str) -> str:
-    """What a scanner is called here: a pseudonym of its serial number, or its model where that is not known."""
+    """Return what a scanner is called here: a pseudonym of its serial number, or its model where that is not known."""
     return pseudonym(serial, "d") if serial else model

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ssrecon.archive.base import unknown_scan
+from ssrecon.archive.arrays import finite
+from ssrecon.archive.base import slice_fields, unknown_scan
 from ssrecon.archive.cartesian.lines import usable_readout
 from ssrecon.archive.cartesian.orientation import geometry_of
 from ssrecon.archive.cartesian.oversampling import remove_readout_oversampling
@@ -63,12 +64,8 @@ class CartesianLines:
                 expected=f"at least one line in {SPARSEST}: the header or the counters are damaged",
             )
         kspace, mask, averages = self._grid(here, found.frames, header.scan_id)
-        apart = found.calibration[found.counter("slice", found.calibration) == header.slice]
-        calibration = None
-        if len(apart):
-            first = apart[found.frame(apart) == found.frame(apart).min()]
-            frames = tuple(np.unique(found.frame(first)))
-            calibration = Calibration(*self._grid(first, frames, header.scan_id)[:2])
+        apart, frames = self._first_calibration(header.slice)
+        calibration = Calibration(*self._grid(apart, frames, header.scan_id)[:2]) if len(apart) else None
         return Scan(
             header=header,
             kspace=kspace,
@@ -83,18 +80,14 @@ class CartesianLines:
         """The scan of a 3-D header, one partition after another: no more than that is in memory."""
         found = self.found
         here = found.imaging[found.counter("slice", found.imaging) == header.slice]
-        apart = found.calibration[found.counter("slice", found.calibration) == header.slice]
+        apart, frames = self._first_calibration(header.slice)
         count = found.encoding.encoded_matrix[0]
         flat = replace(self, found=replace(found, encoding=replace(found.encoding, encoded_matrix=(1, *found.encoding.encoded_matrix[1:]))))
         ratio = self._noise_bandwidth_ratio(here) / self._averages(here)
         for z in range(count):
-            lines, own = (kind[found.counter("kspace_encode_step_2", kind) + found.offsets[0] == z] for kind in (here, apart))
+            lines, apart_here = (kind[found.counter("kspace_encode_step_2", kind) + found.offsets[0] == z] for kind in (here, apart))
             kspace, mask = flat._partition(lines, found.frames, header.scan_id, z)
-            calibration = None
-            if len(apart):
-                first = apart[found.frame(apart) == found.frame(apart).min()]
-                frames = tuple(np.unique(found.frame(first)))
-                calibration = Calibration(*flat._partition(np.intersect1d(own, first), frames, header.scan_id, z))
+            calibration = Calibration(*flat._partition(apart_here, frames, header.scan_id, z)) if len(apart) else None
             yield z, Scan(header, kspace, mask, torch.zeros_like(mask), self._noise, ratio, calibration)
 
     def not_transformable(self, header: Header) -> str:
@@ -111,6 +104,15 @@ class CartesianLines:
             if all(span == slice(0, samples) for span in spans)
             else "readouts that are not whole: an asymmetric echo, or samples to be discarded"
         )
+
+    def _first_calibration(self, slice_: int) -> tuple[np.ndarray, tuple[int, ...]]:
+        """Return the calibration lines of a slice that belong to the first frame of them, and this frame; none where there are none."""
+        found = self.found
+        lines = found.calibration[found.counter("slice", found.calibration) == slice_]
+        if not len(lines):
+            return lines, ()
+        first = found.frame(lines).min()
+        return lines[found.frame(lines) == first], (int(first),)
 
     def _partition(self, indices: np.ndarray, frames: tuple[int, ...], scan_id: str, z: int) -> tuple[Tensor, Tensor]:
         """One partition, by a copy of these lines whose encoding has one: ``(1, frames, coils, 1, y, x)``."""
@@ -189,16 +191,9 @@ class CartesianLines:
         geometry = geometry_of(found.heads[here], encoding, found.header, notes)
         partial = is_partial_fourier(int(step_1.min()), int(step_1.max()), encoding.encoded_matrix[1] // 2, encoding.encoded_matrix[1])
         return Header(
-            scan_id=f"{self.volume_id}/slice-{index:03d}",
-            volume_id=self.volume_id,
+            **slice_fields(self.volume_id, index),
             subject=found.header.subject or self.path.stem,
-            slice=index,
-            protocol=found.header.protocol,
-            vendor=found.header.vendor,
-            site=found.header.site,
-            scanner=found.header.scanner,
-            field_strength=found.header.field_strength,
-            **found.header.timing,
+            **found.header.shared,
             encoded_matrix=found.shape,
             recon_matrix=tuple(encoding.recon_matrix)[first:],
             encoded_fov=tuple(fov)[first:],
@@ -218,9 +213,7 @@ class CartesianLines:
         length = int(lengths[counts.argmax()])
         chosen = found.noise[found.heads["number_of_samples"][found.noise] == length]
         noise = self.read_lines(chosen, found.coils, length)
-        if not np.isfinite(noise).all():
-            raise BadInput(self.path, found="noise readouts with samples that are not finite", expected="finite samples")
-        return torch.from_numpy(noise)
+        return finite(noise, self.path, "noise readouts")
 
     def _noise_bandwidth_ratio(self, imaging: np.ndarray) -> float:
         found = self.found

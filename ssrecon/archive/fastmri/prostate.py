@@ -10,11 +10,11 @@ import numpy as np
 import torch
 
 from ssrecon.archive.arrays import acquired_only, finite, not_zero
-from ssrecon.archive.base import Archive, holds
+from ssrecon.archive.base import Archive, holds, slice_fields
 from ssrecon.archive.cartesian.header import FileHeader
 from ssrecon.archive.cartesian.orientation import sizes_of
 from ssrecon.archive.cartesian.oversampling import remove_readout_oversampling
-from ssrecon.archive.fastmri.fastmri import header_text
+from ssrecon.archive.fastmri.about import header_text, positive
 from ssrecon.archive.mrd.header import parse_header
 from ssrecon.archive.slices import slice_of, too_large_to_keep
 from ssrecon.core.errors import BadInput
@@ -87,17 +87,10 @@ class FastMRIProstate(Archive):
         oversampled = encoding.readout_kept < encoding.encoded_matrix[2]
         return tuple(
             Header(
-                scan_id=f"{name}/slice-{index:03d}",
-                volume_id=name,
+                **slice_fields(name, index),
                 subject=volume.attributes["patient_id"] or volume.header.subject or name,
-                slice=index,
-                protocol=volume.header.protocol,
                 contrast=volume.attributes["acquisition"],
-                vendor=volume.header.vendor,
-                site=volume.header.site,
-                scanner=volume.header.scanner,
-                field_strength=volume.header.field_strength,
-                **volume.header.timing,
+                **volume.header.shared,
                 geometry=geometry,
                 encoded_matrix=volume.matrix,
                 recon_matrix=encoding.recon_matrix[1:],
@@ -185,8 +178,7 @@ class FastMRIProstate(Archive):
         first, phase = self._centred(header, shape[4], notes)
         encoding = header.encodings[0]
         kept = encoding.readout_kept if encoding.encoded_matrix[2] == shape[3] else shape[3]
-        number = float(largest) if isinstance(largest, (int, float, np.number)) and np.isfinite(largest) and largest > 0 else None
-        return _Volume(shape, header, attributes, number, columns, first, (phase, kept), notes)
+        return _Volume(shape, header, attributes, positive(largest), columns, first, (phase, kept), notes)
 
     @staticmethod
     def _centred(header: FileHeader, columns: int, notes: dict[str, str]) -> tuple[int, int]:

@@ -9,13 +9,11 @@ import numpy as np
 from jaxtyping import Bool, Complex, Float
 from torch import Tensor
 
+from ssrecon.archive.mrd.header import SEQUENCE
 from ssrecon.core.errors import BadInput
 from ssrecon.core.files import whole_file
 from ssrecon.core.origin import Origin
 from ssrecon.core.scan import Numbers
-
-SEQUENCE = {"TR": "repetition_time", "TE": "echo_time", "TI": "inversion_time", "flipAngle_deg": "flip_angle"}
-"""ISMRMRD's names, in the order of its schema, and those of `ssrecon.core.Header`."""
 
 
 def write_fastmri(
@@ -73,19 +71,19 @@ def write_fastmri(
     recon = shown, tuple(recon_fov or (side * n / whole for side, n, whole in zip(fov, shown, (phase, samples), strict=True)))
     header = _header_xml((phase, samples), fov, *recon, (first, end), field_strength, protocol, vendor, timing or {})
     with whole_file(path) as partial, h5py.File(partial, "w") as file:
-        file["kspace"] = _theirs(data)
+        file["kspace"] = _readout_then_phase(data)
         file["ismrmrd_header"] = header
         if sampled is not None:
             file["mask"] = sampled.T
         if rss is not None:
-            file["reconstruction_rss"] = _theirs(np.asarray(rss, dtype=np.float32))
+            file["reconstruction_rss"] = _readout_then_phase(np.asarray(rss, dtype=np.float32))
             file.attrs["max"] = float(np.max(np.asarray(rss)))
             file.attrs["norm"] = float(np.linalg.norm(np.asarray(rss)))
         if noise is not None:
             file["noise"] = np.asarray(noise, dtype=np.complex64)
             file.attrs["noise_bandwidth_ratio"] = noise_bandwidth_ratio
         if truth is not None:
-            file["truth"] = _theirs(np.asarray(truth, dtype=np.complex64))
+            file["truth"] = _readout_then_phase(np.asarray(truth, dtype=np.complex64))
         if subject:
             file.attrs["patient_id"] = subject
         file.attrs["acquisition"] = acquisition
@@ -94,7 +92,7 @@ def write_fastmri(
     return path
 
 
-def _theirs(data: np.ndarray) -> np.ndarray:
+def _readout_then_phase(data: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(np.swapaxes(data, -1, -2))
 
 

@@ -9,6 +9,9 @@ from ssrecon.core.geometry import PATIENT_POSITIONS
 from ssrecon.core.scan import Numbers
 from ssrecon.privacy.pseudonyms import pseudonym
 
+SEQUENCE = {"TR": "repetition_time", "TE": "echo_time", "TI": "inversion_time", "flipAngle_deg": "flip_angle"}
+"""ISMRMRD's names of times (ms) and flip angle, in the order of its schema, and those of `ssrecon.core.Header`."""
+
 LARGEST, LARGEST_MATRIX = 1e10, 65535
 """Of any number (the resonance frequency is the largest), and of matrices, which the standard keeps in two bytes."""
 
@@ -32,7 +35,7 @@ def parse_header(text: object, where: object) -> FileHeader:
         frequency = _number(root, "experimentalConditions/H1resonanceFrequency_Hz")
         field = _number(root, "acquisitionSystemInformation/systemFieldStrength_T")
         noise_bandwidth = _number(root, "acquisitionSystemInformation/relativeReceiverNoiseBandwidth")
-        times = {name: _numbers(root, f"sequenceParameters/{name}") for name in ("TR", "TE", "TI", "flipAngle_deg")}
+        times = {ours: _numbers(root, f"sequenceParameters/{name}") for name, ours in SEQUENCE.items()}
     except (ValueError, OverflowError) as error:
         raise BadInput(where, found=f"a header with a value that cannot be ({error})", expected="an ISMRMRD header") from None
     if not encodings:
@@ -48,10 +51,7 @@ def parse_header(text: object, where: object) -> FileHeader:
         # The proton's 42.577 MHz a tesla says the field strength where the file does not.
         field_strength=field if field is not None else round(frequency / 42.577e6, 2) if frequency else None,
         noise_bandwidth=noise_bandwidth,
-        echo_time=times["TE"],
-        repetition_time=times["TR"],
-        inversion_time=times["TI"],
-        flip_angle=times["flipAngle_deg"],
+        **times,
         patient_position=lying if lying in PATIENT_POSITIONS else None,
     )
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ssrecon.archive.arrays import acquired_only, finite
-from ssrecon.archive.base import holds
+from ssrecon.archive.base import holds, slice_fields
 from ssrecon.archive.partitioned import WHOLE, PartitionedArchive
 from ssrecon.archive.pieces import steps, uneven
 from ssrecon.archive.plain.about import read_about, read_number
@@ -57,10 +57,8 @@ class Plain(PartitionedArchive):
         texts = about.texts
         return tuple(
             Header(
-                scan_id=f"{name}/slice-{index:03d}",
-                volume_id=name,
+                **slice_fields(name, index),
                 subject=texts["subject"] or name,
-                slice=index,
                 protocol=texts["protocol"],
                 contrast=texts["contrast"],
                 origin=recorded_origin(texts["origin"], texts["vendor"]),
