@@ -8,16 +8,19 @@ from ssrecon.calibrate.calibrator import Calibrator, VolumeCalibration
 from ssrecon.calibrate.compress import compression_matrix
 from ssrecon.calibrate.espirit import espirit
 from ssrecon.calibrate.noise_level import estimated_covariance
+from ssrecon.calibrate.verdict import Verdict, unfit
 from ssrecon.calibrate.whiten import Whitening, mix_coils, noise_covariance, whitening
 
 __all__ = [
     "Calibrator",
+    "Verdict",
     "VolumeCalibration",
     "Whitening",
     "compression_matrix",
     "espirit",
+    "estimated_covariance",
     "mix_coils",
     "noise_covariance",
-    "estimated_covariance",
+    "unfit",
     "whitening",
 ]

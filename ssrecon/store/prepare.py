@@ -56,7 +56,7 @@ def prepare(
     A slice is in memory at a time, not a volume. A volume already there whole, made from the same data in the same way, is kept: an
     interrupted call is continued by the same call. A volume that cannot be prepared (no calibration region, values that are not finite, a
     damaged file ...) is left out with a `LeftOut` warning and listed in `Store.skipped`; where it is the only one, its error is raised.
-    A scan that cannot be read, or may not train (`ssrecon.calibrate.verdict.unfit`), is left out with its reason, and the others of its
+    A scan that cannot be read, or may not train (`ssrecon.calibrate.unfit`), is left out with its reason, and the others of its
     volume are kept; with `keep_unfit` whatever can be calibrated is kept. Scans that a pattern of `leave_out` fits are left out too: their
     own ids, those of hybrid slices included, or those of their volume or subject. Both are written into the store.
     `draw` fixes the patterns (``Draw(0)`` by default); `per_slice` and `only_full` are those of `undersample`. Scans are calibrated on

@@ -10,8 +10,7 @@ import torch
 
 from ssrecon.archive import Archive
 from ssrecon.archive.deidentified import Deidentified
-from ssrecon.calibrate import Calibrator, VolumeCalibration
-from ssrecon.calibrate.verdict import unfit
+from ssrecon.calibrate import Calibrator, VolumeCalibration, unfit
 from ssrecon.core.description import describe, digest
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadInput, BadRecipe, SsreconError

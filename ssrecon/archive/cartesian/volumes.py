@@ -1,6 +1,6 @@
 """Lines of a Cartesian measurement, however a file holds them, to scans: what ISMRMRD and the vendors' own formats have in common."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ssrecon.archive.arrays import finite
-from ssrecon.archive.base import slice_fields, unknown_scan
+from ssrecon.archive.base import slice_fields
 from ssrecon.archive.cartesian.lines import usable_readout
 from ssrecon.archive.cartesian.orientation import geometry_of
 from ssrecon.archive.cartesian.oversampling import remove_readout_oversampling
@@ -27,15 +27,6 @@ SPARSEST = 64
 
 ReadLines = Callable[[np.ndarray, int, int], np.ndarray]
 """Lines of the file, by their indices (ascending), coils and samples, as ``(lines, coils, samples)`` complex64."""
-
-
-def volume_of(volumes: Sequence["CartesianLines"], scan_id: str, path: Path) -> tuple["CartesianLines", Header]:
-    """The volume of a scan and its header there. Raises `BadInput` where there is no such scan."""
-    for volume in volumes:
-        for header in volume.headers:
-            if header.scan_id == scan_id:
-                return volume, header
-    raise unknown_scan(path, scan_id, tuple(header.scan_id for volume in volumes for header in volume.headers))
 
 
 @dataclass(frozen=True)

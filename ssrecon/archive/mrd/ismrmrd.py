@@ -1,6 +1,6 @@
 """ISMRMRD (MRD) files of Cartesian acquisitions, read in bulk."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -8,15 +8,15 @@ from typing import Any, ClassVar
 import h5py
 import numpy as np
 
-from ssrecon.archive.base import Archive, holds
+from ssrecon.archive.base import holds
+from ssrecon.archive.cartesian.archive import ArchiveOfLines
 from ssrecon.archive.cartesian.lines import read_lines
 from ssrecon.archive.cartesian.sorting import sort_encodings
-from ssrecon.archive.cartesian.volumes import CartesianLines, volume_of
+from ssrecon.archive.cartesian.volumes import CartesianLines
 from ssrecon.archive.hdf5_heap import check_heap, read_member
 from ssrecon.archive.mrd.header import parse_header
 from ssrecon.core.errors import BadInput
 from ssrecon.core.hdf5 import UNREADABLE, other_layout, stored, top_names, unreadable
-from ssrecon.core.scan import Header, Scan
 
 COUNTERS = (
     "kspace_encode_step_1", "kspace_encode_step_2", "average", "slice", "contrast", "phase", "repetition", "set", "segment", "user",
@@ -28,7 +28,7 @@ NEEDED = (
 """Fields of the acquisition header, and those of its counters, that are read."""
 
 
-class ISMRMRD(Archive):
+class ISMRMRD(ArchiveOfLines):
     """An ISMRMRD file of a Cartesian scan in two or three dimensions, one scan a slice (or slab).
 
     - Lines are sorted by their counters into the encoded matrix, with the centre of k-space (Siemens: ``idx.user[5]`` and ``[6]``, else the
@@ -60,24 +60,8 @@ class ISMRMRD(Archive):
     def recognises(cls, path: Path) -> bool:
         return holds(path, lambda file: bool(_groups(file)))
 
-    @property
-    def headers(self) -> tuple[Header, ...]:
-        return tuple(header for volume in self._volumes for header in volume.headers)
-
-    def read(self, scan_id: str) -> Scan:
-        volume, header = volume_of(self._volumes, scan_id, self.path)
-        return volume.scan(header)
-
-    def partitions(self, scan_id: str) -> Iterator[tuple[int, Scan]]:
-        volume, header = volume_of(self._volumes, scan_id, self.path)
-        return volume.partitions(header)
-
-    def not_transformable(self, scan_id: str) -> str:
-        volume, header = volume_of(self._volumes, scan_id, self.path)
-        return volume.not_transformable(header)
-
     @cached_property
-    def _volumes(self) -> tuple[CartesianLines, ...]:
+    def volumes_of_lines(self) -> tuple[CartesianLines, ...]:
         try:
             with h5py.File(self.path) as file:
                 names = _groups(file)

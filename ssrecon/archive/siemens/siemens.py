@@ -1,6 +1,6 @@
 """Siemens raw data (twix, ``.dat``) of Cartesian scans, of software VB, VD, VE and XA."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -8,15 +8,14 @@ from typing import ClassVar
 
 import numpy as np
 
-from ssrecon.archive.base import Archive
+from ssrecon.archive.cartesian.archive import ArchiveOfLines
 from ssrecon.archive.cartesian.lines import Flag
 from ssrecon.archive.cartesian.orientation import DIRECTIONS, PLACES, directions_of, directions_of_quaternion
 from ssrecon.archive.cartesian.sorting import sort_acquisitions
-from ssrecon.archive.cartesian.volumes import CartesianLines, volume_of
+from ssrecon.archive.cartesian.volumes import CartesianLines
 from ssrecon.archive.siemens.protocol import Protocol, identity_of_protocol, parse_protocol
 from ssrecon.archive.siemens.twix_file import Measurement, channels_of, is_twix, measurements, raid_names, read_lines
 from ssrecon.core.errors import BadInput
-from ssrecon.core.scan import Header, Scan
 from ssrecon.privacy.identifying_text import may_identify
 
 COUNTERS = {
@@ -44,7 +43,7 @@ HEAD = np.dtype(
 """What is needed of ISMRMRD's acquisition header; the lines are sorted as those of that format are."""
 
 
-class Siemens(Archive):
+class Siemens(ArchiveOfLines):
     """A twix file of a Cartesian scan in two or three dimensions, one scan a slice (or slab); a multi-raid file is several measurements.
 
     - A measurement is a volume, unless it is one of the scanner's own adjustments (``%AdjustSeq%``). Of those only the noise readouts are
@@ -71,25 +70,6 @@ class Siemens(Archive):
     def recognises(cls, path: Path) -> bool:
         return path.is_file() and is_twix(path)
 
-    @cached_property
-    def headers(self) -> tuple[Header, ...]:
-        return tuple(header for volume in self._volumes for header in volume.headers)
-
-    def read(self, scan_id: str) -> Scan:
-        volume, header = self._volume_of(scan_id)
-        return volume.scan(header)
-
-    def partitions(self, scan_id: str) -> Iterator[tuple[int, Scan]]:
-        volume, header = self._volume_of(scan_id)
-        return volume.partitions(header)
-
-    def not_transformable(self, scan_id: str) -> str:
-        volume, header = self._volume_of(scan_id)
-        return volume.not_transformable(header)
-
-    def _volume_of(self, scan_id: str) -> tuple[CartesianLines, Header]:
-        return volume_of(self._volumes, scan_id, self.path)
-
     @property
     def skipped(self) -> Mapping[str, str]:
         return self._contents.refused
@@ -106,7 +86,7 @@ class Siemens(Archive):
         return tuple(dict.fromkeys([*super().identity, *(f"the name of the {place} before a measurement" for place in front), *told]))
 
     @property
-    def _volumes(self) -> tuple[CartesianLines, ...]:
+    def volumes_of_lines(self) -> tuple[CartesianLines, ...]:
         return self._contents.volumes
 
     @cached_property
