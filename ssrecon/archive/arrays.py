@@ -16,14 +16,16 @@ SMALLEST = 8
 
 
 def not_zero(array: np.ndarray, axis: int | tuple[int, ...] | None) -> np.ndarray:
-    """Where anything along the axes, which stay with length 1, is not zero; NaN is not, of whatever kind (comparing with some warns)."""
-    with np.errstate(invalid="ignore"):
+    """Tell where anything along the axes, which stay with length 1, is not zero. NaN is not zero."""
+    with np.errstate(invalid="ignore"):  # comparing with some kinds of NaN warns
         return np.asarray((array != 0).any(axis=axis, keepdims=True))
 
 
 def check_order(path: Path, name: str, shape: tuple[int, ...], axes: str) -> None:
-    """Raises `BadInput` where k-space has a matrix (its last two axes) that nobody measures and two first axes that could be one: then
-    its axes are in MATLAB's order, as a program other than MATLAB may have written them."""
+    """Raise `BadInput` where k-space has a matrix (its last two axes) that nobody measures and two first axes that could be one.
+
+    Then its axes are in MATLAB's order, as a program other than MATLAB may have written them.
+    """
     if len(shape) > 3 and min(shape[-2:]) < SMALLEST and min(shape[:2]) >= 2 * SMALLEST:
         scans, (y, x) = math.prod(shape[:2]), shape[-2:]
         found = f"{name} {shape}, {scans} images of {y}x{x}: are the axes in MATLAB's order?"
@@ -33,8 +35,11 @@ def check_order(path: Path, name: str, shape: tuple[int, ...], axes: str) -> Non
 def acquired_only(
     kspace: Complex[np.ndarray, "frames coils *k"], mask: Bool[np.ndarray, "frames 1 *k"], path: Path, scan_id: str, whole: bool = True
 ) -> tuple[Complex[Tensor, "1 frames coils *k"], Bool[Tensor, "1 frames 1 *k"]]:
-    """K-space that is zero wherever it was not acquired, and its mask. Raises `BadInput` for acquired samples that are not finite, and for
-    a mask that samples nothing, unless it is that of a piece and not of a whole scan."""
+    """Return k-space that is zero wherever it was not acquired, and its mask.
+
+    Raises `BadInput` for acquired samples that are not finite, and for a mask that samples nothing, unless it is that of a piece and not of
+    a whole scan.
+    """
     if whole and not mask.any():
         raise samples_nothing(path, scan_id)
     with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is refused below
@@ -46,7 +51,7 @@ def acquired_only(
 
 
 def finite(array: np.ndarray, path: Path, what: str) -> Tensor:
-    """A tensor of its own of complex64 values. Raises `BadInput` where some are not finite."""
+    """Return a copy of the values as a complex64 tensor. Raises `BadInput` where some are not finite; `what` names them."""
     with np.errstate(invalid="ignore", over="ignore"):
         kept = np.array(array, dtype=np.complex64, order="C")
     if bad := int((~np.isfinite(kept)).sum()):

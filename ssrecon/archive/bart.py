@@ -31,7 +31,7 @@ TRAJECTORY = "_traj"
 
 @dataclass(frozen=True)
 class _Pair:
-    """``NAME.hdr`` and ``NAME.cfl``. Raises `BadInput` where they are no pair."""
+    """A pair is ``NAME.hdr`` and ``NAME.cfl``."""
 
     header: Path
 
@@ -49,7 +49,7 @@ class _Pair:
 
     @cached_property
     def shape(self) -> tuple[int, ...]:
-        """The 16 dimensions."""
+        """These are the 16 dimensions. Raises `BadInput` where the header has none, or the samples are not as many as it says."""
         try:
             lines = self.header.read_bytes()[:4096].splitlines()
             shape = tuple(int(text) for text in lines[1].split())
@@ -66,7 +66,7 @@ class _Pair:
         return shape
 
     def read(self, index: int, at: slice = WHOLE) -> np.ndarray:
-        """One slice: (average, time 2, time, echo, maps, coil, phase 2, phase 1, read). Only what is used is read from the disk.
+        """Read one slice: (average, time 2, time, echo, maps, coil, phase 2, phase 1, read), and no more than that from the disk.
 
         Of a 3-D scan `at` are the places along phase 2, which a companion may not depend on.
         """
@@ -80,7 +80,7 @@ class _Pair:
 
 
 class Bart(PartitionedArchive):
-    """A BART pair ``NAME.hdr``, ``NAME.cfl`` of Cartesian k-space; either file opens it.
+    """This format is a BART pair ``NAME.hdr``, ``NAME.cfl`` of Cartesian k-space; either file opens it.
 
     - Dimensions (first index fastest): 0 readout, 1 and 2 phase encodings, 3 coils, 13 slices (scans here); 5 echoes, 10 and 11 time and 14
       averages are frames. Every other dimension must be 1. With one sample along dimension 0 it is a hybrid slice ``kz ky``. BART's unitary
@@ -116,8 +116,8 @@ class Bart(PartitionedArchive):
     @cached_property
     def headers(self) -> tuple[Header, ...]:
         shape, notes = self._shape, self._notes
-        name, k = self._pair.name, self._k
-        mask = self._plane[0]
+        name, k = self._pair.name, self._matrix
+        mask = self._central_plane[0]
         lines = np.flatnonzero(mask.any(axis=-1))
         partial = len(lines) > 0 and is_partial_fourier(int(lines[0]), int(lines[-1]), len(mask) // 2, len(mask))
         return tuple(
@@ -134,62 +134,66 @@ class Bart(PartitionedArchive):
         )
 
     def not_transformable(self, scan_id: str) -> str:
-        """See `Archive.not_transformable`: told by the pattern where there is one, and else by the zeros."""
+        """The pattern tells it where there is one, and else the zeros (see `Archive.not_transformable`)."""
         index = self.listed(scan_id).slice
-        return uneven({"points": torch.from_numpy(self._sampled(index, at))} for at in self.steps)
+        return uneven({"points": torch.from_numpy(self._sampled_points(index, at))} for at in self.steps)
 
     @property
     def steps(self) -> list[slice]:
-        return steps(self._k[0], 1 if len(self._k) == 3 else self._k[0], 0)
+        return steps(self._matrix[0], 1 if len(self._matrix) == 3 else self._matrix[0], 0)
 
-    def _sampled(self, index: int, at: slice) -> np.ndarray:
-        return not_zero(self._frames(self._pair.beside("_pattern") or self._pair, index, at), axis=1)
+    def _sampled_points(self, index: int, at: slice) -> np.ndarray:
+        return not_zero(self._read_frames(self._pair.beside("_pattern") or self._pair, index, at), axis=1)
 
     def _encoding(self, index: int) -> Encoding:
-        """A slice without a readout is a hybrid one; of others the pattern tells or, without one, what is not zero in the middle slice's
-        first frame. Of a 3-D scan the central partition is looked at."""
+        """Return how a slice was encoded. One without a readout is a hybrid slice.
+
+        Of others the pattern tells or, without one, what is not zero in the middle slice's first frame; of a 3-D scan, in its centre.
+        """
         if self._shape[READ] == 1:
             return HybridSlice(index, self._shape[SLICE])
         if self._pair.beside("_pattern") is None:
-            return encoding_of(self._plane[0])
-        middle = self._k[0] // 2
-        return encoding_of(self._sampled(index, slice(middle, middle + 1) if len(self._k) == 3 else WHOLE)[:, 0])
+            return encoding_of(self._central_plane[0])
+        middle = self._matrix[0] // 2
+        return encoding_of(self._sampled_points(index, slice(middle, middle + 1) if len(self._matrix) == 3 else WHOLE)[:, 0])
 
     def part_of(self, header: Header, at: slice) -> Scan:
         index, noise = header.slice, self._pair.beside("_noise")
-        data, sampled = acquired_only(self._frames(self._pair, index, at), self._sampled(index, at), self.path, header.scan_id, at == WHOLE)
+        data, sampled = acquired_only(
+            self._read_frames(self._pair, index, at), self._sampled_points(index, at), self.path, header.scan_id, at == WHOLE
+        )
         return Scan(
             header=header,
             kspace=data,
             mask=sampled,
             padding=sampled.new_zeros(sampled.shape),
-            noise=None if noise is None else self._noise(noise),
-            csm=self._csm(index, at),
+            noise=None if noise is None else self._read_noise(noise),
+            csm=self._read_csm(index, at),
         )
 
-    def _frames(self, pair: _Pair, index: int, at: slice) -> np.ndarray:
-        """(frames, coils, *k) of a pair whose dimensions are those of the k-space, or 1 where it does not depend on them."""
+    def _read_frames(self, pair: _Pair, index: int, at: slice) -> np.ndarray:
+        """Read (frames, coils, *k) of a pair whose dimensions are those of the k-space, or 1 where it does not depend on them."""
         if pair != self._pair:
-            self._fits(pair, {*USED})
+            self._check_dimensions(pair, {*USED})
         data = pair.read(index, at)[:, :, :, :, 0]
         frames, (z, *sides) = (tuple(self._shape[axis] for axis in axes) for axes in (FRAMES, (PHASE_2, PHASE_1, READ)))
         z = len(range(*at.indices(z)))
-        return np.broadcast_to(data, (*frames, data.shape[4], z, *sides)).reshape(-1, data.shape[4], *self._places(at))
+        return np.broadcast_to(data, (*frames, data.shape[4], z, *sides)).reshape(-1, data.shape[4], *self._matrix_at(at))
 
-    def _places(self, at: slice) -> tuple[int, ...]:
-        """`_k` of the part that lies `at` places along the first axis."""
-        first, *others = self._k
+    def _matrix_at(self, at: slice) -> tuple[int, ...]:
+        """Return the matrix of the part that lies `at` places along the first axis."""
+        first, *others = self._matrix
         return (len(range(*at.indices(first))), *others)
 
-    def _csm(self, index: int, at: slice) -> Tensor | None:
+    def _read_csm(self, index: int, at: slice) -> Tensor | None:
         pair = self._pair.beside("_sens")
         if pair is None:
             return None
-        self._fits(pair, {SLICE, MAPS}, exact=frozenset({READ, PHASE_1, PHASE_2, COIL}))
+        self._check_dimensions(pair, {SLICE, MAPS}, exact=frozenset({READ, PHASE_1, PHASE_2, COIL}))
         maps = pair.read(index, at)[0, 0, 0, 0]
-        return finite(maps.reshape(1, *maps.shape[:2], *self._places(at)), pair.samples, "sensitivities")
+        return finite(maps.reshape(1, *maps.shape[:2], *self._matrix_at(at)), pair.samples, "sensitivities")
 
-    def _noise(self, pair: _Pair) -> Tensor:
+    def _read_noise(self, pair: _Pair) -> Tensor:
         coils = self._shape[COIL]
         if pair.shape[COIL] != coils:
             raise BadInput(
@@ -199,8 +203,8 @@ class Bart(PartitionedArchive):
         readouts = np.moveaxis(everything, COIL, 0).reshape(coils, pair.shape[READ], -1, order="F")
         return finite(readouts.transpose(2, 0, 1), pair.samples, "noise")
 
-    def _fits(self, pair: _Pair, free: set[int], exact: frozenset[int] = frozenset()) -> None:
-        """Of a companion's dimensions the `exact` ones must be those of the k-space; the `free` ones may be 1 too; others must be 1."""
+    def _check_dimensions(self, pair: _Pair, free: set[int], exact: frozenset[int] = frozenset()) -> None:
+        """Refuse a companion with other dimensions: the `exact` ones must be the k-space's, the `free` ones these or 1, all others 1."""
         for axis, (found, wanted) in enumerate(zip(pair.shape, self._shape, strict=True)):
             allowed = {wanted} if axis in exact else {1, wanted} if axis in free else {1}
             if axis != MAPS and found not in allowed or axis == MAPS and MAPS not in free and found != 1:
@@ -226,23 +230,23 @@ class Bart(PartitionedArchive):
         for axis in set(range(DIMENSIONS)) - set(USED):
             if shape[axis] != 1:
                 raise BadInput(pair.header, found=f"dimension {axis} of {shape[axis]}", expected="1: k-space does not have it")
-        if len(self._grid((shape[PHASE_2], shape[PHASE_1], shape[READ]))) < 2 or shape[PHASE_1] == 1:
+        if len(self._without_single_sides((shape[PHASE_2], shape[PHASE_1], shape[READ]))) < 2 or shape[PHASE_1] == 1:
             raise BadInput(pair.header, found=f"dimensions {shape[:3]}", expected="at least two encoded dimensions, 1 among them")
         return shape
 
     @property
-    def _k(self) -> tuple[int, ...]:
-        return self._grid((self._shape[PHASE_2], self._shape[PHASE_1], self._shape[READ]))
+    def _matrix(self) -> tuple[int, ...]:
+        return self._without_single_sides((self._shape[PHASE_2], self._shape[PHASE_1], self._shape[READ]))
 
     @staticmethod
-    def _grid(sides: tuple[int, ...]) -> tuple[int, ...]:
-        """``kz ky kx``, ``ky kx`` or ``kz ky``: without the sides that have one sample."""
+    def _without_single_sides(sides: tuple[int, ...]) -> tuple[int, ...]:
+        """Return ``kz ky kx``, ``ky kx`` or ``kz ky``: the sides but for z and x where they have one sample."""
         z, y, x = sides
         return ((z,) if z > 1 else ()) + (y,) + ((x,) if x > 1 else ())
 
     @cached_property
-    def _plane(self) -> tuple[np.ndarray, np.ndarray]:
-        """What was sampled, and the energy over the coils, in the central plane of the middle slice's first frame."""
+    def _central_plane(self) -> tuple[np.ndarray, np.ndarray]:
+        """These are what was sampled, and the energy over the coils, in the central plane of the middle slice's first frame."""
         kspace = self._pair.read(self._shape[SLICE] // 2)[0, 0, 0, 0, 0]
         z, y, x = kspace.shape[1:]
         plane = kspace[:, z // 2] if x > 1 else kspace[..., 0]
@@ -257,7 +261,7 @@ class Bart(PartitionedArchive):
             notes["sampling"] = "told from the zeros, as BART does"
         if self._shape[READ] == 1:
             notes["readout"] = "dimension 0 has one sample: taken for a slice of a 3-D scan, phase-encoded both ways"
-        energy = self._plane[1]
+        energy = self._central_plane[1]
         peak = np.unravel_index(int(np.nan_to_num(energy).argmax()), energy.shape)
         if any(abs(int(at) - n // 2) > max(1, n // 8) for at, n in zip(peak, energy.shape, strict=True)):
             notes["centre"] = (
@@ -267,7 +271,7 @@ class Bart(PartitionedArchive):
 
 
 def _header_of(path: Path) -> Path | None:
-    """The header of the pair that `path` belongs to."""
+    """Return the header of the pair that `path` belongs to; None where it belongs to none."""
     for header in (path, path.with_suffix(".hdr")):
         if header == path or path == header.with_suffix(".cfl"):
             if header.is_file():

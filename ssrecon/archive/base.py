@@ -59,7 +59,7 @@ class Archive(ABC):
         """Read one scan, and only that, from the disk. Raises `BadInput` naming the file, what was found and what was expected."""
 
     def listed(self, scan_id: str) -> Header:
-        """The header of a scan. Raises `BadInput` where the archive has no scan of this id, and says which it has."""
+        """Return the header of a scan. Raises `BadInput` where the archive has no scan of this id, and says which it has."""
         for header in self.headers:
             if header.scan_id == scan_id:
                 return header
@@ -167,8 +167,11 @@ class Archive(ABC):
         return {volume_id: tuple(scan_ids) for volume_id, scan_ids in ids.items()}
 
     def describe(self, calibrator: Calibrator = Calibrator()) -> str:  # noqa: B008 - frozen
-        """What was found, scan by scan (one line for the scans of a volume that are alike), with the verdict: may it train with this
-        calibrator. Accelerations are counted on the locations that the scans of a protocol acquired between them."""
+        """Say what was found, scan by scan, with the verdict: may it train with this calibrator.
+
+        Scans of a volume that are alike share a line. Accelerations are counted on the locations that the scans of a protocol acquired
+        between them.
+        """
         in_full = len(self) <= DESCRIBED_IN_FULL
         volumes = self.volumes()
         subjects = {header.subject for header in self.headers}
@@ -176,20 +179,20 @@ class Archive(ABC):
         if not in_full:
             lines.append("of each volume the middle scan was read")
         seen = {volume_id: ids if in_full else ids[len(ids) // 2 : len(ids) // 2 + 1] for volume_id, ids in volumes.items()}
-        found = {scan_id: self._look(scan_id, calibrator) for ids in track(seen.values(), "reading") for scan_id in ids}
-        told = _in_words(found)
+        found = {scan_id: self._judge(scan_id, calibrator) for ids in track(seen.values(), "reading") for scan_id in ids}
+        texts = _described(found)
         for volume_id, ids in seen.items():
-            alike: dict[str, list[str]] = {}
+            by_text: dict[str, list[str]] = {}
             for scan_id in ids:
-                alike.setdefault(told[scan_id], []).append(scan_id)
-            if len(alike) == 1:
-                lines += [f"  {volume_id} ({len(ids)} scans): {text}" for text in alike]
+                by_text.setdefault(texts[scan_id], []).append(scan_id)
+            if len(by_text) == 1:
+                lines += [f"  {volume_id} ({len(ids)} scans): {text}" for text in by_text]
             else:
-                lines += [f"  {some[0]}{f' and {len(some) - 1} more' if some[1:] else ''}: {text}" for text, some in alike.items()]
+                lines += [f"  {some[0]}{f' and {len(some) - 1} more' if some[1:] else ''}: {text}" for text, some in by_text.items()]
         lines += [f"  not read: {name}: {reason}" for name, reason in self.skipped.items()]
         return "\n".join(lines)
 
-    def _look(self, scan_id: str, calibrator: Calibrator) -> tuple[Header, Verdict] | str:
+    def _judge(self, scan_id: str, calibrator: Calibrator) -> tuple[Header, Verdict] | str:
         try:
             scan = self.read(scan_id)
         except BadInput as error:
@@ -197,8 +200,8 @@ class Archive(ABC):
         return scan.header, verdict(scan, calibrator)
 
 
-def _in_words(found: Mapping[str, tuple[Header, Verdict] | str]) -> dict[str, str]:
-    """What was found of each scan, as text, every sampling as its protocol shows it."""
+def _described(found: Mapping[str, tuple[Header, Verdict] | str]) -> dict[str, str]:
+    """Return what was found of each scan as text, every sampling as its protocol shows it."""
     seen = {scan_id: one for scan_id, one in found.items() if not isinstance(one, str)}
     protocols = {scan_id: (header.protocol, header.contrast, judged.matrix) for scan_id, (header, judged) in seen.items()}
     together = on_protocol({scan_id: judged.sampling for scan_id, (_, judged) in seen.items()}, protocols)

@@ -31,7 +31,7 @@ CONTRASTS = ("Cine", "Mapping", "Aorta", "Tagging", "Flow2d", "BlackBlood", "LGE
 
 @dataclass(frozen=True)
 class _Variable:
-    """A variable of k-space in a file. MATLAB's first axis is the last here: (nt, nz, nc, ny, nx) with single trailing axes missing."""
+    """This is a variable of k-space in a file. MATLAB's first axis is the last here: (nt, nz, nc, ny, nx), single trailing axes missing."""
 
     name: str
     shape: tuple[int, ...]
@@ -42,7 +42,7 @@ class _Variable:
 
     @property
     def axes(self) -> tuple[str, ...]:
-        """The axes there are, of ``t z c y x``, or ``t z y x`` of a single coil."""
+        """These axes of ``t z c y x`` there are; of a single coil, of ``t z y x``."""
         return ("t", "z", "y", "x")[-len(self.shape) :] if self.single else ("t", "z", "c", "y", "x")[-len(self.shape) :]
 
     def length(self, axis: str) -> int:
@@ -50,8 +50,9 @@ class _Variable:
 
 
 class CMRxRecon(Archive):
-    """One MATLAB file of CMRxRecon (7.3, or saved without ``-v7.3``): one scan a slice (or long-axis view), one frame a cardiac phase or
-    weighting.
+    """This format is one MATLAB file of CMRxRecon (7.3, or saved without ``-v7.3``).
+
+    One scan is a slice (or long-axis view), one frame a cardiac phase or weighting.
 
     - The variable is ``kspace_full`` (2023, 2024) or ``kspace`` (2025), or undersampled ``kspace_sub04|08|10`` (2023) or ``kus`` (2024,
       2025); ``kspace_single_*`` has one coil. Its type is a compound of ``real`` and ``imag``, its MATLAB axes (nx, ny, nc, nz, nt),
@@ -77,7 +78,7 @@ class CMRxRecon(Archive):
     @classmethod
     def recognises(cls, path: Path) -> bool:
         try:
-            found = _contents(path)
+            found = _read_contents(path)
         except BadInput:
             return False
         return bool(found.kspace) or found.only_masks
@@ -90,8 +91,8 @@ class CMRxRecon(Archive):
     @cached_property
     def headers(self) -> tuple[Header, ...]:
         variable, name = self._variable, self.path.stem
-        encoding = WholeLines() if self._is_full else encoding_of(self._mask()[:, 0])
-        where = self._whereabouts()
+        encoding = WholeLines() if self._is_full else encoding_of(self._read_mask()[:, 0])
+        where = self._named_by_folders()
         matrix = (variable.length("y"), variable.length("x"))
         scanner = SCANNER.match(where.get("scanner", ""))
         parts = [where[key] for key in ("centre", "scanner", "set", "patient") if key in where]
@@ -117,28 +118,28 @@ class CMRxRecon(Archive):
     def read(self, scan_id: str) -> Scan:
         header, variable = self.listed(scan_id), self._variable
         axis = variable.axes.index("z") if "z" in variable.axes else None
-        kspace = _values(self.path, variable.name, self.layout, header.slice, axis)
+        kspace = _read_values(self.path, variable.name, self.layout, header.slice, axis)
         kspace = kspace.reshape([variable.length(axis) for axis in ("t", "c", "y", "x")])
-        mask = np.ones((1, 1, *kspace.shape[2:]), bool) if self._is_full else self._mask()
+        mask = np.ones((1, 1, *kspace.shape[2:]), bool) if self._is_full else self._read_mask()
         data_kept, sampled = acquired_only(kspace, np.broadcast_to(mask, (len(kspace), *mask.shape[1:])), self.path, scan_id)
         return Scan(header=header, kspace=data_kept, mask=sampled, padding=sampled.new_zeros(sampled.shape))
 
-    def _mask(self) -> np.ndarray:
-        """(frames or 1, 1, y, x)."""
+    def _read_mask(self) -> np.ndarray:
+        """Read the mask: (frames or 1, 1, y, x)."""
         name, shape = self._mask_shape()
         assert self._mask_path is not None
-        mask = _values(self._mask_path, name, "a CMRxRecon mask") != 0
+        mask = _read_values(self._mask_path, name, "a CMRxRecon mask") != 0
         return mask.reshape(-1, 1, *shape[-2:])
 
     def _mask_shape(self) -> tuple[str, tuple[int, ...]]:
-        """The name of the mask's variable, and its shape. Raises `BadInput` where it does not fit."""
+        """Return the name of the mask's variable, and its shape. Raises `BadInput` where it does not fit."""
         path, variable = self._mask_path, self._variable
         if path is None:
             told = " or ".join(candidate.name for candidate in _mask_candidates(self.path))
             raise BadInput(self.path, found=f"undersampled k-space ({variable.name}) without its mask", expected=f"its mask in {told}")
         matched = UNDERSAMPLED.match(variable.name)
         factor = matched["factor"] if matched else None
-        shapes = _contents(path).masks
+        shapes = _read_contents(path).masks
         names = [name for name in shapes if factor is None or name in (f"mask{factor}", "mask")]
         wanted = (variable.length("y"), variable.length("x"))
         if len(names) != 1:
@@ -161,7 +162,7 @@ class CMRxRecon(Archive):
 
     @cached_property
     def _variable(self) -> _Variable:
-        found = _contents(self.path)
+        found = _read_contents(self.path)
         if found.only_masks:
             raise BadInput(self.path, found="a sampling mask, which is read with its k-space", expected="k-space")
         if len(found.kspace) != 1:
@@ -176,8 +177,8 @@ class CMRxRecon(Archive):
         check_order(self.path, variable.name, variable.shape, "(t, z, y, x)" if variable.single else "(t, z, coil, y, x)")
         return variable
 
-    def _whereabouts(self) -> dict[str, str]:
-        """What the names of the folders say; nothing else of the path goes further."""
+    def _named_by_folders(self) -> dict[str, str]:
+        """Return what the names of the folders say; nothing else of the path goes further."""
         found: dict[str, str] = {}
         for part in self.path.parts[:-1]:
             for key, pattern in (("centre", CENTRE), ("scanner", SCANNER), ("set", SET), ("patient", PATIENT)):
@@ -190,7 +191,7 @@ class CMRxRecon(Archive):
 
 @dataclass(frozen=True)
 class _Contents:
-    """The variables of a MATLAB file, of either kind, with their shapes as HDF5 has them."""
+    """These are the variables of a MATLAB file, of either kind, with their shapes as HDF5 has them."""
 
     names: tuple[str, ...]
     kspace: Mapping[str, tuple[int, ...]]
@@ -198,38 +199,37 @@ class _Contents:
 
     @property
     def only_masks(self) -> bool:
-        """Whether there are masks and nothing else but what MATLAB adds."""
+        """This is True where there are masks and nothing else but what MATLAB adds."""
         return bool(self.masks) and all(MASK.match(name) or name.startswith("#") for name in self.names)
 
 
-def _contents(path: Path) -> _Contents:
-    """Raises `BadInput` for a file that is no MATLAB file, or damaged."""
+def _read_contents(path: Path) -> _Contents:
+    """List the variables of a file. Raises `BadInput` for a file that is no MATLAB file, or damaged."""
     if is_matlab5(path):
         variables = matlab5_variables(path)
         shapes = {name: variable.shape for name, variable in variables.items() if variable.is_number}
-        found = ({name: shape for name, shape in shapes.items() if test(name)} for test in (_may_be, MASK.match))
+        found = ({name: shape for name, shape in shapes.items() if test(name)} for test in (_is_kspace_name, MASK.match))
         return _Contents(tuple(sorted(variables)), *found)
     with opened(path, CMRxRecon.layout) as file:
         numbers = {name: file[name] for name in top_names(file) if isinstance(file.get(name), h5py.Dataset)}
-        kspace = {name: data for name, data in numbers.items() if _may_be(name) and {"real", "imag"} <= set(data.dtype.names or ())}
+        kspace = {name: data for name, data in numbers.items() if _is_kspace_name(name) and {"real", "imag"} <= set(data.dtype.names or ())}
         masks = {name: data.shape for name, data in numbers.items() if MASK.match(name) and data.dtype.kind in "buif"}
         return _Contents(tuple(top_names(file)), {name: stored(data, path).shape for name, data in kspace.items()}, masks)
 
 
-def _may_be(name: str) -> bool:
-    """Whether a variable of this name is k-space."""
+def _is_kspace_name(name: str) -> bool:
     return name in FULL or UNDERSAMPLED.match(name) is not None
 
 
 def _is_mask(path: Path) -> bool:
     try:
-        return path.is_file() and _contents(path).only_masks
+        return path.is_file() and _read_contents(path).only_masks
     except BadInput:
         return False
 
 
-def _values(path: Path, name: str, layout: str, index: int = 0, axis: int | None = None) -> np.ndarray:
-    """The values of a variable; of k-space those at one place of an axis."""
+def _read_values(path: Path, name: str, layout: str, index: int = 0, axis: int | None = None) -> np.ndarray:
+    """Read the values of a variable; of k-space those at one place of an axis."""
     if is_matlab5(path):
         whole = keep(path, name, lambda: matlab5_array(path, name))
         return whole if axis is None else whole.take(index, axis=axis)
@@ -243,7 +243,7 @@ def _values(path: Path, name: str, layout: str, index: int = 0, axis: int | None
 
 
 def _mask_candidates(path: Path) -> list[Path]:
-    """Where the mask of an undersampled file may be, of 2023 and of the years after."""
+    """Return where the mask of an undersampled file may be, of 2023 and of the years after."""
     candidates = [path.with_name(f"{path.stem}_mask{path.suffix}")]
     name = path.name.replace("_kus_", "_mask_")
     if name != path.name:

@@ -126,7 +126,7 @@ class Folder(Archive):
     def partitions(self, scan_id: str) -> Iterator[tuple[int, Scan]]:
         member = self._find(scan_id)
         for start, piece in member.archive.partitions(member.scan_id):
-            yield start, self._within(piece, member)
+            yield start, self._with_listed_ids(piece, member)
 
     def not_transformable(self, scan_id: str) -> str:
         member = self._find(scan_id)
@@ -134,7 +134,7 @@ class Folder(Archive):
 
     def read(self, scan_id: str) -> Scan:
         member = self._find(scan_id)
-        return self._within(member.archive.read(member.scan_id), member)
+        return self._with_listed_ids(member.archive.read(member.scan_id), member)
 
     def _find(self, scan_id: str) -> _Member:
         scans = self._contents.scans
@@ -142,7 +142,7 @@ class Folder(Archive):
             raise unknown_scan(self.path, scan_id, tuple(scans))
         return scans[scan_id]
 
-    def _within(self, scan: Scan, member: _Member) -> Scan:
+    def _with_listed_ids(self, scan: Scan, member: _Member) -> Scan:
         """Return a scan with the ids that were listed for it in this folder. Whoever is sent a part of the folder so needs no key."""
         listed = member.header
         header = replace(scan.header, scan_id=listed.scan_id, volume_id=listed.volume_id, subject=listed.subject)

@@ -27,7 +27,7 @@ def scan_from_arrays(
     axes: str = "coil y x",
     header: Header | None = None,
 ) -> Scan:
-    """One scan from arrays: NumPy or torch, of any complex type; what is made is complex64 and shares no memory with them.
+    """Make one scan from arrays: NumPy or torch, of any complex type. The scan is complex64 and shares no memory with them.
 
     - `kspace` has the axes that `axes` names in its own order, of the words ``frame coil z y x``: ``"coil y x"``, ``"y x coil"``, ``"coil z
       y x"`` for a 3-D scan, ``"coil z y"`` for a slice of one that was transformed along its readout. DC is at ``N // 2`` and the transform
@@ -49,19 +49,19 @@ def scan_from_arrays(
     Raises BadInput, naming the array, for an axis that is not known or missing, a wrong number of axes, shapes that do not fit, k-space
     that is real, values that are not finite where they were acquired, and a mask that samples nothing.
     """
-    names = _names(axes)
+    names = _axis_names(axes)
     single = tuple(name for name in names if name != "frame")
-    data = _canonical(_complex(kspace, "kspace"), names, "kspace", names)
+    data = _in_order(_complex(kspace, "kspace"), names, "kspace", names)
     frames, coils, *matrix = data.shape
-    acquired = (data != 0).any(dim=1, keepdim=True) if mask is None else _mask(mask, names, data)
+    acquired = (data != 0).any(dim=1, keepdim=True) if mask is None else _read_mask(mask, names, data)
     if not bool(acquired.any()):
         found = "k-space of zeros alone and no mask" if mask is None else "a mask that is False everywhere"
         raise BadInput(f"{WHERE}: mask", found=found, expected="at least one acquired sample")
     data = _finite(torch.where(acquired, data, 0), "kspace")
-    maps = None if csm is None else _maps(csm, names, (coils, *matrix))
+    maps = None if csm is None else _read_maps(csm, names, (coils, *matrix))
     apart = None
     if calibration is not None:
-        lines = _finite(_canonical(_complex(calibration, "calibration"), single, "calibration", names), "calibration")
+        lines = _finite(_in_order(_complex(calibration, "calibration"), single, "calibration", names), "calibration")
         _require("calibration", lines.shape[1] == coils, f"{lines.shape[1]} coils", f"{coils}, as in kspace")
         apart = Calibration(lines[None].to(data.device), (lines != 0).any(dim=1, keepdim=True)[None].to(data.device))
     whole = "x" in names and line_by_line(acquired[:, 0].cpu().numpy())
@@ -72,13 +72,13 @@ def scan_from_arrays(
         kspace=data[None].contiguous(),
         mask=acquired[None].clone(),
         padding=torch.zeros_like(acquired)[None],
-        noise=None if noise is None else _noise(noise, coils).to(data.device),
+        noise=None if noise is None else _read_noise(noise, coils).to(data.device),
         calibration=apart,
         csm=None if maps is None else maps.to(data.device),
     )
 
 
-def _names(axes: str) -> tuple[str, ...]:
+def _axis_names(axes: str) -> tuple[str, ...]:
     names, where = tuple(axes.split()), f"{WHERE}: axes"
     for name in names:
         if name == "slice":
@@ -92,8 +92,8 @@ def _names(axes: str) -> tuple[str, ...]:
     return names
 
 
-def _canonical(array: Tensor, names: tuple[str, ...], what: str, known: tuple[str, ...]) -> Tensor:
-    """``frames coils *k`` of an array whose axes are `names`; a mask has one coil."""
+def _in_order(array: Tensor, names: tuple[str, ...], what: str, known: tuple[str, ...]) -> Tensor:
+    """Return ``frames coils *k`` of an array whose axes are `names`; a mask has one coil."""
     wanted = f"{len(names)} axes ({' '.join(names)})"
     _require(what, array.ndim == len(names), f"{array.ndim} axes of lengths {tuple(array.shape)}", wanted)
     _require(what, array.numel() > 0, f"an empty array of shape {tuple(array.shape)}", f"{wanted}, none of length 0")
@@ -104,7 +104,7 @@ def _canonical(array: Tensor, names: tuple[str, ...], what: str, known: tuple[st
     return turned
 
 
-def _mask(mask: Array, names: tuple[str, ...], data: Tensor) -> Tensor:
+def _read_mask(mask: Array, names: tuple[str, ...], data: Tensor) -> Tensor:
     values = _tensor(mask, "mask").to(data.device)
     if values.dtype != torch.bool:
         _require("mask", bool(((values == 0) | (values == 1)).all()), f"values of {values.dtype} other than 0 and 1", "True and False")
@@ -115,17 +115,17 @@ def _mask(mask: Array, names: tuple[str, ...], data: Tensor) -> Tensor:
     lengths |= dict(zip([name for name in ORDER[2:] if name in names], data.shape[2:], strict=True))
     for given in (own, shared):
         if values.ndim == len(given) and all(n in (1, lengths[name]) for n, name in zip(values.shape, given, strict=True)):
-            return _canonical(values, given, "mask", names).expand(data.shape[0], 1, *data.shape[2:])
+            return _in_order(values, given, "mask", names).expand(data.shape[0], 1, *data.shape[2:])
     expected = " or ".join(f"({' '.join(given)}) = {tuple(lengths[name] for name in given)}" for given in dict.fromkeys((own, shared)))
     raise BadInput(f"{WHERE}: mask", found=f"shape {tuple(values.shape)}", expected=expected)
 
 
-def _maps(csm: Array, names: tuple[str, ...], coils_matrix: tuple[int, ...]) -> Tensor:
+def _read_maps(csm: Array, names: tuple[str, ...], coils_matrix: tuple[int, ...]) -> Tensor:
     single = tuple(name for name in names if name != "frame")
     values = _complex(csm, "csm")
     values = values if values.ndim == len(single) + 1 else values[None]
     _require("csm", values.ndim == len(single) + 1, f"{values.ndim - 1} axes of lengths {tuple(values.shape[1:])}", " ".join(single))
-    turned = torch.stack([_canonical(one, single, "csm", names)[0] for one in values])
+    turned = torch.stack([_in_order(one, single, "csm", names)[0] for one in values])
     wanted = dict(zip([name for name in ORDER[1:] if name in names], coils_matrix, strict=True))
     fits = tuple(turned.shape[1:]) == tuple(coils_matrix)
     expected = f"({' '.join(single)}) = {tuple(wanted[name] for name in single)}, as kspace has, or one axis more for sets of maps"
@@ -133,7 +133,7 @@ def _maps(csm: Array, names: tuple[str, ...], coils_matrix: tuple[int, ...]) -> 
     return _finite(turned, "csm")[None].contiguous()
 
 
-def _noise(noise: Array, coils: int) -> Tensor:
+def _read_noise(noise: Array, coils: int) -> Tensor:
     values = _finite(_complex(noise, "noise"), "noise")
     values = values[None] if values.ndim == 2 else values
     fits = values.ndim == 3 and values.shape[1] == coils
@@ -143,7 +143,7 @@ def _noise(noise: Array, coils: int) -> Tensor:
 
 
 def _tensor(array: Array, what: str) -> Tensor:
-    """Never the array's own memory."""
+    """Return a tensor that never shares the array's own memory."""
     if isinstance(array, Tensor):
         return array.detach().resolve_conj().clone()
     _require(what, isinstance(array, np.ndarray), f"a {type(array).__name__}", "a NumPy array or a tensor")

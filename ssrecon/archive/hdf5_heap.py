@@ -19,7 +19,7 @@ WHOLE = "an undamaged HDF5 file"
 
 
 def check_heap(path: Path, data: h5py.Dataset) -> None:
-    """Raises `BadInput` where a list of a table of compound records, or a text, is not where its record says, with the length that it says.
+    """Raise `BadInput` where a list of a table of compound records, or a text, is not where its record says, with the length that it says.
 
     The records are read as bytes, and of the collections that they name only the headers of the objects. The library takes an object of no
     length among the free space for one more, again and again. Not checked: a table in compressed chunks.
@@ -43,14 +43,15 @@ def check_heap(path: Path, data: h5py.Dataset) -> None:
                 for address in np.unique(found["address"]):
                     here = found[found["address"] == address]
                     # Addresses count from behind a user block; those of records come counted from the file's own beginning.
-                    held = _objects(view, int(address) + data.file.userblock_size, path)
+                    held = _object_sizes(view, int(address) + data.file.userblock_size, path)
                     if any(held.get(int(one["number"]), -1) < int(one["length"]) * size for one in here):
                         raise BadInput(path, found=f"lists of samples that are not at {address}, where it says they are", expected=WHOLE)
 
 
 def read_member(path: Path, data: h5py.Dataset, name: str) -> np.ndarray:
-    """One member of all records, as ``data.fields(name)[:]``, but of the file no more than the records: HDF5 2.0 reads the lists too, and
-    keeps them in memory, where nothing but ``name`` was asked for.
+    """Read one member of all records, as ``data.fields(name)[:]``, but of the file no more than the records.
+
+    HDF5 2.0 reads the lists too, and keeps them in memory, where nothing but ``name`` was asked for.
 
     Tables in compressed chunks, those not wholly written and members that hold lists themselves are left to HDF5.
     """
@@ -72,7 +73,7 @@ def read_member(path: Path, data: h5py.Dataset, name: str) -> np.ndarray:
 
 
 def _pieces(data: h5py.Dataset) -> list[tuple[int, int, int]]:
-    """In which pieces the file holds a table: the first record of each, and where its bytes lie and how many they are."""
+    """Return the pieces in which the file holds a table: the first record of each, where its bytes lie, and how many they are."""
     if data.chunks is None:
         return [(0, data.id.get_offset() or 0, data.id.get_storage_size())]
     # Asked for one by one, each is found by counting from the first.
@@ -82,15 +83,15 @@ def _pieces(data: h5py.Dataset) -> list[tuple[int, int, int]]:
 
 
 def _records(data: h5py.Dataset, view: mmap.mmap, size: int, path: Path) -> Iterator[np.ndarray]:
-    """The records as bytes ``(records, size)``, in the pieces in which the file holds them."""
+    """Yield the records as bytes ``(records, size)``, in the pieces in which the file holds them."""
     for _, start, length in _pieces(data):
         if start + length > len(view) or length % size:
             raise BadInput(path, found=f"{length} bytes of records at {start}, in a file of {len(view)}", expected=WHOLE)
         yield np.frombuffer(view[start : start + length], np.uint8).reshape(-1, size)
 
 
-def _objects(view: mmap.mmap, address: int, path: Path) -> dict[int, int]:
-    """The objects of the collection at `address`: their numbers and sizes in bytes."""
+def _object_sizes(view: mmap.mmap, address: int, path: Path) -> dict[int, int]:
+    """Return the objects of the collection at `address`: their numbers and sizes in bytes."""
     found: dict[int, int] = {}
     signature, length = b"", 0
     if address + COLLECTION.size <= len(view):

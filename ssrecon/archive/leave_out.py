@@ -10,12 +10,12 @@ from ssrecon.core.scan import Header
 
 
 def matches(header: Header, pattern: str) -> bool:
-    """Whether a shell-style pattern (``*``, ``?``, ``[...]``) fits the id of a scan, of its volume or of its subject, as they are shown."""
+    """Tell whether a shell-style pattern (``*``, ``?``, ``[...]``) fits the id of a scan, its volume or its subject."""
     return any(fnmatchcase(name, pattern) for name in (header.scan_id, header.volume_id, header.subject))
 
 
 def left_out(headers: Iterable[Header], patterns: Sequence[str]) -> set[str]:
-    """The ids of the scans that any of the patterns fits. Raises BadInput for a pattern that fits nothing, and where nothing is left."""
+    """Return the ids of the scans that any pattern fits. Raises BadInput for a pattern that fits nothing, and where nothing is left."""
     headers = tuple(headers)
     found: set[str] = set()
     for pattern in patterns:
@@ -30,17 +30,17 @@ def left_out(headers: Iterable[Header], patterns: Sequence[str]) -> set[str]:
 
 
 def expanded(entries: Iterable[str]) -> tuple[str, ...]:
-    """Patterns as a command gives them: a name that ends in ``.lst`` is a file with a pattern a line, where ``#`` begins a comment.
+    """Return the patterns that a command gives. A name that ends in ``.lst`` is a file with a pattern a line; ``#`` begins a comment.
 
     Raises BadInput naming the file where it cannot be read or holds none.
     """
     found: list[str] = []
     for entry in entries:
-        found += _listed(Path(entry)) if entry.endswith(".lst") else [entry]
+        found += _patterns_in(Path(entry)) if entry.endswith(".lst") else [entry]
     return tuple(dict.fromkeys(found))
 
 
-def _listed(path: Path) -> list[str]:
+def _patterns_in(path: Path) -> list[str]:
     expected = "a text file with a scan, volume or subject a line"
     names = [name for _, name in read_list(path, expected)]
     if not names:

@@ -82,29 +82,29 @@ class M4Raw(Archive):
         if not self.recognises(self.path):
             with opened(self.path, self.layout) as file:
                 raise other_layout(file, self.path, self.layout)
-        kinds = {other: _kind(other) for other in self._siblings}
+        kinds = {other: _contrast_and_shape(other) for other in self._siblings}
         return tuple(FastMRI(other) for other, kind in kinds.items() if kind == kinds[self.path])
 
     @cached_property
     def _siblings(self) -> tuple[Path, ...]:
-        """The readable files of this name but for the number, this one among them."""
+        """These are the readable files of this name but for the number, this one among them."""
         name = NAME.match(self.path.stem)
         if name is None:
             return (self.path,)
         beside = sorted(
             other
             for other in self.path.parent.glob(f"*{self.path.suffix}")
-            if (found := NAME.match(other.stem)) and self._same(name, found)
+            if (found := NAME.match(other.stem)) and self._is_same_contrast(name, found)
         )
-        return tuple(other for other in beside if _kind(other) is not None)
+        return tuple(other for other in beside if _contrast_and_shape(other) is not None)
 
     @staticmethod
-    def _same(one: re.Match[str], other: re.Match[str]) -> bool:
+    def _is_same_contrast(one: re.Match[str], other: re.Match[str]) -> bool:
         return (one["study"], one["contrast"]) == (other["study"], other["contrast"])
 
 
-def _kind(path: Path) -> tuple[object, ...] | None:
-    """What repetitions have in common; None for a file that is none."""
+def _contrast_and_shape(path: Path) -> tuple[object, ...] | None:
+    """Return what repetitions have in common; None for a file that is none."""
     found: list[tuple[object, ...]] = []
 
     def test(file: h5py.File) -> bool:

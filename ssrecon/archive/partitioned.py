@@ -11,16 +11,16 @@ WHOLE = slice(None)
 
 
 class PartitionedArchive(Archive):
-    """A format that says what lies at some places of a scan's first axis (`part_of`), and in which steps it is read best (`steps`)."""
+    """A format of this kind reads what lies at some places of a scan's first axis (`part_of`), best in certain `steps`."""
 
     @abstractmethod
     def part_of(self, header: Header, at: slice) -> Scan:
-        """The part of a scan that lies `at` places along its first encoded axis; all of it for `WHOLE`."""
+        """Read the part of a scan that lies `at` places along its first encoded axis; all of it for `WHOLE`."""
 
     @property
     @abstractmethod
     def steps(self) -> list[slice]:
-        """The pieces of a 3-D scan; a scan of two dimensions is one."""
+        """These are the pieces of a 3-D scan; a scan of two dimensions is one piece."""
 
     def read(self, scan_id: str) -> Scan:
         return self.part_of(self.listed(scan_id), WHOLE)

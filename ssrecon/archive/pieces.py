@@ -13,19 +13,21 @@ LARGEST = 2**26
 
 
 def samples_nothing(path: Path, scan_id: str) -> BadInput:
-    """The error for a mask without a sample."""
+    """Return the error for a mask without a sample."""
     return BadInput(path, found=f"a mask that samples nothing of {scan_id}", expected="at least one acquired sample")
 
 
 def steps(count: int, chunk: int, size: int) -> list[slice]:
-    """`count` partitions of `size` bytes in pieces: one each, or as many as a `chunk` of the file holds, which is read whole anyway, up to
-    `LARGEST` bytes."""
+    """Divide `count` partitions of `size` bytes into pieces.
+
+    A piece is one partition, or as many as a `chunk` of the file holds, which is read whole anyway, up to `LARGEST` bytes.
+    """
     thick = max(1, min(chunk, LARGEST // max(1, size)))
     return [slice(start, min(start + thick, count)) for start in range(0, count, thick)]
 
 
 def in_pieces(read: Callable[[slice], Scan], places: Sequence[slice], path: Path, scan_id: str) -> Iterator[tuple[int, Scan]]:
-    """The pieces that `read` gives, each with its place (see `Archive.partitions`).
+    """Yield the pieces that `read` gives, each with its place (see `Archive.partitions`).
 
     Raises `BadInput` as a whole scan would, though with the counts of the piece, and after the last one where nothing was acquired in any.
     """
@@ -42,13 +44,13 @@ def in_pieces(read: Callable[[slice], Scan], places: Sequence[slice], path: Path
 
 
 def masks(scan: Scan) -> dict[str, Tensor]:
-    """What has to be the same all along the readout where that is transformed."""
+    """Return what has to be the same all along the readout where that is transformed, by names for a message."""
     apart = {"calibration points": scan.calibration.mask} if scan.calibration is not None else {}
     return {"points": scan.mask, "padding": scan.padding, **apart}
 
 
 def uneven(pieces: Iterable[Mapping[str, Tensor]]) -> str:
-    """Which masks (last axis the readout) of any piece change along the readout, in words; empty where none does."""
+    """Say which masks (last axis the readout) of any piece change along the readout; the text is empty where none does."""
     found: dict[str, bool] = {}
     for piece in pieces:
         for name, mask in piece.items():

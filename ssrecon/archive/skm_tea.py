@@ -54,7 +54,7 @@ class SKMTEA(Archive):
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        return holds(path, lambda file: _parts(file) is not None)
+        return holds(path, lambda file: _kspace_and_maps(file) is not None)
 
     @cached_property
     def headers(self) -> tuple[Header, ...]:
@@ -93,7 +93,7 @@ class SKMTEA(Archive):
 
     @cached_property
     def _sampling(self) -> tuple[Bool[np.ndarray, "kz ky"], Bool[np.ndarray, "kz ky"]]:
-        """What was acquired, and what is padding, alike in all slices."""
+        """These are what was acquired, and what is padding, alike in all slices."""
         middle = self._slice(self._shape[0] // 2)
         finite(middle, self.path, "the middle slice")  # else nothing can be predicted from it
         padding = (middle == 0).all(axis=(0, 1))
@@ -117,7 +117,7 @@ class SKMTEA(Archive):
     @cached_property
     def _shape(self) -> tuple[int, int, int, int, int]:
         with opened(self.path, self.layout) as file:
-            if (parts := _parts(file)) is None:
+            if (parts := _kspace_and_maps(file)) is None:
                 raise other_layout(file, self.path, self.layout)
             shape, maps = (stored(part, self.path).shape for part in parts)
         if min(shape) < 1 or maps[:4] != (*shape[:3], shape[4]) or maps[4] < 1:
@@ -127,14 +127,14 @@ class SKMTEA(Archive):
         return shape
 
 
-def _parts(file: h5py.File) -> tuple[h5py.Dataset, h5py.Dataset] | None:
-    """K-space and sensitivities; None where one of them is missing."""
+def _kspace_and_maps(file: h5py.File) -> tuple[h5py.Dataset, h5py.Dataset] | None:
+    """Return k-space and sensitivities; None where one of them is missing."""
     kspace, maps = complex_dataset(file, "kspace", 5), complex_dataset(file, "maps", 5)
     return None if kspace is None or maps is None else (kspace, maps)
 
 
 def interpolated_lines(kspace: Complex[np.ndarray, "coil kz ky"], padding: Bool[np.ndarray, "kz ky"]) -> Bool[np.ndarray, "kz ky"] | None:
-    """Which samples were interpolated, of k-space that was acquired with acceleration 2 along one axis; None where that cannot be told.
+    """Tell which samples of k-space, acquired with acceleration 2 along one axis, were interpolated; None where that cannot be told.
 
     The lines of either parity are predicted by least squares from their neighbours in all coils (those at distances 1 and 3, and 2 samples
     to either side), the kernel being fitted to the outer lines. Of an interpolated line almost nothing is left, of an acquired one its
@@ -145,9 +145,9 @@ def interpolated_lines(kspace: Complex[np.ndarray, "coil kz ky"], padding: Bool[
     for axis in (1, 0):
         lines = kspace if axis == 1 else kspace.swapaxes(1, 2)
         inside = ~padding if axis == 1 else ~padding.T
-        left = _left(lines, inside)
+        left = _energy_left(lines, inside)
         for parity in (0, 1):
-            mine, others = _outer(left[parity::2]), _outer(left[1 - parity :: 2])
+            mine, others = _outer_lines(left[parity::2]), _outer_lines(left[1 - parity :: 2])
             if not (mine.size and others.size) or np.median(others) <= 0:
                 continue
             ratio = float(np.median(mine) / np.median(others))
@@ -158,15 +158,15 @@ def interpolated_lines(kspace: Complex[np.ndarray, "coil kz ky"], padding: Bool[
     return None if best is None else best[1] & ~padding
 
 
-def _outer(left: np.ndarray) -> np.ndarray:
-    """The known values of the outer lines, a third at either end: a calibration region lies in the middle."""
+def _outer_lines(left: np.ndarray) -> np.ndarray:
+    """Return the known values of the outer lines, a third at either end: a calibration region lies in the middle."""
     known = left[~np.isnan(left)]
     third = len(known) // 3
     return np.concatenate([known[:third], known[len(known) - third :]])
 
 
-def _left(kspace: np.ndarray, inside: np.ndarray) -> np.ndarray:
-    """Per line (last axis) the mean energy that its prediction leaves; NaN where there is none. Either parity has a kernel of its own."""
+def _energy_left(kspace: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """Return for each line (last axis) the mean energy that its prediction leaves; NaN where it has none. Either parity has a kernel."""
     coils, across, lines = kspace.shape
     reach = max(OFFSETS)
     padded = np.pad(kspace.astype(np.complex128), ((0, 0), (WINDOW, WINDOW), (reach, reach)))
@@ -196,7 +196,7 @@ def _left(kspace: np.ndarray, inside: np.ndarray) -> np.ndarray:
 
 
 def _outside_calibration(left: np.ndarray, parity: int, threshold: float) -> np.ndarray:
-    """Lines of a parity but for those that were acquired about the centre."""
+    """Tell which lines are of a parity and not among those that were acquired about the centre."""
     mine = np.arange(len(left)) % 2 == parity
     missing = mine.copy()
     noisy = np.where(np.isnan(left), False, left >= threshold) & mine

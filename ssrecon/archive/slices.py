@@ -15,12 +15,12 @@ _kept: OrderedDict[Hashable, np.ndarray] = OrderedDict()
 
 
 def slice_of(data: h5py.Dataset, index: int, axis: int = 0) -> np.ndarray:
-    """The values of `data` at one place of one axis, without that axis.
+    """Return the values of `data` at one place of one axis, without that axis.
 
     Where compressed chunks reach over several places, HDF5 would decompress them for each; here all the places that a chunk holds are read
     together and kept, up to `KEPT` bytes in all, until others take their place.
     """
-    places = _together(data, axis)
+    places = _places_in_a_chunk(data, axis)
     size = data.nbytes // data.shape[axis] * places
     if places == 1 or size > KEPT:
         return np.asarray(data[(slice(None),) * axis + (index,)])
@@ -31,8 +31,8 @@ def slice_of(data: h5py.Dataset, index: int, axis: int = 0) -> np.ndarray:
 
 
 def too_large_to_keep(data: h5py.Dataset, axis: int = 0) -> str:
-    """A note for a dataset whose chunks hold several slices and more bytes than are kept; empty for any other."""
-    places = _together(data, axis)
+    """Return a note for a dataset whose chunks hold several slices and more bytes than are kept; it is empty for any other."""
+    places = _places_in_a_chunk(data, axis)
     size = data.nbytes // data.shape[axis] * places
     if places == 1 or size <= KEPT:
         return ""
@@ -41,7 +41,7 @@ def too_large_to_keep(data: h5py.Dataset, axis: int = 0) -> str:
 
 
 def keep(path: Path, part: Hashable, make: Callable[[], np.ndarray]) -> np.ndarray:
-    """What `make` gives of a file, kept as long as the file is the same and nothing newer needs the room. Do not write into it."""
+    """Return what `make` gives of a file. It is kept while the file is the same and nothing newer needs the room: do not write into it."""
     stat = path.stat()
     key = (str(path.resolve()), stat.st_mtime_ns, stat.st_size, part)
     if key not in _kept:
@@ -55,7 +55,7 @@ def keep(path: Path, part: Hashable, make: Callable[[], np.ndarray]) -> np.ndarr
     return _kept[key]
 
 
-def _together(data: h5py.Dataset, axis: int) -> int:
-    """How many places of an axis are decompressed together; 1 where nothing is compressed."""
+def _places_in_a_chunk(data: h5py.Dataset, axis: int) -> int:
+    """Return how many places of an axis are decompressed together; 1 where nothing is compressed."""
     filtered = data.chunks is not None and data.id.get_create_plist().get_nfilters() > 0
     return min(data.chunks[axis], data.shape[axis]) if filtered and math.prod(data.shape) else 1

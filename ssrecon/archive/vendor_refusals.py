@@ -41,15 +41,15 @@ PHILIPS_LIST = "an ISMRMRD or BART file made from it, for example with MRecon or
 
 
 def refusal(path: Path) -> BadInput | None:
-    """The error for a vendor's raw data file; None for whatever else it is. Never raises."""
+    """Return the error for a vendor's raw data file, and None for whatever else it is. It never raises."""
     try:
-        found = _vendor(path)
+        found = _vendor_and_converter(path)
     except (OSError, RuntimeError, KeyError, ValueError):
         return None
     return None if found is None else BadInput(path, found=found[0], expected=found[1])
 
 
-def _vendor(path: Path) -> tuple[str, str] | None:
+def _vendor_and_converter(path: Path) -> tuple[str, str] | None:
     if not path.is_file():
         return None
     with path.open("rb") as file:

@@ -15,7 +15,7 @@ from ssrecon.sampling import Undersampling
 
 @dataclass(frozen=True)
 class Data:
-    """Where scans come from and what is done to them before training."""
+    """This says where scans come from and what is done to them before training."""
 
     source: str | Archive = field(metadata=PLACE)
     """A file, a folder, a prepared store, or an archive made here (`PhantomArchive`)."""
@@ -42,7 +42,7 @@ class Data:
             raise BadRecipe("data.leave_out", found=f"the file {files[0]}", expected="what it lists: ssrecon.archive.leave_out.expanded")
 
     def chosen(self, headers: Iterable[Header]) -> tuple[Header, ...]:
-        """The headers of the contrasts that are wanted, without what is left out. Raises BadRecipe where there are none."""
+        """Return the headers of the contrasts that are wanted, without what is left out. Raises BadRecipe where there are none."""
         headers = tuple(header for header in headers if not any(matches(header, pattern) for pattern in self.leave_out))
         chosen = tuple(header for header in headers if not self.contrasts or header.contrast in self.contrasts)
         if not chosen:

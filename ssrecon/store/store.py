@@ -90,7 +90,7 @@ class Store:
 
     @cached_property
     def skipped(self) -> dict[str, str]:
-        """Volumes that could not be prepared, files that could not be read, and scans that may not train, each with the reason."""
+        """This maps volumes that could not be prepared, files and scans that could not be read, and scans that may not train, to the reason."""
         failed = {record.volume: record.reason for record in records(self.folder).values() if record.state != "done"}
         return {**failed, **{scan: str(reason) for made in self._provenance.values() for scan, reason in made.get("unfit", {}).items()}}
 
@@ -155,7 +155,7 @@ class Store:
 
 
 def _on_protocols(entries: Mapping[str, Entry], sampled: Mapping[str, SamplingDescription]) -> dict[str, Entry]:
-    """Entries whose headers count their acceleration on the union of the locations that the scans of their protocol acquired."""
+    """Return the entries with accelerations that are counted on the locations that the scans of a protocol acquired between them."""
     sampled = {name: found for name, found in sampled.items() if entries[name].header.acceleration is not None}
     protocols = {name: (entries[name].header.protocol, entries[name].header.contrast, entries[name].shape[3:]) for name in sampled}
     together = on_protocol(sampled, protocols)

@@ -45,7 +45,7 @@ ARRAYS = ("kspace", "mask", "padding", "csm", "calibration", "scale", "noise_std
 
 
 class CannotWrite(BadInput):
-    """A folder takes no more: the disk is full, or permission is missing."""
+    """A folder takes no more files: the disk is full, or permission is missing."""
 
 
 def volume_path(folder: Path, volume_id: str) -> Path:
@@ -171,6 +171,7 @@ def _read_json(path: Path) -> str:
 
 
 def read_header(written: Mapping[str, Any]) -> Header:
+    """Return a header from its JSON, that of earlier versions too; fields of later ones are passed over."""
     known = {f.name for f in fields(Header)}
     values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in written.items() if key in known}
     values["origin"] = recorded_origin(str(written.get("origin", "")), str(written.get("vendor", "")))

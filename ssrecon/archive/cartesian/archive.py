@@ -14,7 +14,7 @@ class ArchiveOfLines(Archive):
     @property
     @abstractmethod
     def volumes_of_lines(self) -> Sequence[CartesianLines]:
-        """The measurements of the file, each with its lines sorted by what they are for. Raises `BadInput` naming the file."""
+        """These are the measurements of the file, each with its lines sorted by what they are for. Raises `BadInput` naming the file."""
 
     @property
     def headers(self) -> tuple[Header, ...]:

@@ -16,7 +16,7 @@ MOST_OVERSAMPLING = 8
 
 
 def as_long_as_read(encoding: EncodingSpace, heads: np.ndarray, notes: dict[str, str]) -> EncodingSpace:
-    """The encoding with the readout as it was sampled.
+    """Return the encoding with the readout as it was sampled.
 
     Headers that are written while the scanner runs tell the matrix without its oversampling, and the lines keep it: where *all* of them are
     longer than the matrix, and the longest by a whole factor, it is that.
@@ -44,7 +44,10 @@ def is_noise_of_other_channels(heads: np.ndarray, noise: np.ndarray, lines: np.n
 def calibration_on_this_grid(
     heads: np.ndarray, imaging: np.ndarray, calibration: np.ndarray, header: FileHeader, encoding: EncodingSpace, notes: dict[str, str]
 ) -> tuple[np.ndarray, np.ndarray, bool]:
-    """The headers, the calibration lines that belong to the imaging lines' encoding, and whether they were moved there from another."""
+    """Return the headers, the calibration lines that belong to the imaging lines' encoding, and whether they were moved there.
+
+    Lines of another encoding are moved where its field of view and matrix let them, and else left out.
+    """
     elsewhere = calibration & (heads["encoding_space_ref"] != heads["encoding_space_ref"][imaging][0])
     if not elsewhere.any():
         return heads, calibration, False
@@ -56,7 +59,7 @@ def calibration_on_this_grid(
 
 
 def _on_this_grid(heads: np.ndarray, lines: np.ndarray, header: FileHeader, encoding: EncodingSpace) -> np.ndarray | None:
-    """The headers with `lines` of another encoding counted as this one's; None where its field of view or matrix does not let them."""
+    """Return the headers with `lines` of another encoding counted as this one's; None where its field of view or matrix forbids it."""
     references = np.unique(heads["encoding_space_ref"][lines])
     if len(references) > 1 or references[0] >= len(header.encodings):
         return None
@@ -67,9 +70,10 @@ def _on_this_grid(heads: np.ndarray, lines: np.ndarray, header: FileHeader, enco
     ):
         return None
     moved = heads.copy()
-    own, theirs = offsets_to_centre(heads[~lines], header, encoding, {}), offsets_to_centre(heads[lines], header, other, {})
+    offsets = offsets_to_centre(heads[~lines], header, encoding, {})
+    others = offsets_to_centre(heads[lines], header, other, {})
     for axis, name in enumerate(("kspace_encode_step_2", "kspace_encode_step_1")):
-        shift = theirs[axis] - other.encoded_matrix[axis] // 2 + encoding.encoded_matrix[axis] // 2 - own[axis]
+        shift = others[axis] - other.encoded_matrix[axis] // 2 + encoding.encoded_matrix[axis] // 2 - offsets[axis]
         place = heads["idx"][name][lines].astype(np.int64) + shift
         if place.min(initial=0) < 0:
             return None
@@ -78,7 +82,7 @@ def _on_this_grid(heads: np.ndarray, lines: np.ndarray, header: FileHeader, enco
 
 
 def inside_matrix(heads: np.ndarray, offsets: tuple[int, int], encoding: EncodingSpace) -> np.ndarray:
-    """Which acquisitions have a place in the encoded matrix."""
+    """Tell which acquisitions have a place in the encoded matrix."""
     inside = np.ones(len(heads), dtype=bool)
     for name, offset, size in zip(("kspace_encode_step_2", "kspace_encode_step_1"), offsets, encoding.encoded_matrix, strict=False):
         place = heads["idx"][name].astype(np.int64) + offset
@@ -86,7 +90,7 @@ def inside_matrix(heads: np.ndarray, offsets: tuple[int, int], encoding: Encodin
     return inside
 
 
-def leave_out_beyond(
+def note_lines_beyond(
     heads: np.ndarray,
     lines: np.ndarray,
     inside: np.ndarray,
@@ -95,7 +99,7 @@ def leave_out_beyond(
     path: Path,
     notes: dict[str, str],
 ) -> None:
-    """Notes how many lines lie beyond the matrix: sequences that acquire whole shots have some.
+    """Note how many lines lie beyond the matrix: sequences that acquire whole shots have some.
 
     Raises `BadInput` where they are half of the lines or more, as then it is the header or its centre of k-space that is wrong.
     """
@@ -112,7 +116,7 @@ def leave_out_beyond(
 
 
 def offsets_to_centre(heads: np.ndarray, header: FileHeader, encoding: EncodingSpace, notes: dict[str, str]) -> tuple[int, int]:
-    """What has to be added to the counters (step_2, step_1) to bring the centre of k-space to N // 2."""
+    """Return what has to be added to the counters (step_2, step_1) to bring the centre of k-space to N // 2."""
 
     def offset(name: str, limit: Limit | None, size: int, user: int) -> int:
         centre = limit.center if limit else size // 2

@@ -23,7 +23,7 @@ Triple = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Limit:
-    """The range of one encoding counter, and its value at the centre of k-space."""
+    """A limit is the range of one encoding counter, and its value at the centre of k-space."""
 
     minimum: int
     maximum: int
@@ -32,7 +32,10 @@ class Limit:
 
 @dataclass(frozen=True)
 class EncodingSpace:
-    """What was encoded and what the scanner reconstructs of it. Matrices and fields of view (mm) are ``(z, y, x)``, x being the readout."""
+    """An encoding is what was encoded and what the scanner reconstructs of it.
+
+    Matrices and fields of view (mm) are ``(z, y, x)``, x being the readout.
+    """
 
     trajectory: str
     encoded_matrix: tuple[int, int, int]
@@ -47,7 +50,7 @@ class EncodingSpace:
 
     @property
     def readout_kept(self) -> int:
-        """Samples of a readout without its oversampling: the encoded matrix times reconstructed over encoded field of view."""
+        """A readout has so many samples without its oversampling: the encoded matrix times reconstructed over encoded field of view."""
         if self.told_kept is not None:
             return self.told_kept
         encoded, fov, kept = self.encoded_matrix[2], self.encoded_fov[2], self.recon_fov[2]
@@ -56,7 +59,7 @@ class EncodingSpace:
 
 @dataclass(frozen=True)
 class FileHeader:
-    """What a file says of itself. `subject` is a hash, never the number in the file; empty where there is none."""
+    """This is what a file says of itself. `subject` is a hash, never the number in the file; empty where there is none."""
 
     encodings: tuple[EncodingSpace, ...]
     subject: str = ""
@@ -81,7 +84,7 @@ class FileHeader:
 
     @property
     def shared(self) -> dict[str, Any]:
-        """The fields that `ssrecon.core.Header` has too, by their names; the subject and where a patient lies are not among them."""
+        """These fields `ssrecon.core.Header` has too, by the same names; the subject and how a patient lies are not among them."""
         return {name: getattr(self, name) for name in SHARED}
 
 

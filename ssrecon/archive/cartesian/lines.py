@@ -13,7 +13,7 @@ NEAR = 16
 
 
 class Flag:
-    """Bits of the acquisition header's flags, counted from 1 as the standard does."""
+    """A flag is a bit of the acquisition header's flags, counted from 1 as the standard does."""
 
     NOISE = 19
     CALIBRATION = 20
@@ -38,7 +38,7 @@ def flagged(heads: np.ndarray, bit: int) -> np.ndarray:
 
 
 def left_out(heads: np.ndarray, notes: dict[str, str]) -> np.ndarray:
-    """Acquisitions that are no part of an image or its calibration; how many there were goes into `notes`."""
+    """Tell which acquisitions are no part of an image or its calibration; how many there are goes into `notes`."""
     dropped = np.zeros(len(heads), dtype=bool)
     for bit, name in Flag.LEFT_OUT.items():
         here = flagged(heads, bit) & ~dropped
@@ -49,7 +49,7 @@ def left_out(heads: np.ndarray, notes: dict[str, str]) -> np.ndarray:
 
 
 def usable_readout(kind: tuple[int, ...], samples: int, path: Path) -> tuple[slice, slice]:
-    """The samples of a readout that count, and where they go in an encoded readout of `samples` whose echo is at N // 2.
+    """Return the samples of a readout that count, and where they go in an encoded readout of `samples` whose echo is at N // 2.
 
     `kind` is (number_of_samples, center_sample, discard_pre, discard_post). A centre of 0 in a readout of full length was not filled in.
     """
@@ -66,7 +66,7 @@ def usable_readout(kind: tuple[int, ...], samples: int, path: Path) -> tuple[sli
 
 
 def read_lines(path: Path, group: str, indices: np.ndarray, coils: int, samples: int) -> np.ndarray:
-    """Acquisitions `indices` (ascending) as ``(lines, coils, samples)`` complex64, read in as few pieces as their places allow."""
+    """Read acquisitions `indices` (ascending) as ``(lines, coils, samples)`` complex64, in as few pieces as their places allow."""
     lines = np.empty((len(indices), coils, samples), dtype=np.complex64)
     breaks = np.flatnonzero(np.diff(indices) > NEAR) + 1
     try:

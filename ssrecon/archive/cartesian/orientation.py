@@ -20,7 +20,7 @@ MICROMETRES = 1e-3
 
 
 def sizes_of(encoding: EncodingSpace, header: FileHeader) -> Geometry:
-    """What the header alone says: voxel size and field of view of the array without readout oversampling, and how the patient lies."""
+    """Return what the header alone says: sizes (mm) of the array without readout oversampling, and how the patient lies."""
     z, y, x = encoding.encoded_matrix
     kept = encoding.readout_kept
     fov = (encoding.encoded_fov[0], encoding.encoded_fov[1], encoding.encoded_fov[2] * kept / x)
@@ -32,7 +32,7 @@ def sizes_of(encoding: EncodingSpace, header: FileHeader) -> Geometry:
 
 
 def geometry_of(heads: np.ndarray, encoding: EncodingSpace, header: FileHeader, notes: dict[str, str]) -> Geometry:
-    """Of the slice or volume whose imaging lines have these acquisition headers.
+    """Return where the slice or volume lies whose imaging lines have these acquisition headers.
 
     Directions that are all zero (as in files of the standard's own phantom generator), or no unit vectors at right angles, are unknown, and
     then so is the position. `notes` says what was not used, and lines that do not agree: then the first line's are taken.
@@ -58,16 +58,16 @@ def geometry_of(heads: np.ndarray, encoding: EncodingSpace, header: FileHeader, 
         table = np.asarray(heads["patient_table_position"][0], np.float64) * (MICROMETRES if siemens else 1.0)
     return replace(
         known,
-        position=_vector(first[3]),
-        read_direction=_vector(read),
-        phase_direction=_vector(phase),
-        slice_direction=_vector(slice_),
-        table_position=_vector(table) if table.any() and np.isfinite(table).all() else None,
+        position=_as_vector(first[3]),
+        read_direction=_as_vector(read),
+        phase_direction=_as_vector(phase),
+        slice_direction=_as_vector(slice_),
+        table_position=_as_vector(table) if table.any() and np.isfinite(table).all() else None,
     )
 
 
 def directions_of(normal: Sequence[float], rotation: float) -> tuple[Vector, Vector, Vector]:
-    r"""Siemens' directions (slice, phase, read) of a slice with a unit `normal` (sagittal, coronal, transversal), turned by `rotation`.
+    r"""Return Siemens' directions (slice, phase, read) of a slice with this `normal` (sagittal, coronal, transversal) and `rotation`.
 
     Unturned, the phase direction of a mainly sagittal or transversal slice runs to the back within the plane, that of a mainly coronal one
     to the left; :math:`p' = p \cos\varphi + r \sin\varphi` with :math:`r = s \times p`, so that (phase, read, slice) is a right-handed
@@ -79,13 +79,13 @@ def directions_of(normal: Sequence[float], rotation: float) -> tuple[Vector, Vec
     p = {0: np.array([-s[1], s[0], 0.0]), 1: np.array([s[1], -s[0], 0.0]), 2: np.array([0.0, s[2], -s[1]])}[main]
     p /= np.linalg.norm(p)
     p = p * np.cos(rotation) + np.cross(s, p) * np.sin(rotation)
-    return _vector(s), _vector(p), _vector(np.cross(s, p))
+    return _as_vector(s), _as_vector(p), _as_vector(np.cross(s, p))
 
 
 def directions_of_quaternion(quaternion: np.ndarray) -> np.ndarray:
-    """Rows slice, phase, read of unit quaternions ``(lines, 4)``, the scalar first, whose rotation has phase, read and slice as columns.
+    """Return rows slice, phase, read of unit quaternions ``(lines, 4)``, the scalar first.
 
-    All zero where a line has no unit quaternion.
+    A quaternion's rotation has phase, read and slice as columns. Rows are zero where a line has no unit quaternion.
     """
     q = np.asarray(quaternion, np.float64)
     w, x, y, z = q.T
@@ -96,7 +96,7 @@ def directions_of_quaternion(quaternion: np.ndarray) -> np.ndarray:
     return np.where(unit[:, None, None], np.stack([slice_, phase, read], axis=1), 0.0)
 
 
-def _vector(values: np.ndarray) -> Vector:
+def _as_vector(values: np.ndarray) -> Vector:
     # Adding zero makes 0.0 of -0.0.
     a, b, c = (float(value) + 0.0 for value in values)
     return (a, b, c)

@@ -8,7 +8,7 @@ from ssrecon.core.window import crop
 
 
 def remove_readout_oversampling(kspace: Complex[Tensor, "*lines x"], kept: int) -> Complex[Tensor, "*lines kept"]:
-    """Transform along the readout, keep the central field of view, transform back. Orthonormal: white noise keeps its variance.
+    """Transform along the readout, keep the central field of view, transform back; white noise keeps its variance.
 
     Without this step neighbouring samples of a readout are correlated, and a sample that is held out can be interpolated.
     """

@@ -12,7 +12,7 @@ from ssrecon.archive.cartesian.fitting import (
     calibration_on_this_grid,
     inside_matrix,
     is_noise_of_other_channels,
-    leave_out_beyond,
+    note_lines_beyond,
     offsets_to_centre,
 )
 from ssrecon.archive.cartesian.header import EncodingSpace, FileHeader
@@ -28,7 +28,7 @@ UNFLAGGED = "phase-stabilisation, navigator and feedback lines with their flag, 
 
 @dataclass(frozen=True)
 class Sorted:
-    """The acquisitions of a file by what they are for. The integer arrays are indices into the file."""
+    """This sorts the acquisitions of a file by what they are for. The integer arrays are indices into the file."""
 
     heads: np.ndarray
     header: FileHeader
@@ -49,7 +49,7 @@ class Sorted:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """``(y, x)`` or ``(z, y, x)`` of k-space without readout oversampling."""
+        """The shape of k-space without readout oversampling is ``(y, x)`` or ``(z, y, x)``."""
         z, y, _ = self.encoding.encoded_matrix
         return (z, y, self.encoding.readout_kept) if z > 1 else (y, self.encoding.readout_kept)
 
@@ -61,7 +61,7 @@ class Sorted:
 
 
 def sort_encodings(heads: np.ndarray, header: FileHeader, path: Path) -> dict[int, Sorted]:
-    """What each acquisition is for, encoding by encoding: each that has imaging lines is a volume of its own.
+    """Sort acquisitions by what they are for, encoding by encoding: each that has imaging lines is a volume of its own.
 
     Raises `BadInput` where none of them can be gridded: the error of the first.
     """
@@ -85,7 +85,7 @@ def sort_encodings(heads: np.ndarray, header: FileHeader, path: Path) -> dict[in
 
 
 def sort_acquisitions(heads: np.ndarray, header: FileHeader, path: Path, reference: int | None = None) -> Sorted:
-    """What each acquisition of a file is for, from the acquisition headers alone; of one encoding only, where that is named.
+    """Sort acquisitions by what they are for, from their headers alone; those of one encoding only, where that is named.
 
     Raises `BadInput` for what cannot be gridded.
     """
@@ -107,23 +107,23 @@ def sort_acquisitions(heads: np.ndarray, header: FileHeader, path: Path, referen
     encoding = _encoding_of(heads[imaging], header, path)
     here = heads["encoding_space_ref"] == heads["encoding_space_ref"][imaging][0]
     encoding = as_long_as_read(encoding, heads[(imaging | only_calibration) & here], notes)
-    _refuse(heads, imaging | only_calibration, encoding, path)
+    _refuse_reversed_or_long(heads, imaging | only_calibration, encoding, path)
     other_noise = is_noise_of_other_channels(heads, noise, imaging | only_calibration)
     noise = noise & ~other_noise
     _refuse_compressed(heads, imaging | only_calibration | noise, path)
     heads, only_calibration, apart = calibration_on_this_grid(heads, imaging, only_calibration, header, encoding, notes)
     offsets = offsets_to_centre(heads[imaging], header, encoding, notes)
     inside = inside_matrix(heads, offsets, encoding)
-    leave_out_beyond(heads, imaging | only_calibration, inside, offsets, encoding, path, notes)
+    note_lines_beyond(heads, imaging | only_calibration, inside, offsets, encoding, path, notes)
     imaging, only_calibration, both = imaging & inside, only_calibration & inside, both & inside
-    imaging, calibration = _what_calibrates(heads, imaging, only_calibration, both, encoding, apart, notes)
+    imaging, calibration = _imaging_and_calibration(heads, imaging, only_calibration, both, encoding, apart, notes)
     # Embedded calibration lines may run through a counter that the imaging lines do not.
-    frame_of = _frames(heads, imaging)
-    keys = _keys(heads, frame_of)
+    frame_of = _frame_of_each(heads, imaging)
+    keys = _line_keys(heads, frame_of)
     _refuse_duplicates(keys, imaging, path)
     _refuse_duplicates(keys, calibration, path)
     _note_averages(keys[imaging], notes)
-    _note_what_users_should_know(heads, imaging, header, encoding, notes)
+    _note_peculiarities(heads, imaging, header, encoding, notes)
     _note_noise(noise, other_noise, header, notes)
     fewest, most = _lines_of_a_frame(keys[imaging])
     if broken_off := 4 * fewest < most:
@@ -139,14 +139,14 @@ def sort_acquisitions(heads: np.ndarray, header: FileHeader, path: Path, referen
         noise=np.flatnonzero(noise),
         frame_of=frame_of,
         frames=tuple(int(value) for value in np.unique(frame_of[imaging])),
-        coils=_coils(heads, imaging | calibration, path),
+        coils=_coil_count(heads, imaging | calibration, path),
         offsets=offsets,
         notes=notes,
         may_end_early=broken_off or endless,
     )
 
 
-def _what_calibrates(
+def _imaging_and_calibration(
     heads: np.ndarray,
     imaging: np.ndarray,
     only_calibration: np.ndarray,
@@ -155,7 +155,7 @@ def _what_calibrates(
     apart: bool,
     notes: dict[str, str],
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Imaging and calibration lines, once it is decided whether those flagged "calibration" only are samples of the scan.
+    """Return imaging and calibration lines, once it is decided whether those flagged "calibration" only are samples of the scan.
 
     They are where they were acquired in place: on the same grid, with the same readout and counters, and none of them a second time. A
     calibration apart has its own copies of the lines that the imaging lines share with it. The header's word, where it says separate or
@@ -164,7 +164,7 @@ def _what_calibrates(
     none = np.zeros_like(imaging)
     if not only_calibration.any():
         return imaging, none
-    keys = _keys(heads, _frames(heads, imaging))
+    keys = _line_keys(heads, _frame_of_each(heads, imaging))
     again = {tuple(key) for key in keys[imaging]} & {tuple(key) for key in keys[only_calibration]}
     told = encoding.calibration_mode in ("embedded", "interleaved")
     names = ("number_of_samples", "center_sample", "sample_time_us")
@@ -195,7 +195,7 @@ def _encoding_of(heads: np.ndarray, header: FileHeader, path: Path) -> EncodingS
     return encoding
 
 
-def _refuse(heads: np.ndarray, lines: np.ndarray, encoding: EncodingSpace, path: Path) -> None:
+def _refuse_reversed_or_long(heads: np.ndarray, lines: np.ndarray, encoding: EncodingSpace, path: Path) -> None:
     reversed_lines = lines & flagged(heads, Flag.REVERSE)
     if reversed_lines.any():
         raise BadInput(
@@ -219,8 +219,8 @@ def _refuse_compressed(heads: np.ndarray, lines: np.ndarray, path: Path) -> None
         raise BadInput(path, found=f"{compressed.sum()} lines of compressed samples", expected="plain samples")
 
 
-def _frames(heads: np.ndarray, lines: np.ndarray) -> np.ndarray:
-    """The frame of every acquisition, by the counters that run over `lines`."""
+def _frame_of_each(heads: np.ndarray, lines: np.ndarray) -> np.ndarray:
+    """Return the frame of every acquisition, by the counters that run over `lines`."""
     counters = np.stack([heads["idx"][name].astype(np.int64) for name in FRAME_COUNTERS], axis=1)
     running = [i for i in range(len(FRAME_COUNTERS)) if len(np.unique(counters[lines, i])) > 1]
     # One that does not run has another value where no image is: noise readouts, calibration.
@@ -228,7 +228,7 @@ def _frames(heads: np.ndarray, lines: np.ndarray) -> np.ndarray:
     return np.unique(chosen, axis=0, return_inverse=True)[1].reshape(-1)
 
 
-def _keys(heads: np.ndarray, frame_of: np.ndarray) -> np.ndarray:
+def _line_keys(heads: np.ndarray, frame_of: np.ndarray) -> np.ndarray:
     names = ("slice", "kspace_encode_step_2", "kspace_encode_step_1", "average")
     slices, *others = (heads["idx"][name].astype(np.int64) for name in names)
     return np.stack([slices, frame_of, *others], axis=1)
@@ -274,9 +274,7 @@ def _note_noise(noise: np.ndarray, of_other_channels: np.ndarray, header: FileHe
         notes["noise bandwidth"] = f"relative receiver noise bandwidth {header.noise_bandwidth:g} taken into account"
 
 
-def _note_what_users_should_know(
-    heads: np.ndarray, imaging: np.ndarray, header: FileHeader, encoding: EncodingSpace, notes: dict[str, str]
-) -> None:
+def _note_peculiarities(heads: np.ndarray, imaging: np.ndarray, header: FileHeader, encoding: EncodingSpace, notes: dict[str, str]) -> None:
     centres, counts = heads["center_sample"][imaging].astype(np.int64), heads["number_of_samples"][imaging].astype(np.int64)
     # A centre of 0 in a whole readout was not filled in.
     short = (centres != counts // 2) & ~((centres == 0) & (counts == encoding.encoded_matrix[2]))
@@ -293,7 +291,7 @@ def _note_what_users_should_know(
         notes["frames"] = f"{' x '.join(running)}, the first the slowest"
 
 
-def _coils(heads: np.ndarray, lines: np.ndarray, path: Path) -> int:
+def _coil_count(heads: np.ndarray, lines: np.ndarray, path: Path) -> int:
     coils = np.unique(heads["active_channels"][lines])
     if len(coils) > 1:
         raise BadInput(path, found=f"acquisitions of {' and '.join(map(str, coils))} coils", expected="one number of coils")

@@ -31,7 +31,7 @@ ReadLines = Callable[[np.ndarray, int, int], np.ndarray]
 
 @dataclass(frozen=True)
 class CartesianLines:
-    """One measurement's lines, sorted by what they are for, and how to read them: its headers and its scans."""
+    """These are one measurement's lines, sorted by what they are for, with a way to read them: from them come headers and scans."""
 
     path: Path
     volume_id: str
@@ -44,7 +44,7 @@ class CartesianLines:
         return tuple(self._header(int(index)) for index in np.unique(found.counter("slice", found.imaging)))
 
     def scan(self, header: Header) -> Scan:
-        """The scan of one of `headers`, from the disk."""
+        """Read the scan of one of `headers` from the disk."""
         found = self.found
         here = found.imaging[found.counter("slice", found.imaging) == header.slice]
         count = len(found.frames) * int(np.prod(found.shape[:-1]))
@@ -68,21 +68,21 @@ class CartesianLines:
         )
 
     def partitions(self, header: Header) -> Iterator[tuple[int, Scan]]:
-        """The scan of a 3-D header, one partition after another: no more than that is in memory."""
+        """Yield the scan of a 3-D header, one partition after another: no more than that is in memory."""
         found = self.found
         here = found.imaging[found.counter("slice", found.imaging) == header.slice]
         apart, frames = self._first_calibration(header.slice)
         count = found.encoding.encoded_matrix[0]
         flat = replace(self, found=replace(found, encoding=replace(found.encoding, encoded_matrix=(1, *found.encoding.encoded_matrix[1:]))))
-        ratio = self._noise_bandwidth_ratio(here) / self._averages(here)
+        ratio = self._noise_bandwidth_ratio(here) / self._mean_averages(here)
         for z in range(count):
             lines, apart_here = (kind[found.counter("kspace_encode_step_2", kind) + found.offsets[0] == z] for kind in (here, apart))
-            kspace, mask = flat._partition(lines, found.frames, header.scan_id, z)
-            calibration = Calibration(*flat._partition(apart_here, frames, header.scan_id, z)) if len(apart) else None
+            kspace, mask = flat._grid_partition(lines, found.frames, header.scan_id, z)
+            calibration = Calibration(*flat._grid_partition(apart_here, frames, header.scan_id, z)) if len(apart) else None
             yield z, Scan(header, kspace, mask, torch.zeros_like(mask), self._noise, ratio, calibration)
 
     def not_transformable(self, header: Header) -> str:
-        """See `Archive.not_transformable`: told by the lines' headers."""
+        """The lines' headers tell it (see `Archive.not_transformable`)."""
         found = self.found
         here = np.concatenate([found.imaging, found.calibration])
         here = here[found.counter("slice", here) == header.slice]
@@ -105,8 +105,8 @@ class CartesianLines:
         first = found.frame(lines).min()
         return lines[found.frame(lines) == first], (int(first),)
 
-    def _partition(self, indices: np.ndarray, frames: tuple[int, ...], scan_id: str, z: int) -> tuple[Tensor, Tensor]:
-        """One partition, by a copy of these lines whose encoding has one: ``(1, frames, coils, 1, y, x)``."""
+    def _grid_partition(self, indices: np.ndarray, frames: tuple[int, ...], scan_id: str, z: int) -> tuple[Tensor, Tensor]:
+        """Return one partition, ``(1, frames, coils, 1, y, x)``, and its mask. It takes a copy of these lines whose encoding has one."""
         found = self.found
         y, kept = found.shape
         if not len(indices):
@@ -116,18 +116,18 @@ class CartesianLines:
         kspace, mask, _ = here._grid(indices, frames, scan_id)
         return kspace.unsqueeze(3), mask.unsqueeze(3)
 
-    def _averages(self, indices: np.ndarray) -> float:
-        """The mean number of lines of a place."""
+    def _mean_averages(self, indices: np.ndarray) -> float:
+        """Return the mean number of lines of a place."""
         found = self.found
         steps = [found.counter(name, indices) for name in ("kspace_encode_step_2", "kspace_encode_step_1")]
         places = np.stack([found.frame(indices), *steps], axis=1)
         return len(places) / len(np.unique(places, axis=0))
 
     def _grid(self, indices: np.ndarray, frames: tuple[int, ...], scan_id: str) -> tuple[Tensor, Tensor, float]:
-        """Lines into k-space ``(1, frames, coils, *k)``, with its mask and the mean number of averages."""
+        """Put lines into k-space ``(1, frames, coils, *k)``; return it with its mask and the mean number of averages."""
         found = self.found
         samples = found.encoding.encoded_matrix[2]
-        places = self._places(indices, frames)
+        places = self._rows_of_lines(indices, frames)
         count = len(frames) * int(np.prod(found.shape[:-1]))
         total = torch.zeros(count, found.coils, samples, dtype=torch.complex64)
         times = torch.zeros(count, samples)
@@ -145,7 +145,7 @@ class CartesianLines:
         return kspace[None].contiguous(), mask.reshape(1, len(frames), 1, *found.shape[:-1], kept), averages
 
     def _readouts(self, indices: np.ndarray, scan_id: str) -> tuple[Tensor, Tensor]:
-        """The lines, each put into the encoded readout with its echo at N // 2, and where they were acquired."""
+        """Return the lines, each put into the encoded readout with its echo at N // 2, and where they were acquired."""
         found = self.found
         samples = found.encoding.encoded_matrix[2]
         readouts = torch.zeros(len(indices), found.coils, samples, dtype=torch.complex64)
@@ -163,8 +163,8 @@ class CartesianLines:
             acquired[members, target] = True
         return readouts, acquired
 
-    def _places(self, indices: np.ndarray, frames: tuple[int, ...]) -> Tensor:
-        """The row of each line in the flattened ``(frames, z, y)``."""
+    def _rows_of_lines(self, indices: np.ndarray, frames: tuple[int, ...]) -> Tensor:
+        """Return the row of each line in the flattened ``(frames, z, y)``."""
         found = self.found
         z, y, _ = found.encoding.encoded_matrix
         frame = np.searchsorted(np.asarray(frames), found.frame(indices))
@@ -216,7 +216,7 @@ class CartesianLines:
 
 
 def _mask_without_oversampling(mask: Tensor, kept: int) -> Tensor:
-    """The mask of readouts after `remove_readout_oversampling`: the nearest acquired samples, less `EDGE` where an echo is cut short."""
+    """Return the mask of readouts after `remove_readout_oversampling`: the nearest acquired samples, less `EDGE` where an echo is cut."""
     samples = mask.shape[-1]
     if kept >= samples:
         return mask

@@ -28,7 +28,7 @@ __all__ = ["FastMRI", "is_m4raw", "write_fastmri"]
 
 
 class FastMRI(Archive):
-    """A fastMRI file: ``kspace`` (slice, coil, readout, phase) or (slice, readout, phase), ``ismrmrd_header``, and ``mask`` in test files.
+    """This format is a fastMRI file: ``kspace`` (slice, coil, readout, phase) or (slice, readout, phase), ``ismrmrd_header``, a ``mask``.
 
     - The readout comes last here: the last two axes are swapped, unless the header's matrix says that the file holds them so already, which
       `Header.notes` tells then. Readout oversampling, which fastMRI keeps, is removed.
@@ -84,7 +84,7 @@ class FastMRI(Archive):
         )
 
     def _masks(self) -> tuple[Tensor, Tensor]:
-        """Mask and padding, ``(phase, 1)`` or ``(phase, readout)``."""
+        """Return mask and padding, ``(phase, 1)`` or ``(phase, readout)``."""
         volume = self._volume
         columns = torch.arange(volume.shape[3])[:, None]
         padding = (columns < volume.limits[0]) | (columns >= volume.limits[1])

@@ -33,7 +33,7 @@ FILLED = 0.5
 
 @dataclass(frozen=True)
 class _Volume:
-    """What a file says besides its samples."""
+    """This is what a file says besides its samples."""
 
     shape: tuple[int, int, int, int, int]
     """(averages, slices, coils, readout, phase), as in the file."""
@@ -133,7 +133,7 @@ class FastMRIProstate(Archive):
         return Calibration(kspace[None, None].contiguous(), mask)
 
     def _placed(self, data: np.ndarray, first: int) -> np.ndarray:
-        """(..., readout, phase) of the file, its columns put into the encoded matrix, the readout last."""
+        """Put the columns of (..., readout, phase), as the file has them, into the encoded matrix, the readout last."""
         placed = np.zeros((*data.shape[:-2], self._volume.matrix[0], data.shape[-2]), np.complex64)
         placed[..., first : first + data.shape[-1], :] = np.swapaxes(data, -1, -2)
         return placed
@@ -182,7 +182,10 @@ class FastMRIProstate(Archive):
 
     @staticmethod
     def _centred(header: FileHeader, columns: int, notes: dict[str, str]) -> tuple[int, int]:
-        """Where the file's columns begin in the smallest matrix, no less than the encoded one, whose centre is that of the header."""
+        """Return where the file's columns begin in the smallest matrix whose centre is the header's, and this matrix.
+
+        It is no smaller than the encoded one.
+        """
         limit = header.encodings[0].step_1
         centre = limit.center if limit else columns // 2
         if not 0 <= centre < columns:

@@ -22,7 +22,7 @@ from ssrecon.sampling.lines import encoding_of
 
 @dataclass(frozen=True)
 class Volume:
-    """What a file says besides its samples. `mask` is in ssrecon's order: (phase,), or (phase, readout) with both axes phase-encoded."""
+    """This is what a file says besides its samples. `mask` is (phase,), or (phase, readout) where both axes were phase-encoded."""
 
     shape: tuple[int, int, int, int]
     """(slices, coils, readout, phase), whichever of the last two comes first in the file."""
@@ -50,7 +50,7 @@ class Volume:
 
     @property
     def readout_kept(self) -> int:
-        """Samples of a readout after its oversampling is removed; only where the header describes this very readout."""
+        """A readout has so many samples after its oversampling is removed; only where the header describes this very readout."""
         encoding, samples = self.encoding, self.shape[2]
         known = encoding is not None and encoding.encoded_matrix[2] == samples
         return encoding.readout_kept if encoding is not None and known and self.full_readouts else samples
@@ -106,8 +106,11 @@ def coil_phase_readout(slice_: np.ndarray, exchanged: bool) -> Tensor:
 
 
 def _is_exchanged(header: FileHeader | None, shape: tuple[int, ...], mask: np.ndarray | None, notes: dict[str, str]) -> bool:
-    """Whether the header's matrix says that the last two axes of `shape` are (phase, readout): its readout is as long as the last axis and
-    not as the one before, and its phase comes nearer to that one. A mask that has as many columns as the last axis knows better."""
+    """Tell whether the header's matrix says that the last two axes of `shape` are (phase, readout).
+
+    Then its readout is as long as the last axis and not as the one before, and its phase comes nearer to that one. A mask that has as many
+    columns as the last axis knows better.
+    """
     if header is None:
         return False
     (y, x), (first, last) = header.encodings[0].encoded_matrix[1:], shape[2:]

@@ -31,7 +31,7 @@ def parse_header(text: object, where: object) -> FileHeader:
     for element in root.iter():
         element.tag = element.tag.rpartition("}")[2]
     try:
-        encodings = tuple(_encoding(node) for node in root.findall("encoding"))
+        encodings = tuple(_read_encoding(node) for node in root.findall("encoding"))
         frequency = _number(root, "experimentalConditions/H1resonanceFrequency_Hz")
         field = _number(root, "acquisitionSystemInformation/systemFieldStrength_T")
         noise_bandwidth = _number(root, "acquisitionSystemInformation/relativeReceiverNoiseBandwidth")
@@ -69,7 +69,7 @@ def _subject(root: ElementTree.Element) -> str:
     return pseudonym("_".join(parts[:2])) if len(parts) == 4 and all(part.isdigit() for part in parts) else ""
 
 
-def _encoding(node: ElementTree.Element) -> EncodingSpace:
+def _read_encoding(node: ElementTree.Element) -> EncodingSpace:
     encoded = _triple(node, "encodedSpace/matrixSize")
     recon = _triple(node, "reconSpace/matrixSize")
     encoded_fov, recon_fov = (_triple(node, f"{space}/fieldOfView_mm") for space in ("encodedSpace", "reconSpace"))
@@ -84,8 +84,8 @@ def _encoding(node: ElementTree.Element) -> EncodingSpace:
         encoded_fov=encoded_fov,
         recon_matrix=(int(recon[0]) or 1, int(recon[1]) or matrix[1], int(recon[2]) or matrix[2]),
         recon_fov=recon_fov,
-        step_1=_limit(node, ("kspace_encoding_step_1", "kspace_encode_step_1")),
-        step_2=_limit(node, ("kspace_encoding_step_2", "kspace_encode_step_2")),
+        step_1=_read_limit(node, ("kspace_encoding_step_1", "kspace_encode_step_1")),
+        step_2=_read_limit(node, ("kspace_encoding_step_2", "kspace_encode_step_2")),
         calibration_mode=node.findtext("parallelImaging/calibrationMode", "").strip().lower(),
     )
 
@@ -95,7 +95,7 @@ def _triple(node: ElementTree.Element, path: str) -> Triple:
     return (z, y, x)
 
 
-def _limit(node: ElementTree.Element, names: tuple[str, ...]) -> Limit | None:
+def _read_limit(node: ElementTree.Element, names: tuple[str, ...]) -> Limit | None:
     for name in names:
         maximum = _number(node, f"encodingLimits/{name}/maximum")
         if maximum is not None:
@@ -106,20 +106,20 @@ def _limit(node: ElementTree.Element, names: tuple[str, ...]) -> Limit | None:
 
 
 def _numbers(node: ElementTree.Element, path: str) -> Numbers:
-    """The positive numbers among the elements of a name: converters write 0 for what they do not know, and no scan is refused for these."""
+    """Return the positive numbers among the elements of a name. Converters write 0 for what they do not know; no scan is refused for it."""
     found = []
     for element in node.findall(path):
         with suppress(ValueError):
-            if (value := _within(element.text, path)) is not None and value > 0:
+            if (value := _number_in_range(element.text, path)) is not None and value > 0:
                 found.append(value)
     return (found[0] if len(found) == 1 else tuple(found)) if found else None
 
 
 def _number(node: ElementTree.Element, path: str) -> float | None:
-    return _within(node.findtext(path), path)
+    return _number_in_range(node.findtext(path), path)
 
 
-def _within(text: str | None, path: str) -> float | None:
+def _number_in_range(text: str | None, path: str) -> float | None:
     value = float(text) if text is not None and text.strip() else None
     if value is not None and not 0 <= value <= LARGEST:
         raise ValueError(f"{path.rpartition('/')[2]} {value:g}, which is not within 0 and {LARGEST:g}")

@@ -29,7 +29,7 @@ NEEDED = (
 
 
 class ISMRMRD(ArchiveOfLines):
-    """An ISMRMRD file of a Cartesian scan in two or three dimensions, one scan a slice (or slab).
+    """This format is an ISMRMRD file of a Cartesian scan in two or three dimensions, one scan a slice (or slab).
 
     - Lines are sorted by their counters into the encoded matrix, with the centre of k-space (Siemens: ``idx.user[5]`` and ``[6]``, else the
       header's encoding limits, else half the matrix) at N // 2. The mask is what was acquired, along an asymmetric echo sample by sample.
@@ -58,13 +58,13 @@ class ISMRMRD(ArchiveOfLines):
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        return holds(path, lambda file: bool(_groups(file)))
+        return holds(path, lambda file: bool(_groups_of_acquisitions(file)))
 
     @cached_property
     def volumes_of_lines(self) -> tuple[CartesianLines, ...]:
         try:
             with h5py.File(self.path) as file:
-                names = _groups(file)
+                names = _groups_of_acquisitions(file)
                 if not names:
                     raise other_layout(file, self.path, self.layout)
                 for name in ("xml", "data"):
@@ -73,7 +73,7 @@ class ISMRMRD(ArchiveOfLines):
                 heads = read_member(self.path, file[names[0]]["data"], "head")
         except UNREADABLE as error:
             raise unreadable(self.path, error, self.layout) from None
-        if missing := [name for name in NEEDED if not _has(heads, name)]:
+        if missing := [name for name in NEEDED if not _has_number(heads, name)]:
             raise BadInput(self.path, found=f"acquisitions without {missing[0]}", expected="the headers of the ISMRMRD standard")
         sorted_ = sort_encodings(heads, parse_header(text, self.path), self.path)
         read = partial(read_lines, self.path, names[0])
@@ -84,14 +84,14 @@ class ISMRMRD(ArchiveOfLines):
         )
 
 
-def _has(heads: np.ndarray, name: str) -> bool:
+def _has_number(heads: np.ndarray, name: str) -> bool:
     fields: Mapping[str, Any] = heads.dtype.fields or {}
     if name in COUNTERS:
         fields = (fields["idx"][0].fields if "idx" in fields else None) or {}
     return name in fields and fields[name][0].base.kind in "iuf"
 
 
-def _groups(file: h5py.File) -> list[str]:
+def _groups_of_acquisitions(file: h5py.File) -> list[str]:
     def acquisitions(item: object) -> bool:
         if not (
             isinstance(item, h5py.Group)

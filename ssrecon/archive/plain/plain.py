@@ -27,7 +27,7 @@ from ssrecon.sampling.lines import encoding_of
 
 
 class Plain(PartitionedArchive):
-    """One volume in an HDF5 file of the layout that `docs/plain_hdf5.md` describes, as `write_plain` writes it.
+    """This format is one volume in an HDF5 file of the layout that `docs/plain_hdf5.md` describes, as `write_plain` writes it.
 
     The file says ``layout = "ssrecon"``. ``kspace`` is complex and centred, DC at N // 2; its attribute ``axes`` is ``[slice] [frame]
     coil`` and then ``y x``, ``z y x`` or, for a hybrid slice, ``z y``: the readout is ``x``. Optional datasets are ``mask`` and ``padding``
@@ -81,7 +81,7 @@ class Plain(PartitionedArchive):
         )
 
     def _encodings(self, file: h5py.File) -> tuple[Encoding, ...]:
-        """Of each slice. Masks are read where they may change along the readout, and only then."""
+        """Return how each slice was encoded. Masks are read where they may change along the readout, and only then."""
         slices = self._datasets["kspace"].length("slice")
         if self._encoded[-1] != "x":
             places = np.atleast_1d(attribute(file, "readout_positions", np.arange(slices)))
@@ -100,7 +100,7 @@ class Plain(PartitionedArchive):
         return found if len(found) == slices else found * slices
 
     def not_transformable(self, scan_id: str) -> str:
-        """See `Archive.not_transformable`: no samples are read."""
+        """The masks tell it (see `Archive.not_transformable`): no samples are read."""
         index = self.listed(scan_id).slice
         with opened(self.path, self.layout) as file:
             return uneven(self._masks(file, index, at) for at in self.steps)
@@ -113,7 +113,7 @@ class Plain(PartitionedArchive):
         return {name: torch.from_numpy(np.array(array)) for name, array in found.items()}
 
     def _sampling(self, file: h5py.File, index: int, at: slice) -> tuple[np.ndarray, np.ndarray]:
-        """The mask, and the padding that may overlap it."""
+        """Return the mask, and the padding that may overlap it."""
         mask = self._part(file, "mask", index, ("frame", "coil"), at) != 0
         return mask, self._part(file, "padding", index, ("frame", "coil"), at) != 0 if "padding" in file else np.zeros_like(mask)
 
@@ -155,10 +155,10 @@ class Plain(PartitionedArchive):
         return Calibration(*acquired_only(kspace, mask != 0, self.path, f"{scan_id} (calibration)", at == WHOLE))
 
     def _part(self, file: h5py.File, name: str, index: int, leading: tuple[str, str], at: slice) -> np.ndarray:
-        """The part of a dataset that belongs to one slice and lies `at` places along its first encoded axis, with the axes `leading` and
-        then the encoded ones; those it lacks have length 1.
+        """Read the part of a dataset that belongs to one slice and lies `at` places along its first encoded axis.
 
-        A mask that is not in the file samples everything.
+        It has the axes `leading` and then the encoded ones; those that the dataset lacks have length 1. A mask that is not in
+        the file samples everything.
         """
         first, *others = self._encoded
         kspace = self._datasets["kspace"]

@@ -53,7 +53,7 @@ pseudonyms at once."""
 
 @dataclass(frozen=True)
 class SlicePlace:
-    """Where the protocol puts a slice: its centre (mm) and unit normal, sagittal, coronal, transversal (LPS), and its turn in the plane."""
+    """This is where the protocol puts a slice: its centre (mm), its unit normal, both in LPS, and its turn in the plane."""
 
     position: Vector
     normal: Vector
@@ -63,6 +63,8 @@ class SlicePlace:
 
 @dataclass(frozen=True)
 class Protocol:
+    """This is all that is taken from a protocol."""
+
     header: FileHeader
     scanner: str
     adjustment: bool
@@ -79,9 +81,9 @@ class Protocol:
 
 
 def parse_protocol(buffers: Mapping[str, str], longest: int, where: object) -> Protocol:
-    """The protocol of a measurement whose longest line has so many samples. Raises `BadInput` for what is missing or no number."""
-    settings = _settings(buffers, where)
-    told = _told(buffers, where)
+    """Read the protocol of a measurement whose longest line has so many samples. Raises `BadInput` for what is missing or no number."""
+    settings = _read_settings(buffers, where)
+    told = _read_parameters(buffers, where)
 
     def number(name: str, default: float | None = None) -> float:
         return _number(settings.get(name), name, default, where)
@@ -97,14 +99,14 @@ def parse_protocol(buffers: Mapping[str, str], longest: int, where: object) -> P
     field = parameter("flMagneticFieldStrength", 0) or number("sProtConsistencyInfo.flNominalB0", 0) or frequency / 42.577e6
     return Protocol(
         header=FileHeader(
-            encodings=(_encoding(number, parameter, longest, where),),
+            encodings=(_read_encoding(number, parameter, longest, where),),
             subject=_subject(told),
             protocol=_decoded(name),
             vendor="SIEMENS",
             site=pseudonym(site, "i") if (site := _not_blanked(told.get("InstitutionName"))) else "",
             scanner=scanner_name(_not_blanked(told.get("DeviceSerialNumber")), _text(told.get("ManufacturersModelName"))),
             field_strength=round(field, 2) if field > 0 else None,
-            **_timing(number),
+            **_read_timing(number),
             patient_position=lying if (lying := _text(told.get("tPatientPosition")).upper()) in PATIENT_POSITIONS else None,
             noise_bandwidth=NOISE_BANDWIDTH,
         ),
@@ -114,13 +116,15 @@ def parse_protocol(buffers: Mapping[str, str], longest: int, where: object) -> P
         dwell_times={index: time / 1000 for index in range(64) if (time := number(f"sRXSPEC.alDwellTime[{index}]", 0)) > 0},
         regridding=int(parameter("alRegridMode", 1)),
         bands=int(number("sSliceAcceleration.lMultiBandFactor", 1)),
-        slices=_slices(settings, number),
+        slices=_read_slices(settings, number),
     )
 
 
 def identity_of_protocol(buffers: Mapping[str, str]) -> Iterator[str]:
-    """Parameters of a protocol that may name someone, by their names: those of such names that were not blanked, and those of values that
-    look like a person's name or a date."""
+    """Yield the parameters of a protocol that may name someone, by their names.
+
+    These are parameters of such names that were not blanked, and those whose values look like a person's name or a date.
+    """
     for part, text in buffers.items():
         for name, value in [*PARAMETER.findall(text), *SETTING.findall(text)]:
             value = value.strip().strip('"').strip()
@@ -129,7 +133,7 @@ def identity_of_protocol(buffers: Mapping[str, str]) -> Iterator[str]:
                 yield f"{name} of {part}"
 
 
-def _encoding(number: Callable[..., float], parameter: Callable[..., float], longest: int, where: object) -> EncodingSpace:
+def _read_encoding(number: Callable[..., float], parameter: Callable[..., float], longest: int, where: object) -> EncodingSpace:
     volume = int(number("sKSpace.ucDimension", 2)) == 4
     base, lines = int(number("sKSpace.lBaseResolution")), int(number("sKSpace.lPhaseEncodingLines"))
     partitions = int(number("sKSpace.lPartitions")) if volume else 1
@@ -167,9 +171,12 @@ def _encoding(number: Callable[..., float], parameter: Callable[..., float], lon
     )
 
 
-def _timing(number: Callable[..., float]) -> dict[str, Any]:
-    """Times in milliseconds, flip angle in degrees. Lists in a protocol go on with what other protocols left there: of the echo times as
-    many hold as there are contrasts, of the others one; an inversion time without an inversion is no time."""
+def _read_timing(number: Callable[..., float]) -> dict[str, Any]:
+    """Return times in milliseconds and the flip angle in degrees, by the names that `Header` has for them.
+
+    Lists in a protocol go on with what other protocols left there: of the echo times as many hold as there are contrasts, of the others
+    one. An inversion time without an inversion is no time.
+    """
 
     def milliseconds(name: str) -> float | None:
         return time / 1000 if 0 < (time := number(name, 0)) else None
@@ -185,7 +192,7 @@ def _timing(number: Callable[..., float]) -> dict[str, Any]:
     }
 
 
-def _slices(settings: Mapping[str, str], number: Callable[..., float]) -> dict[int, SlicePlace]:
+def _read_slices(settings: Mapping[str, str], number: Callable[..., float]) -> dict[int, SlicePlace]:
     found = {}
     for index in sorted({int(match.group(1)) for name in settings if (match := SLICE_NORMAL.match(name))}):
         slice_ = f"sSliceArray.asSlice[{index}]"
@@ -198,15 +205,15 @@ def _slices(settings: Mapping[str, str], number: Callable[..., float]) -> dict[i
     return found
 
 
-def _settings(buffers: Mapping[str, str], where: object) -> dict[str, str]:
-    """The settings as ``name: value``. twixtools nests them, loses values with a blank, and makes lists as long as a damaged index."""
+def _read_settings(buffers: Mapping[str, str], where: object) -> dict[str, str]:
+    """Return the settings as ``name: value``; twixtools nests them, loses values with a blank, makes lists as long as a damaged index."""
     for name in ("MeasYaps", "Phoenix", "Meas"):
         if section := SETTINGS.search(buffers.get(name, "")):
             return {match.group(1): match.group(2).strip().strip('"') for match in SETTING.finditer(section.group(1))}
     raise BadInput(where, found=f"a protocol of {', '.join(buffers) or 'nothing'} without settings", expected="settings (ASCCONV)")
 
 
-def _told(buffers: Mapping[str, str], where: object) -> dict[str, object]:
+def _read_parameters(buffers: Mapping[str, str], where: object) -> dict[str, object]:
     from twixtools.twixprot import parse_xprot
 
     told: dict[str, object] = {}
@@ -233,7 +240,7 @@ def _number(text: str | None, name: str, default: float | None, where: object) -
 
 
 def _subject(told: Mapping[str, object]) -> str:
-    """A pseudonym of the patient's number; of the scanner's own number for the patient where that was overwritten with x or left out."""
+    """Return a pseudonym of the patient's number, or of the scanner's own number for the patient where that is blanked or missing."""
     for name in ("PatientID", "PatientLOID"):
         if identity := _not_blanked(told.get(name)):
             return pseudonym(identity)

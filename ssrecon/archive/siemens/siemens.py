@@ -44,7 +44,7 @@ HEAD = np.dtype(
 
 
 class Siemens(ArchiveOfLines):
-    """A twix file of a Cartesian scan in two or three dimensions, one scan a slice (or slab); a multi-raid file is several measurements.
+    """This format is a twix file of a Cartesian scan in two or three dimensions, one scan a slice (or slab); a multi-raid file is several.
 
     - A measurement is a volume, unless it is one of the scanner's own adjustments (``%AdjustSeq%``). Of those only the noise readouts are
       used, where the measurement has none and the channels are the same.
@@ -102,7 +102,7 @@ class Siemens(ArchiveOfLines):
         for one in measurements(self.path):
             try:
                 if len(one.lines):
-                    found.append((one, parse_protocol(one.buffers, _longest(one), self.path)))
+                    found.append((one, parse_protocol(one.buffers, _longest_line(one), self.path)))
             except BadInput as error:
                 refuse(one, error)
         scans = [(one, protocol) for one, protocol in found if not protocol.adjustment]
@@ -124,10 +124,10 @@ class Siemens(ArchiveOfLines):
     def _volume(
         self, one: Measurement, protocol: Protocol, adjustments: list[tuple[Measurement, Protocol]], volume_id: str
     ) -> CartesianLines:
-        _refuse(one, protocol, self.path)
+        _refuse_unsupported(one, protocol, self.path)
         notes: dict[str, str] = {"scanner": protocol.scanner} if protocol.scanner else {}
-        heads = _heads(one, protocol)
-        _one_centre(heads, protocol, self.path)
+        heads = _acquisition_headers(one, protocol)
+        _move_to_one_centre(heads, protocol, self.path)
         heads = self._with_noise(heads, one, adjustments, notes)
         found = sort_acquisitions(heads, protocol.header, self.path)
         _check_readouts(heads[found.imaging], found.encoding.encoded_matrix[2], self.path)
@@ -142,26 +142,26 @@ class Siemens(ArchiveOfLines):
     def _with_noise(
         self, heads: np.ndarray, one: Measurement, adjustments: list[tuple[Measurement, Protocol]], notes: dict[str, str]
     ) -> np.ndarray:
-        """The lines, with noise readouts of the same channels only: the measurement's own, else those of the last adjustment with any."""
+        """Return the lines with noise readouts of their channels only: its own, else those of the last adjustment with any."""
         noise = one.has("NOISEADJSCAN")
         if noise.all():
             return heads  # and nothing to compare with: refused as such when the lines are sorted
         first = int(np.flatnonzero(~noise)[0])
         channels = channels_of(self.path, one.positions[first], one.lines[first], one.vb)
 
-        def same(other: Measurement) -> np.ndarray:
+        def noise_of_these_channels(other: Measurement) -> np.ndarray:
             places = np.flatnonzero(other.has("NOISEADJSCAN"))
-            own = [np.array_equal(channels_of(self.path, other.positions[i], other.lines[i], other.vb), channels) for i in places]
-            return places[np.array(own, dtype=bool)]
+            fits = [np.array_equal(channels_of(self.path, other.positions[i], other.lines[i], other.vb), channels) for i in places]
+            return places[np.array(fits, dtype=bool)]
 
-        kept = same(one)
+        kept = noise_of_these_channels(one)
         if len(kept) < noise.sum():
             notes["noise scan"] = f"{noise.sum() - len(kept)} noise readouts of other channels were left out"
         lines = [heads[np.sort(np.append(np.flatnonzero(~noise), kept))]]
         for other, protocol in () if len(kept) else reversed(adjustments):
-            if len(borrowed := same(other)):
+            if len(borrowed := noise_of_these_channels(other)):
                 notes["noise scan"] = f"of another measurement of the file, number {other.number}"
-                lines.append(_heads(other, protocol)[borrowed])
+                lines.append(_acquisition_headers(other, protocol)[borrowed])
                 break
         return np.concatenate(lines)
 
@@ -172,11 +172,11 @@ class _Contents:
     refused: Mapping[str, str]
 
 
-def _longest(one: Measurement) -> int:
+def _longest_line(one: Measurement) -> int:
     return int(one.lines["SamplesInScan"][~one.has("NOISEADJSCAN")].max(initial=0))
 
 
-def _heads(one: Measurement, protocol: Protocol) -> np.ndarray:
+def _acquisition_headers(one: Measurement, protocol: Protocol) -> np.ndarray:
     lines, heads = one.lines, np.zeros(len(one.lines), HEAD)
     for name, theirs in (("number_of_samples", "SamplesInScan"), ("center_sample", "CenterCol"), ("active_channels", "UsedChannels")):
         heads[name] = lines[theirs]
@@ -191,12 +191,12 @@ def _heads(one: Measurement, protocol: Protocol) -> np.ndarray:
     heads["sample_time_us"] = [protocol.dwell_times.get(int(contrast), first) for contrast in lines["Counter"]["Eco"]]
     noise = one.has("NOISEADJSCAN")
     heads["sample_time_us"][noise] = _noise_time(lines["SamplesInScan"][noise], protocol, one.vb)
-    _locate(heads, lines, protocol)
+    _fill_in_places(heads, lines, protocol)
     return heads
 
 
-def _locate(heads: np.ndarray, lines: np.ndarray, protocol: Protocol) -> None:
-    """Where each line's slice lies, by the names of ISMRMRD."""
+def _fill_in_places(heads: np.ndarray, lines: np.ndarray, protocol: Protocol) -> None:
+    """Fill in where each line's slice lies, by the names of ISMRMRD."""
     directions = directions_of_quaternion(lines["SliceData"]["Quaternion"])
     position = np.stack([lines["SliceData"]["SlicePos"][name] for name in ("Sag", "Cor", "Tra")], axis=1)
     told = directions.any(axis=(1, 2))
@@ -219,7 +219,7 @@ def _noise_time(samples: np.ndarray, protocol: Protocol, vb: bool) -> np.ndarray
     return 1e6 / 130 / samples if vb else np.floor(76800 / samples) / 10
 
 
-def _refuse(one: Measurement, protocol: Protocol, path: Path) -> None:
+def _refuse_unsupported(one: Measurement, protocol: Protocol, path: Path) -> None:
     other = one.has("PHASCOR") | one.has("NOISEADJSCAN") | one.has("RTFEEDBACK") | one.has("HPFEEDBACK")
     backwards = int((one.has("REFLECT") & ~other).sum())
     if backwards or protocol.regridding > 1:
@@ -239,8 +239,8 @@ def _refuse(one: Measurement, protocol: Protocol, path: Path) -> None:
             raise BadInput(path, found=f"{some.sum()} of {len(some)} lines flagged {flag}", expected="lines of one kind")
 
 
-def _one_centre(heads: np.ndarray, protocol: Protocol, path: Path) -> None:
-    """Counters of lines that call another line the centre (a reference with its own matrix) are moved, so that one centre holds for all."""
+def _move_to_one_centre(heads: np.ndarray, protocol: Protocol, path: Path) -> None:
+    """Move the counters of lines that call another line the centre (a reference with its own matrix), so that one centre holds for all."""
     left_out = np.uint64(sum(1 << (bit - 1) for bit in (Flag.NOISE, *Flag.LEFT_OUT)))
     apart = np.uint64(1 << (Flag.CALIBRATION - 1))
     both = np.uint64(1 << (Flag.CALIBRATION_AND_IMAGING - 1))

@@ -31,7 +31,7 @@ ACQEND, SYNCDATA = 1 << 0, 1 << 5
 
 @dataclass(frozen=True)
 class Measurement:
-    """One measurement of a file. Its protocol names the patient: it is not kept."""
+    """This is one measurement of a file. Its protocol names the patient: it is not kept."""
 
     number: int
     vb: bool
@@ -43,43 +43,45 @@ class Measurement:
     """The headers of the lines, with twixtools' names."""
 
     def has(self, flag: str) -> np.ndarray:
-        """Which lines bear a flag, by twixtools' name."""
-        return (self.lines["EvalInfoMask"] & np.uint64(1 << _bits()[flag])) != 0
+        """Tell which lines bear a flag, by twixtools' name."""
+        return (self.lines["EvalInfoMask"] & np.uint64(1 << _flag_bits()[flag])) != 0
 
 
 def is_twix(path: Path) -> bool:
-    """Whether a file begins as twix does, be it damaged further on. Never raises."""
+    """Tell whether a file begins as twix does, be it damaged further on. It never raises."""
     try:
         with path.open("rb") as file:
-            places = _places(file.read(8 + RAID_ENTRY * MOST_MEASUREMENTS), path.stat().st_size)
+            places = _measurement_spans(file.read(8 + RAID_ENTRY * MOST_MEASUREMENTS), path.stat().st_size)
             return any(_begins_protocol(file, start) for start, _ in places)
     except (OSError, ValueError, OverflowError, struct.error):
         return False
 
 
 def measurements(path: Path) -> Iterator[Measurement]:
-    """The measurements of a file, in its order. Raises `BadInput` for what is truncated or damaged."""
+    """Yield the measurements of a file, in its order. Raises `BadInput` for what is truncated or damaged."""
     with _mapped(path) as data:
         vb = _is_vb(data[:8])
-        for number, (start, stop) in enumerate(_places(data[: 8 + RAID_ENTRY * MOST_MEASUREMENTS], len(data))):
+        for number, (start, stop) in enumerate(_measurement_spans(data[: 8 + RAID_ENTRY * MOST_MEASUREMENTS], len(data))):
             where = f"{path} (measurement {number})" if number else path
             if stop > len(data) or start + 8 > stop:
                 raise BadInput(where, found=f"a measurement of bytes {start} to {stop} in a file of {len(data)}", expected="a whole file")
             length, _ = struct.unpack_from("<II", data, start)
             if not 8 < length <= min(LARGEST_PROTOCOL, stop - start):
                 raise BadInput(where, found=f"a protocol of {length} bytes in {stop - start}", expected="a whole twix file")
-            positions = _walk(data, start + length, stop, vb, where)
-            yield Measurement(number, vb, _buffers(data[start : start + length], where), positions, _line_headers(data, positions, vb))
+            positions = _line_positions(data, start + length, stop, vb, where)
+            yield Measurement(
+                number, vb, _protocol_parts(data[start : start + length], where), positions, _line_headers(data, positions, vb)
+            )
 
 
 def channels_of(path: Path, position: int, lines: np.ndarray, vb: bool) -> np.ndarray:
-    """The identifiers of a line's channels, in their order."""
+    """Return the identifiers of a line's channels, in their order."""
     with _mapped(path) as data:
         return _channels(data, int(position), int(lines["UsedChannels"]), int(lines["SamplesInScan"]), vb)["head"]["ChannelId"].copy()
 
 
 def read_lines(path: Path, positions: np.ndarray, vb: bool, indices: np.ndarray, coils: int, samples: int) -> np.ndarray:
-    """Lines `indices` as ``(lines, coils, samples)`` complex64.
+    """Read lines `indices` as ``(lines, coils, samples)`` complex64.
 
     What a file says twice is compared: until VB each channel repeats the line's header, since VD its counter.
     """
@@ -88,7 +90,7 @@ def read_lines(path: Path, positions: np.ndarray, vb: bool, indices: np.ndarray,
         reference = None
         for row, index in enumerate(indices):
             place = int(positions[index])
-            if place + _length(coils, samples, vb) > len(data):
+            if place + _line_length(coils, samples, vb) > len(data):
                 raise BadInput(path, found=f"a line at byte {place} of {len(data)} that is not all there", expected="a whole file")
             channels = _channels(data, place, coils, samples, vb)
             heads = channels["head"]
@@ -113,13 +115,13 @@ def _mapped(path: Path) -> Iterator[mmap.mmap]:
 
 
 def _is_vb(start: bytes) -> bool:
-    """VB begins with the length of its protocol, later versions with 0 or 1 and the number of measurements."""
+    """Tell whether a file is of VB. It begins with the length of its protocol, later versions with 0 or 1 and a count."""
     first, second = struct.unpack("<II", start[:8])
     return not (first < 10000 and second <= MOST_MEASUREMENTS)
 
 
 def raid_names(path: Path) -> list[tuple[str, str]]:
-    """The names of the patient and of the protocol that later versions keep in front of each measurement, outside its protocol."""
+    """Return the names of the patient and of the protocol that later versions keep in front of each measurement, outside its protocol."""
     with path.open("rb") as file:
         start = file.read(8 + RAID_ENTRY * MOST_MEASUREMENTS)
     if _is_vb(start):
@@ -135,8 +137,8 @@ def _until_zero(text: bytes) -> str:
     return text.partition(b"\0")[0].decode("latin-1").strip()
 
 
-def _places(start: bytes, size: int) -> list[tuple[int, int]]:
-    """Where each measurement begins and ends."""
+def _measurement_spans(start: bytes, size: int) -> list[tuple[int, int]]:
+    """Return where each measurement begins and ends."""
     if _is_vb(start):
         return [(0, size)]
     (count,) = struct.unpack_from("<I", start, 4)
@@ -158,7 +160,7 @@ def _begins_protocol(file: BinaryIO, start: int) -> bool:
     return 8 < length <= LARGEST_PROTOCOL and 0 < count <= 64 and name is not None and name.group(1) in BUFFERS
 
 
-def _buffers(protocol: bytes, where: object) -> dict[str, str]:
+def _protocol_parts(protocol: bytes, where: object) -> dict[str, str]:
     (count,) = struct.unpack_from("<I", protocol, 4)
     place = 8
     found: dict[str, str] = {}
@@ -172,8 +174,8 @@ def _buffers(protocol: bytes, where: object) -> dict[str, str]:
     return found
 
 
-def _walk(data: mmap.mmap, start: int, stop: int, vb: bool, where: object) -> np.ndarray:
-    """Where each line begins, from one to the next until the end of the acquisition."""
+def _line_positions(data: mmap.mmap, start: int, stop: int, vb: bool, where: object) -> np.ndarray:
+    """Return where each line begins, going from one to the next until the end of the acquisition."""
     header, mask_at = (VB_HEADER, 20) if vb else (VD_HEADER, 40)
     positions: list[int] = []
     place = start
@@ -185,7 +187,7 @@ def _walk(data: mmap.mmap, start: int, stop: int, vb: bool, where: object) -> np
             length = struct.unpack_from("<I", data, place)[0] % (1 << 25)
         else:
             samples, channels = struct.unpack_from("<HH", data, place + mask_at + 8)
-            length = _length(channels, samples, vb) if samples and channels else 0
+            length = _line_length(channels, samples, vb) if samples and channels else 0
             positions.append(place)
         if length < header:
             found = f"a line of {length} bytes at byte {place}, after {len(positions)} lines"
@@ -196,7 +198,7 @@ def _walk(data: mmap.mmap, start: int, stop: int, vb: bool, where: object) -> np
     )
 
 
-def _length(channels: int, samples: int, vb: bool) -> int:
+def _line_length(channels: int, samples: int, vb: bool) -> int:
     return channels * (VB_HEADER + 8 * samples) if vb else VD_HEADER + channels * (32 + 8 * samples)
 
 
@@ -216,7 +218,7 @@ def _channels(data: mmap.mmap, place: int, channels: int, samples: int, vb: bool
 
 
 @cache
-def _bits() -> dict[str, int]:
+def _flag_bits() -> dict[str, int]:
     from twixtools.mdh_def import mask_dict
 
     return dict(mask_dict)
