@@ -35,11 +35,8 @@ def check_order(path: Path, name: str, shape: tuple[int, ...], axes: str) -> Non
 def acquired_only(
     kspace: Complex[np.ndarray, "frames coils *k"], mask: Bool[np.ndarray, "frames 1 *k"], path: Path, scan_id: str, whole: bool = True
 ) -> tuple[Complex[Tensor, "1 frames coils *k"], Bool[Tensor, "1 frames 1 *k"]]:
-    """Return k-space that is zero wherever it was not acquired, and its mask.
-
-    Raises `BadInput` for acquired samples that are not finite, and for a mask that samples nothing, unless it is that of a piece and not of
-    a whole scan.
-    """
+    """K-space that is zero wherever it was not acquired, and its mask. Raises `BadInput` for acquired samples that are not finite, and for
+    a mask that samples nothing, unless it is that of a piece and not of a whole scan."""
     if whole and not mask.any():
         raise samples_nothing(path, scan_id)
     with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is refused below

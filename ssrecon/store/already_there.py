@@ -51,7 +51,7 @@ def remove_partial_files(out: Path, names: set[str]) -> None:
 
 
 def link_volumes(source: Path, out: Path) -> None:
-    """Link the volumes of a store into a folder; copy them where links are impossible. Raises OutputInUse where it holds any other volume."""
+    """Link the volumes of a store into a folder; copy them where links are impossible. Raises OutputInUse where it holds others."""
     out.mkdir(parents=True, exist_ok=True)
     for target in sorted(out.glob("*.h5")):
         # An interrupted call left a part of this very store; anything else is another archive's, and would be mixed into the run.

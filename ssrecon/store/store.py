@@ -90,7 +90,7 @@ class Store:
 
     @cached_property
     def skipped(self) -> dict[str, str]:
-        """This maps volumes that could not be prepared, files and scans that could not be read, and scans that may not train, to the reason."""
+        """This maps volumes that could not be prepared, files and scans that could not be read, and unfit scans to the reason."""
         failed = {record.volume: record.reason for record in records(self.folder).values() if record.state != "done"}
         return {**failed, **{scan: str(reason) for made in self._provenance.values() for scan, reason in made.get("unfit", {}).items()}}
 
