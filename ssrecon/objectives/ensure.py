@@ -35,13 +35,11 @@ class ENSURE(SamplingAware):
     """Of the divergence, in units of the noise level."""
     cap: float = 10.0
     holds_out: ClassVar[bool] = False
+    needs_noise_level: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_step(self, self.step)
         check_cap(self, self.cap)
-
-    def needs_noise_level(self) -> bool:
-        return True
 
     def draws(self, scan: CalibratedScan, draw: Draw) -> Draws:
         return Draws(probe=divergence_probe(scan, draw))

@@ -46,10 +46,6 @@ class EquivariantImaging(Objective):
         check_transform(self, self.transform)
         at_least(self, weight=0, transforms=1)
 
-    @property
-    def remarks(self) -> tuple[str, ...]:
-        return self.transform.remarks
-
     def draws(self, scan: CalibratedScan, draw: Draw) -> Draws:
         return Draws(moves=drawn_moves(self.transform, scan, draw, self.transforms))
 

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -38,13 +39,11 @@ class Heteroscedastic(Objective):
 
     partitioner: Partitioner = Uniform(loss_fraction=0.4)
     beta: float = 0.5
+    needs_noise_level: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not 0 <= self.beta <= 1:
             raise BadRecipe("Heteroscedastic.beta", found=repr(self.beta), expected="a number from 0 to 1")
-
-    def needs_noise_level(self) -> bool:
-        return True
 
     def draws(self, scan: CalibratedScan, draw: Draw) -> Draws:
         return Draws(part=self.partitioner.split(scan, draw))

@@ -43,7 +43,8 @@ class Noise2Recon(Objective):
         if not (0 <= self.least <= self.most < float("inf") and self.most > 0):
             raise BadRecipe("Noise2Recon.most", found=f"noise from {self.least} to {self.most}", expected="a range of positive multiples")
 
-    def needs_noise_level(self) -> bool:
+    @property
+    def needs_noise_level(self) -> bool:  # type: ignore[override]  # here a setting decides
         return self.weight > 0
 
     def draws(self, scan: CalibratedScan, draw: Draw) -> Draws:

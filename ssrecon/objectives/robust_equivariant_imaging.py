@@ -34,18 +34,12 @@ class RobustEI(Objective):
     transforms: int = 1
     """Drawn for each scan at each update."""
     holds_out: ClassVar[bool] = False
+    needs_noise_level: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_transform(self, self.transform)
         check_step(self, self.step)
         at_least(self, weight=0, transforms=1)
-
-    def needs_noise_level(self) -> bool:
-        return True
-
-    @property
-    def remarks(self) -> tuple[str, ...]:
-        return self.transform.remarks
 
     def draws(self, scan: CalibratedScan, draw: Draw) -> Draws:
         moves = drawn_moves(self.transform, scan, draw, self.transforms)

@@ -1,6 +1,7 @@
 """Robust SSDU: held-out k-space for what is missing, added noise for what is noisy."""
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from jaxtyping import Complex
@@ -47,14 +48,12 @@ class RobustSSDU(SamplingAware):
     weighted: bool = True
     noisy_at_test: bool = False
     cap: float = 10.0
+    needs_noise_level: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not 0 < self.alpha < float("inf"):
             raise BadRecipe("RobustSSDU.alpha", found=repr(self.alpha), expected="a positive number")
         check_cap(self, self.cap)
-
-    def needs_noise_level(self) -> bool:
-        return True
 
     def draws(self, scan: CalibratedScan, draw: Draw) -> Draws:
         return Draws(part=self.partitioner.split(scan, draw), noise=white_noise(scan, draw, "noisier"))

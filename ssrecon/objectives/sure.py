@@ -35,12 +35,10 @@ class SURE(Objective):
     step: float = 0.1
     """Of the divergence, in units of the noise level."""
     holds_out: ClassVar[bool] = False
+    needs_noise_level: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_step(self, self.step)
-
-    def needs_noise_level(self) -> bool:
-        return True
 
     def draws(self, scan: CalibratedScan, draw: Draw) -> Draws:
         return Draws(probe=divergence_probe(scan, draw))

@@ -30,11 +30,7 @@ class Move(ABC):
 
     @abstractmethod
     def __call__(self, images: Images) -> Images:
-        """The images, moved: linear, and differentiable in them."""
-
-    def to(self, device: torch.device | str) -> "Move":
-        """The same move for images on another device."""
-        return self
+        """Return the images, moved. A move is linear, and differentiable in the images."""
 
 
 class Transform(ABC):
@@ -45,9 +41,8 @@ class Transform(ABC):
     leaves_unseen: ClassVar[str] = ""
     """What of k-space no move of the family brings to where Cartesian lines are, in words; empty where everything is reached."""
 
-    @property
     def remarks(self) -> tuple[str, ...]:
-        """What a person should know who trains with these."""
+        """Return what a person should know who trains with these moves."""
         return (self.leaves_unseen,) if self.leaves_unseen else ()
 
     @abstractmethod
@@ -171,6 +166,7 @@ class PullBack(Move):
         return torch.view_as_complex(found.reshape(planes.shape).movedim(1, -1).contiguous()).reshape(images.shape)
 
     def to(self, device: torch.device | str) -> "PullBack":
+        """Return the same move for images on another device."""
         return PullBack(self.grid.to(device))
 
 

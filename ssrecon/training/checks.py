@@ -82,7 +82,7 @@ def check_scans(objective: Objective, store: Store, scan_ids: Sequence[str]) -> 
             expected=f"{wanted}, which {name} trains on: what `data.pattern` undersamples of fully sampled scans becomes one",
         )
     silent = [scan_id for scan_id in scan_ids if not store.noise_known(scan_id)]
-    if objective.needs_noise_level() and silent:
+    if objective.needs_noise_level and silent:
         raise BadInput(silent[0], found=f"an unknown noise level in {len(silent)} of {count} training scans", expected=NOISE_FROM)
 
 
