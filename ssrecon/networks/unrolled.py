@@ -39,7 +39,8 @@ class Unrolled(NetworkSpec):
     warm_start: bool = False
     """Start conjugate gradients at the denoised image instead of at zero, where the published networks start."""
     maps: int = 1
-    """Map sets of the csm it is made for: they become channels of the denoiser."""
+    """The network is made for so many map sets of the csm, or for those of its example where these are more. They become channels of the
+    denoiser. The example says it; the setting is for checkpoints of earlier versions, which keep none."""
     shared: bool = True
     """One denoiser for all unrolls, as published, or one each."""
     mixed_precision: bool = False
@@ -57,22 +58,22 @@ class Unrolled(NetworkSpec):
     def build(self, seed: int, example: CalibratedScan) -> nn.Module:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return UnrolledNetwork(self)
+            return UnrolledNetwork(self, maps=max(self.maps, example.csm.shape[1]))
 
 
 class UnrolledNetwork(nn.Module):
-    """The module that an `Unrolled` describes."""
+    """The module that an `Unrolled` describes, for csm of so many map sets."""
 
-    def __init__(self, spec: Unrolled):
+    def __init__(self, spec: Unrolled, maps: int):
         super().__init__()
-        self.spec = spec
+        self.spec, self.maps = spec, maps
         count = 1 if spec.shared else spec.unrolls
-        self.denoisers = nn.ModuleList(spec.denoiser.build(spec.maps) for _ in range(count)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.denoisers = nn.ModuleList(spec.denoiser.build(maps) for _ in range(count)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.mu = nn.Parameter(torch.tensor(spec.mu))
 
     def forward(self, scan: CalibratedScan) -> Estimate:
-        if scan.csm.shape[1] != self.spec.maps:
-            expected = f"{self.spec.maps}, which the network was made for (`Unrolled.maps`), or another calibration"
+        if scan.csm.shape[1] != self.maps:
+            expected = f"{self.maps}, which the network was made for, or another calibration"
             raise BadInput(scan.ids[0], f"{scan.csm.shape[1]} sets of sensitivity maps", expected)
         known = replace(scan, mask=scan.mask | scan.padding) if self.spec.padding_is_known else scan
         operator = encoding(known)

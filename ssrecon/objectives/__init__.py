@@ -5,7 +5,7 @@ inside a loss, ``transforms.py`` what equivariance moves by, ``measurement.py`` 
 first, then ``ssdu.py``.
 """
 
-from ssrecon.objectives.base import Draws, Loss, Objective
+from ssrecon.objectives.base import Draws, Loss, Network, Objective
 from ssrecon.objectives.ddss import DDSS
 from ssrecon.objectives.distances import Distance, MeanSquare, NormalizedL1, NormalizedL1L2, NormalizedSquare
 from ssrecon.objectives.ensure import ENSURE
@@ -43,6 +43,7 @@ __all__ = [
     "MultiMaskSSDU",
     "MultiOperatorEI",
     "MultiOperatorImaging",
+    "Network",
     "Noise2Noise",
     "Noise2Recon",
     "NormalizedL1",

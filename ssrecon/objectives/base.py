@@ -1,7 +1,7 @@
 """What a training method is: a loss, and the rule by which its network reconstructs, side by side in one frozen object."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from types import SimpleNamespace
 from typing import Any, ClassVar, Protocol, Self, final, runtime_checkable
@@ -11,11 +11,9 @@ from jaxtyping import Bool, Complex, Float, Int
 from torch import Tensor, nn
 
 from ssrecon.core.draw import Draw
-from ssrecon.core.scan import CalibratedScan, Estimate
+from ssrecon.core.scan import CalibratedScan, Estimate, Network
 from ssrecon.objectives.transforms import Move
 from ssrecon.partition import Partition
-
-Network = Callable[[CalibratedScan], Estimate]
 
 
 class Draws(SimpleNamespace):

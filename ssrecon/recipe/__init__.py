@@ -7,10 +7,12 @@ JSON and whose hash covers what changes a result. Read ``recipe.py`` first.
 from ssrecon.recipe.overrides import load_recipe, override
 from ssrecon.recipe.recipe import BaselineArm, Comparison, Margins, Recipe, Training, classical
 from ssrecon.recipe.selection import Selection
+from ssrecon.store.data import Data
 
 __all__ = [
     "BaselineArm",
     "Comparison",
+    "Data",
     "Margins",
     "Recipe",
     "Selection",

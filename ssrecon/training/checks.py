@@ -13,11 +13,11 @@ from ssrecon.networks.base import DenoiserSpec, NetworkSpec, parts
 from ssrecon.objectives import Objective
 from ssrecon.objectives.measurement import NOISE_FROM
 from ssrecon.recipe.recipe import Recipe, Training
+from ssrecon.store.dataset import ScanDataset
 from ssrecon.store.loader import Step
-from ssrecon.store.store import Store
 
 
-def check_recipe(recipe: Recipe, store: Store, assignment: Assignment, process: Process) -> None:
+def check_recipe(recipe: Recipe, store: ScanDataset, assignment: Assignment, process: Process) -> None:
     """Raises BadRecipe or BadInput for whatever would end, or idle, a training of this recipe on these scans."""
     if not assignment.train:
         raise BadRecipe("data.split", found="no scan to train on", expected="at least one training subject")
@@ -39,7 +39,7 @@ def scans_an_update(training: Training, process: Process) -> int:
     return training.batch_size * (1 if training.shared_batch else process.world)
 
 
-def check_dims(network: NetworkSpec, store: Store, scan_ids: Sequence[str]) -> None:
+def check_dims(network: NetworkSpec, store: ScanDataset, scan_ids: Sequence[str]) -> None:
     """Raises BadRecipe, naming a scan and the denoiser, where a network takes no images of so many axes."""
     denoisers = [part for part in parts(network) if isinstance(part, DenoiserSpec)]
     for scan_id in scan_ids:
@@ -70,7 +70,7 @@ def frozen(patterns: Sequence[str], parameters: Mapping[str, nn.Parameter]) -> f
     return frozenset(found)
 
 
-def check_scans(objective: Objective, store: Store, scan_ids: Sequence[str]) -> None:
+def check_scans(objective: Objective, store: ScanDataset, scan_ids: Sequence[str]) -> None:
     """Before anything is trained: raises BadInput, naming a scan, where training scans lack what the objective cannot do without."""
     name, count = type(objective).__name__, len(scan_ids)
     bare = [scan_id for scan_id in scan_ids if not store.has_reference(scan_id)]

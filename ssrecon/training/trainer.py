@@ -27,8 +27,8 @@ from ssrecon.objectives import Loss
 from ssrecon.recipe.recipe import Recipe
 from ssrecon.reconstruction.checkpoint import Checkpoint, load_optimizer, optimizer_tensors, read_checkpoint, save_checkpoint
 from ssrecon.reconstruction.domain import TrainingDomain
+from ssrecon.store.dataset import ScanDataset
 from ssrecon.store.loader import Schedule, Step, collate, load
-from ssrecon.store.store import Store
 from ssrecon.training.checks import check_finite, check_recipe, frozen, scans_an_update
 from ssrecon.training.history import History
 from ssrecon.training.state import State, Trained
@@ -44,7 +44,7 @@ DOMAIN_SCANS = 64
 class Trainer:
     """A training of one recipe: construct it, then `run`."""
 
-    def __init__(self, recipe: Recipe, store: Store, assignment: Assignment, folder: Path, process: Process | None = None):
+    def __init__(self, recipe: Recipe, store: ScanDataset, assignment: Assignment, folder: Path, process: Process | None = None):
         self.recipe, self.store, self.assignment, self.folder = recipe, store, assignment, Path(folder)
         self.process = process or Process()
         wants, takes = recipe.objective.needs_reference, recipe.objective.takes_reference

@@ -95,6 +95,14 @@ def test_known_padding_is_data_only_on_request():
     assert not torch.equal(replace(SMALL, padding_is_known=True).build(0, EXAMPLE)(padded).image, SMALL.build(0, EXAMPLE)(scan).image)
 
 
+def test_the_example_says_how_many_map_sets_there_are():
+    scan = make_scan(maps=2)
+    by_example, by_setting = SMALL.build(0, scan), replace(SMALL, maps=2).build(0, EXAMPLE)
+    assert torch.equal(by_example(scan).image, by_setting(scan).image)
+    with pytest.raises(BadInput, match="found 1 sets of sensitivity maps; expected 2"):
+        by_example(make_scan())
+
+
 def test_wrong_number_of_map_sets_is_refused():
     with pytest.raises(BadInput, match="phantom/slice-000: found 2 sets of sensitivity maps; expected 1"):
         SMALL.build(0, EXAMPLE)(make_scan(maps=2))
