@@ -19,7 +19,8 @@ from ssrecon.core.errors import BadInput, BadRecipe, OutputInUse
 from ssrecon.networks import WithUncertainty
 from ssrecon.objectives import SSDU, MultiMaskSSDU
 from ssrecon.partition import Lines, Uniform
-from ssrecon.recipe.overrides import load_recipe, loaded_recipes, override
+from ssrecon.recipe.load import load_recipe, loaded_recipes
+from ssrecon.recipe.overrides import override
 from ssrecon.recipe.recipe import Comparison, Recipe, Training
 from ssrecon.reconstruction.checkpoint import read_checkpoint
 from ssrecon.reconstruction.loaded_network import load_checkpoint

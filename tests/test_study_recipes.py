@@ -13,7 +13,7 @@ from ssrecon.archive.splits import BySubject
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadInput
 from ssrecon.objectives import Objective
-from ssrecon.recipe.overrides import load_recipe
+from ssrecon.recipe.load import load_recipe
 from ssrecon.reconstruction.loaded_network import load_checkpoint
 from ssrecon.store.store import Store
 from ssrecon.study.comparison import run

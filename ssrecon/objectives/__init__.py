@@ -1,6 +1,6 @@
 """Training methods, one a file, one paper a file: each a frozen object with its loss and its rule of reconstruction.
 
-In come a network (any ``module(scan) -> Estimate``), a batch and what was drawn for it; out comes a `Loss`. ``distances.py`` holds what is
+In come a network (any ``module(scan) -> Estimate``), a batch and what was drawn for it; out comes a `Loss`. ``distances/`` holds what is
 inside a loss, ``transforms.py`` what equivariance moves by, ``measurement.py`` the steps that several methods share. Read ``base.py``
 first, then ``ssdu.py``.
 """
