@@ -83,8 +83,8 @@ def around(name: str, network: NetworkSpec) -> NetworkSpec:
     return AROUND[name](network) if name in AROUND else network
 
 
-SEVERAL_MASKS = {"moi", "mo_ei", "robust_mo_ei"}
-NOISE_KNOWN = {"robust_ssdu", "noise2recon", "sure", "ensure", "robust_ei", "robust_mo_ei", "heteroscedastic"}
+SEVERAL_MASKS = {name for name, objective in OBJECTIVES.items() if getattr(objective, "needs_several_masks", False)}
+NOISE_KNOWN = {name for name, objective in OBJECTIVES.items() if objective.needs_noise_level}
 LINES = {"ssdu_lines"}
 CHOSEN = ("supervised", "multi_mask_ssdu", "k_weighted")
 
