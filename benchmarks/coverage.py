@@ -20,8 +20,7 @@ LAWS = {
     "skewed to the better": lambda rng, shape: rng.exponential(size=shape) - 1,
     "skewed to the worse": lambda rng, shape: 1 - rng.exponential(size=shape),
 }
-TOGETHER = 1000
-"""Cohorts at a time."""
+COHORTS_AT_A_TIME = 1000
 
 
 def student(values: np.ndarray, quantiles: tuple[float, ...]) -> np.ndarray:
@@ -43,8 +42,8 @@ METHODS = {"bootstrap-t": bounds, "Student's t": student, "percentile bootstrap"
 def measured(law: str, n: int, cohorts: int) -> dict[str, tuple[float, float]]:
     """Of each method the coverage of its 95 % interval and the error of its one-sided 95 % bound."""
     rng, found = np.random.default_rng([n, len(law)]), {name: np.zeros(2) for name in METHODS}
-    for _ in range(cohorts // TOGETHER):
-        values = LAWS[law](rng, (TOGETHER, n))
+    for _ in range(cohorts // COHORTS_AT_A_TIME):
+        values = LAWS[law](rng, (COHORTS_AT_A_TIME, n))
         for name, method in METHODS.items():
             upper, lower, one_sided = method(values, (0.025, 0.975, 0.95))
             found[name] += ((lower <= 0) & (0 <= upper)).sum(), (one_sided > 0).sum()

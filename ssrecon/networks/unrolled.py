@@ -18,7 +18,7 @@ from ssrecon.operators import encoding
 
 @dataclass(frozen=True)
 class Unrolled(NetworkSpec):
-    r"""Variable splitting with quadratic penalty, unrolled: from :math:`x = E^H y`, `unrolls` times
+    r"""This is variable splitting with a quadratic penalty, unrolled: from :math:`x = E^H y`, it computes `unrolls` times
 
     .. math:: z = R_\theta(x), \qquad x = (E^H E + \mu I)^{-1} (E^H y + \mu z)
 
@@ -35,22 +35,24 @@ class Unrolled(NetworkSpec):
     unrolls: int = 10
     cg_iterations: int = 10
     mu: float = 0.05
-    """Initial value."""
+    """This is the initial value."""
     warm_start: bool = False
-    """Start conjugate gradients at the denoised image instead of at zero, where the published networks start."""
+    """Conjugate gradients start at the denoised image instead of at zero, where the published networks start."""
     maps: int = 1
     """The network is made for so many map sets of the csm, or for those of its example where these are more. They become channels of the
     denoiser. The example says it; the setting is for checkpoints of earlier versions, which keep none."""
     shared: bool = True
-    """One denoiser for all unrolls, as published, or one each."""
+    """One denoiser serves all unrolls, as published; else each has its own."""
     mixed_precision: bool = False
-    """Run the denoiser in bfloat16; the k-space arithmetic stays in single precision."""
+    """The denoiser runs in bfloat16; the k-space arithmetic stays in single precision."""
     implicit_backward: bool = False
-    """Differentiate the converged solve instead of the truncated iteration: less memory, exact only where it converged."""
+    """The converged solve is differentiated instead of the truncated iteration. That takes less memory, and is exact only where it
+    converged.
+    """
     recompute: bool = field(default=False, metadata=NO_RESULT)
-    """Recompute each unroll in the backward pass: memory of one unroll for a third more time."""
+    """Each unroll is computed again in the backward pass: the memory of one unroll, for a third more time."""
     padding_is_known: bool = False
-    """Let data consistency hold zero-padded samples at zero, as SSDU's published code does."""
+    """Data consistency holds zero-padded samples at zero, as SSDU's published code does."""
 
     def __post_init__(self) -> None:
         at_least(self, unrolls=1, cg_iterations=1, maps=1)
@@ -62,7 +64,7 @@ class Unrolled(NetworkSpec):
 
 
 class UnrolledNetwork(nn.Module):
-    """The module that an `Unrolled` describes, for csm of so many map sets."""
+    """This is the module that an `Unrolled` describes, for csm of so many map sets."""
 
     def __init__(self, spec: Unrolled, maps: int):
         super().__init__()

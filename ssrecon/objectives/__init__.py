@@ -13,8 +13,8 @@ from ssrecon.objectives.equivariant_imaging import EquivariantImaging
 from ssrecon.objectives.heteroscedastic import Heteroscedastic
 from ssrecon.objectives.jssl import JSSL
 from ssrecon.objectives.k_weighted import KWeighted
-from ssrecon.objectives.mo_ei import MultiOperatorEI
 from ssrecon.objectives.multi_mask_ssdu import MultiMaskSSDU
+from ssrecon.objectives.multi_operator_ei import MultiOperatorEI
 from ssrecon.objectives.multi_operator_imaging import MultiOperatorImaging
 from ssrecon.objectives.noise2noise import Noise2Noise
 from ssrecon.objectives.noise2recon import Noise2Recon

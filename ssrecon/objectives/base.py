@@ -24,7 +24,7 @@ class Draws(SimpleNamespace):
     """
 
     part: Partition
-    """It says how each scan was split."""
+    """This says how each scan was split."""
     mask: Bool[Tensor, "batch frames 1 *k"]
     """This is the mask of another scan of the archive, for each scan."""
     moves: tuple[tuple[Move, ...], ...]
@@ -64,14 +64,14 @@ class Loss:
 
 @runtime_checkable
 class HasRemarks(Protocol):
-    """A part of an objective that a person should know something of, such as a family of transforms or the masks of an archive."""
+    """A part of an objective that has something to tell a person follows this protocol: a family of transforms, the masks of an archive."""
 
     def remarks(self) -> tuple[str, ...]:
         """Return one sentence for each thing to know."""
 
 
 class Objective(ABC):
-    """A training method. It is a frozen dataclass, and the network is an argument: any `module(scan) -> Estimate` will do.
+    """An objective is a training method, as a frozen dataclass. The network is an argument: any `module(scan) -> Estimate` will do.
 
     `draws` and `loss` make a method. The facts are class attributes, and four methods have a default that a method of its own kind may
     replace: `fitted`, `test_draws`, `reconstruct` and `auxiliary`. Nothing else is ever overridden.

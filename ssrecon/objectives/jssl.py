@@ -18,11 +18,11 @@ from ssrecon.partition import Gaussian, Partitioner
 
 @dataclass(frozen=True)
 class ChosenSubjects:
-    """The training subjects whose reference may be used."""
+    """These are the training subjects whose reference may be used."""
 
     names: frozenset[str]
     among: int
-    """So many training subjects there are."""
+    """They were chosen among so many training subjects."""
 
     def remarks(self) -> tuple[str, ...]:
         return (f"references of {len(self.names)} of {self.among} subjects may be used",)
@@ -30,7 +30,8 @@ class ChosenSubjects:
 
 @dataclass(frozen=True)
 class JSSL(Objective):
-    r"""Joint supervised and self-supervised learning: scans with a fully sampled reference are trained on it, all others as by SSDU.
+    r"""JSSL is joint supervised and self-supervised learning: scans with a fully sampled reference are trained on it, all others as by
+    SSDU.
 
     .. math:: L\big(y_{\rm full}, E_{\rm full} f(y_\Omega)\big) \quad\text{or}\quad L\big(y_\Lambda, E_\Lambda f(y_\Theta)\big)
 

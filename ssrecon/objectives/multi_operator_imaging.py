@@ -14,7 +14,8 @@ from ssrecon.objectives.sampling_aware import SamplingAware
 
 @dataclass(frozen=True)
 class MultiOperatorImaging(SamplingAware):
-    r"""Data consistency, and the same image again from its virtual measurement through another mask of the archive:
+    r"""The loss is data consistency, and the difference between an image and what the network makes of that image's virtual measurement
+    through another mask of the archive:
 
     .. math:: d\big(y, E x_1\big) + \alpha\, \tfrac1N \big\| x_1 - f(E_g x_1) \big\|^2, \qquad x_1 = f(y)
 
@@ -27,7 +28,7 @@ class MultiOperatorImaging(SamplingAware):
 
     distance: Distance = MeanSquare()
     weight: float = 1.0
-    r""":math:`\alpha`."""
+    r"""This is :math:`\alpha`."""
     holds_out: ClassVar[bool] = False
     needs_several_masks: ClassVar[bool] = True
 

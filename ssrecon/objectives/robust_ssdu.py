@@ -20,8 +20,8 @@ from ssrecon.partition import Bernoulli
 
 @dataclass(frozen=True)
 class RobustSSDU(SamplingAware):
-    r"""K-weighted SSDU from an input with noise added, judged on all of :math:`\Omega`, with a correction at test time. With
-    :math:`\tilde y = M_\Theta (y + \tilde n)`, :math:`\tilde n` of standard deviation :math:`\alpha\sigma`:
+    r"""This is K-weighted SSDU from an input with noise added, judged on all of :math:`\Omega`, with a correction at test time. With
+    :math:`\tilde y = M_\Theta (y + \tilde n)`, and :math:`\tilde n` of standard deviation :math:`\alpha\sigma`, the loss is
 
     .. math:: \Big\| (1 - K)^{-1/2} M_\Lambda (y - E f(\tilde y)) \Big\|^2
               + \Big\| \frac{1 + \alpha^2}{\alpha^2} M_\Theta (y - E f(\tilde y)) \Big\|^2

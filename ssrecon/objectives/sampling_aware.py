@@ -16,7 +16,7 @@ from ssrecon.sampling import Sampling
 
 @dataclass(frozen=True)
 class SamplingAware(Objective):
-    """An objective that is fitted to the masks of its training scans."""
+    """A sampling-aware objective is fitted to the masks of its training scans."""
 
     sampling: Sampling | None = field(default=None, compare=False, repr=False, kw_only=True, metadata=FROM_DATA)
     """This is what `fitted` found; it is no part of a recipe."""

@@ -26,7 +26,7 @@ SQUARINGS = 6
 
 
 class Move(ABC):
-    """One move of images, the same for all of a scan's frames and maps."""
+    """A move acts on images, alike on all of a scan's frames and maps."""
 
     @abstractmethod
     def __call__(self, images: Images) -> Images:
@@ -34,12 +34,14 @@ class Move(ABC):
 
 
 class Transform(ABC):
-    """A family of moves, one drawn a scan. Frozen dataclasses: the object is its own configuration."""
+    """A transform is a family of moves, of which one is drawn for each scan. Frozen dataclasses: the object is its own configuration."""
 
     commutes_with_sampling: ClassVar[bool] = False
-    """Whether a move only changes the phase of k-space: then nothing that was not acquired is ever seen through it."""
+    """This tells whether a move only changes the phase of k-space: then nothing that was not acquired is ever seen through it."""
     leaves_unseen: ClassVar[str] = ""
-    """What of k-space no move of the family brings to where Cartesian lines are, in words; empty where everything is reached."""
+    """This says, in words, what of k-space no move of the family brings to where Cartesian lines are; it is empty where everything is
+    reached.
+    """
 
     def remarks(self) -> tuple[str, ...]:
         """Return what a person should know who trains with these moves."""
@@ -47,22 +49,24 @@ class Transform(ABC):
 
     @abstractmethod
     def drawn(self, shape: tuple[int, ...], generator: np.random.Generator) -> Move:
-        """One move of images whose last two sides are `shape`: linear, and differentiable in the image."""
+        """Draw one move of images whose last two sides are `shape`. It is linear, and differentiable in the image."""
 
     def moves(self, scan: CalibratedScan, draw: Draw, purpose: str = "transform") -> tuple[Move, ...]:
-        """A move for every scan of a batch, each drawn for itself."""
+        """Draw a move for every scan of a batch, each for itself."""
         shape = tuple(scan.kspace.shape[-2:])
         return tuple(self.drawn(shape, draw.generator(purpose, key)) for key in scan.keys)
 
 
 def moved(image: Complex[Tensor, "batch frames maps *x"], moves: Sequence[Move]) -> Complex[Tensor, "batch frames maps *x"]:
-    """Every scan's image moved in its own way."""
+    """Return every scan's image, each moved in its own way."""
     return torch.stack([move(one) for move, one in zip(moves, image, strict=True)])
 
 
 @dataclass(frozen=True)
 class Rotations(Transform):
-    """By an angle uniform between -`largest` and `largest` degrees, about the pixel N // 2; bicubic, with zeros from outside."""
+    """An image is rotated by an angle uniform between -`largest` and `largest` degrees, about the pixel N // 2: bicubic, with zeros from
+    outside.
+    """
 
     largest: float = 180.0
 
@@ -76,8 +80,10 @@ class Rotations(Transform):
 
 @dataclass(frozen=True)
 class QuarterTurns(Transform):
-    """By 0, 90, 180 or 270 degrees about the pixel N // 2, exactly: what leaves the matrix enters on the other side. Raises BadInput for a
-    matrix that is not square."""
+    """An image is turned by 0, 90, 180 or 270 degrees about the pixel N // 2, exactly: what leaves the matrix enters on the other side.
+
+    Raises BadInput for a matrix that is not square.
+    """
 
     leaves_unseen: ClassVar[str] = "quarter turns show rows and columns of k-space alone; its corners stay unseen"
 
@@ -89,7 +95,7 @@ class QuarterTurns(Transform):
 
 @dataclass(frozen=True)
 class Flips(Transform):
-    """About the pixel N // 2 along either axis, each with probability 1/2."""
+    """An image is mirrored about the pixel N // 2 along either axis, each with probability 1/2."""
 
     leaves_unseen: ClassVar[str] = "flips show the mirror image of a mask alone; a symmetric one gains nothing"
 
@@ -99,7 +105,9 @@ class Flips(Transform):
 
 @dataclass(frozen=True)
 class Shifts(Transform):
-    """Circular, by any number of pixels. For Cartesian sampling they teach nothing: kept as the control that must fail."""
+    """An image is shifted circularly by any number of pixels. For Cartesian sampling that teaches nothing: it is kept as the control
+    that must fail.
+    """
 
     commutes_with_sampling: ClassVar[bool] = True
     leaves_unseen: ClassVar[str] = "shifts change the phase of k-space alone"
@@ -110,7 +118,7 @@ class Shifts(Transform):
 
 @dataclass(frozen=True)
 class Diffeomorphisms(Transform):
-    r"""Smooth and invertible: the flow of a random velocity field for unit time, by scaling and squaring.
+    r"""The moves are smooth and invertible: each is the flow of a random velocity field for unit time, by scaling and squaring.
 
     Each component of the velocity is a sum of :math:`c_{ab} \sin(\pi a y) \sin(\pi b x)` for a, b up to `frequencies`, with normal
     coefficients of a standard deviation that falls as 1 / (a b): it vanishes at the border, so that nothing leaves the field of view. The
@@ -120,7 +128,7 @@ class Diffeomorphisms(Transform):
     """
 
     strength: float = 0.05
-    """Root mean square of the velocity, in parts of the field of view, on average over draws."""
+    """This is the root mean square of the velocity, in parts of the field of view, on average over draws."""
     frequencies: int = 3
 
     def __post_init__(self) -> None:
@@ -134,7 +142,7 @@ class Diffeomorphisms(Transform):
         return PullBack(self.flow(shape, generator))
 
     def flow(self, shape: tuple[int, ...], generator: np.random.Generator) -> Float[Tensor, "y x 2"]:
-        """Where the image at each pixel comes from, (x, y) from -1 to 1."""
+        """Return where the image at each pixel comes from, (x, y) from -1 to 1."""
         orders = np.arange(1, self.frequencies + 1)
         falling = 1 / (orders[:, None] * orders)
         # The mean square of sin sin is 1/4.
@@ -156,7 +164,7 @@ class PullBack(Move):
     """Every pixel takes the value that lies at its place of a grid: bicubic, zero outside."""
 
     grid: Float[Tensor, "y x 2"]
-    """Where the image at each pixel comes from, (x, y) from -1 to 1."""
+    """This says where the image at each pixel comes from, (x, y) from -1 to 1."""
 
     def __call__(self, images: Images) -> Images:
         planes = torch.view_as_real(images.reshape(-1, *images.shape[-2:])).movedim(-1, 1)
@@ -171,7 +179,7 @@ class PullBack(Move):
 
 
 def rotation(shape: tuple[int, ...], degrees: float) -> PullBack:
-    """Counterclockwise where the first axis points down, about N // 2."""
+    """Return a rotation about N // 2, counterclockwise where the first axis points down."""
     angle = math.radians(degrees)
     y, x = torch.meshgrid(*[torch.arange(n, dtype=torch.float64) - n // 2 for n in shape], indexing="ij")
     from_y = math.cos(angle) * y + math.sin(angle) * x
@@ -182,7 +190,7 @@ def rotation(shape: tuple[int, ...], degrees: float) -> PullBack:
 
 @dataclass(frozen=True)
 class QuarterTurn(Move):
-    """So many times 90 degrees, in the sense of `rotation`."""
+    """The images are turned so many times by 90 degrees, in the sense of `rotation`."""
 
     count: int
 
@@ -194,7 +202,7 @@ class QuarterTurn(Move):
 
 @dataclass(frozen=True)
 class Flip(Move):
-    """About the pixel N // 2 along the given axes."""
+    """The images are mirrored about the pixel N // 2 along the given axes."""
 
     axes: tuple[int, ...]
 
@@ -206,7 +214,7 @@ class Flip(Move):
 
 @dataclass(frozen=True)
 class Shift(Move):
-    """Circular, by so many pixels along the last two axes."""
+    """The images are shifted circularly by so many pixels along the last two axes."""
 
     by: tuple[int, ...]
 
@@ -215,5 +223,5 @@ class Shift(Move):
 
 
 def mirrored(images: Images, axis: int) -> Images:
-    """About the pixel N // 2, circularly."""
+    """Return the images mirrored about the pixel N // 2, circularly."""
     return images.flip(axis).roll(1 - images.shape[axis] % 2, dims=axis)

@@ -18,7 +18,7 @@ from ssrecon.store.loader import Step
 
 
 def check_recipe(recipe: Recipe, store: ScanDataset, assignment: Assignment, process: Process) -> None:
-    """Raises BadRecipe or BadInput for whatever would end, or idle, a training of this recipe on these scans."""
+    """Raise BadRecipe or BadInput for whatever would end, or idle, a training of this recipe on these scans."""
     if not assignment.train:
         raise BadRecipe("data.split", found="no scan to train on", expected="at least one training subject")
     if not assignment.validation:
@@ -35,12 +35,12 @@ def check_recipe(recipe: Recipe, store: ScanDataset, assignment: Assignment, pro
 
 
 def scans_an_update(training: Training, process: Process) -> int:
-    """How many scans an update takes, over all processes."""
+    """Return how many scans an update takes, over all processes."""
     return training.batch_size * (1 if training.shared_batch else process.world)
 
 
 def check_dims(network: NetworkSpec, store: ScanDataset, scan_ids: Sequence[str]) -> None:
-    """Raises BadRecipe, naming a scan and the denoiser, where a network takes no images of so many axes."""
+    """Raise BadRecipe, naming a scan and the denoiser, where a network takes no images of so many axes."""
     denoisers = [part for part in parts(network) if isinstance(part, DenoiserSpec)]
     for scan_id in scan_ids:
         dims = len(store.shape(scan_id)) - 3
@@ -57,7 +57,9 @@ def check_dims(network: NetworkSpec, store: ScanDataset, scan_ids: Sequence[str]
 
 
 def frozen(patterns: Sequence[str], parameters: Mapping[str, nn.Parameter]) -> frozenset[str]:
-    """The names of the parameters that are not trained. Raises BadRecipe for a pattern of none, and where nothing is left to train."""
+    """Return the names of the parameters that are not trained. Raises BadRecipe for a pattern of none, and where nothing is left to
+    train.
+    """
     found = set()
     for pattern in patterns:
         matched = {name for name in parameters if fnmatchcase(name, pattern)}
@@ -71,7 +73,7 @@ def frozen(patterns: Sequence[str], parameters: Mapping[str, nn.Parameter]) -> f
 
 
 def check_scans(objective: Objective, store: ScanDataset, scan_ids: Sequence[str]) -> None:
-    """Before anything is trained: raises BadInput, naming a scan, where training scans lack what the objective cannot do without."""
+    """Raise BadInput, naming a scan, where training scans lack what the objective cannot do without; before anything is trained."""
     name, count = type(objective).__name__, len(scan_ids)
     bare = [scan_id for scan_id in scan_ids if not store.has_reference(scan_id)]
     if (objective.needs_reference and bare) or (objective.takes_reference and len(bare) == count):
@@ -87,6 +89,7 @@ def check_scans(objective: Objective, store: ScanDataset, scan_ids: Sequence[str
 
 
 def check_finite(step: Step, ids: Sequence[str], terms: Mapping[str, Tensor]) -> None:
+    """Raise TrainingDiverged, naming the step, the scan and the term, where a value of a loss is not finite."""
     for name, values in terms.items():
         finite = torch.isfinite(values)
         if not finite.all():

@@ -10,8 +10,10 @@ from ssrecon.networks.base import DenoiserSpec
 
 @dataclass(frozen=True)
 class CNN(DenoiserSpec):
-    r"""The CNN of MoDL: :math:`D(x) = x + N(x)` with `layers` 3x3 convolutions of `channels`, each followed by batch normalisation and,
-    but for the last, by a ReLU. No bias where there is normalisation. At the published size 113,412 weights.
+    r"""This is the CNN of MoDL: :math:`D(x) = x + N(x)` with `layers` 3x3 convolutions of `channels`.
+
+    Batch normalisation follows each of them, and a ReLU each but the last. There is no bias where there is normalisation. At the published
+    size the network has 113,412 weights.
 
     Batch normalisation ties a scan to its batch-mates: as published, train with batches of one, or set `batch_norm` to False.
 

@@ -11,11 +11,15 @@ from ssrecon.networks.base import DenoiserSpec
 
 @dataclass(frozen=True)
 class ResNet(DenoiserSpec):
-    r"""The ResNet of SSDU: a convolution, `blocks` residual blocks (convolution, ReLU, convolution, times 0.1, plus its input), a
-    convolution with a skip over all blocks, and a convolution back to an image. 3x3 kernels, no bias, no normalisation.
+    r"""This is the ResNet of SSDU: a convolution, `blocks` residual blocks, a convolution with a skip over all blocks, and a convolution
+    back to an image.
 
-    At 64 channels and 15 blocks: 1,145,088 weights, or 592,128 with `tied`, where the two convolutions of a block share one kernel as in
-    the authors' TensorFlow release (their PyTorch port does not). As published the output is not added to the input; `residual` adds it.
+    A residual block is a convolution, a ReLU, a convolution, times 0.1, plus its input. Kernels are 3x3, without bias and without
+    normalisation.
+
+    At 64 channels and 15 blocks it has 1,145,088 weights, or 592,128 with `tied`, where the two convolutions of a block share one kernel as
+    in the authors' TensorFlow release (their PyTorch port does not). As published the output is not added to the input; `residual` adds
+    it.
 
     Yaman et al. Self-supervised learning of physics-guided reconstruction neural networks without fully sampled reference data.
     Magn Reson Med 84:3172-3191 (2020). doi:10.1002/mrm.28378

@@ -17,7 +17,7 @@ from ssrecon.objectives.transforms import Diffeomorphisms, Transform
 
 @dataclass(frozen=True)
 class MultiOperatorEI(SamplingAware):
-    r"""`EquivariantImaging` and `MultiOperatorImaging` in one term: another image through another mask.
+    r"""This is `EquivariantImaging` and `MultiOperatorImaging` in one term: another image through another mask.
 
     .. math:: d\big(y, E x_1\big) + \alpha\, \tfrac1N \big\| T_g x_1 - f(E_g T_g x_1) \big\|^2, \qquad x_1 = f(y)
 
@@ -31,10 +31,10 @@ class MultiOperatorEI(SamplingAware):
     transform: Transform = Diffeomorphisms()
     distance: Distance = MeanSquare()
     weight: float = 1.0
-    r""":math:`\alpha`."""
+    r"""This is :math:`\alpha`."""
     robust: bool = False
     step: float = 0.1
-    """Of SURE's divergence, in units of the noise level."""
+    """This is the step of SURE's divergence, in units of the noise level."""
     holds_out: ClassVar[bool] = False
     needs_several_masks: ClassVar[bool] = True
 
