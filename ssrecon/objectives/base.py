@@ -89,9 +89,8 @@ class Objective(ABC):
     all of Omega and rest on the noise level or on invariance instead."""
 
     @final
-    @property
     def remarks(self) -> tuple[str, ...]:
-        """These sentences tell what a person should know before training in this way: the `remarks` of each part of the objective."""
+        """Return what a person should know before training in this way: the `remarks` of each part of the objective, a sentence each."""
         parts = [getattr(self, part.name) for part in fields(self)]  # type: ignore[arg-type]
         return tuple(remark for part in parts if isinstance(part, HasRemarks) for remark in part.remarks())
 

@@ -28,6 +28,6 @@ def test_jssl_is_supervised_where_there_is_a_reference_and_ssdu_where_not():
     mixed = loss_of(half, network, CalibratedScan.batch(scans), CalibratedScan.batch(references), Draw(0)).per_scan
     for value, scan, reference in zip(mixed, scans, references, strict=True):
         torch.testing.assert_close(value, loss_of(half, network, scan, reference, Draw(0)).mean, rtol=1e-4, atol=1e-5)
-    assert half.remarks == ("references of 1 of 2 subjects may be used",) and JSSL().fitted(scans) == JSSL()
+    assert half.remarks() == ("references of 1 of 2 subjects may be used",) and JSSL().fitted(scans) == JSSL()
     with pytest.raises(BadRecipe, match="no subjects to take a fraction of"):
         loss_of(JSSL(fraction=0.5), network, scans[0], references[0], Draw(0))

@@ -39,7 +39,7 @@ def test_a_density_of_one_needs_no_weights():
 def test_unlearnable_locations_are_named():
     (scan, *_) = archive()
     objective = KWeighted().fitted([scan])
-    assert objective.remarks == ("56.2% of the locations of 32x32 are in none of 1 masks: no self-supervised loss reaches them",)
+    assert objective.remarks() == ("56.2% of the locations of 32x32 are in none of 1 masks: no self-supervised loss reaches them",)
     other = make_scan(mask=column_mask((32, 32), offset=1))
     with pytest.raises(BadInput, match="phantom/slice-000: found samples where the density of the archive's masks is 0"):
         loss_of(objective, SMALL_NETWORK.build(0, EXAMPLE), other, None, Draw(0))

@@ -37,8 +37,8 @@ def test_noise_aware_methods_refuse_scans_of_unknown_noise():
 
 
 def test_what_cannot_work_is_refused():
-    assert EquivariantImaging(QuarterTurns()).remarks == RobustEI(QuarterTurns()).remarks == (QuarterTurns.leaves_unseen,)
-    assert EquivariantImaging().remarks == ()
+    assert EquivariantImaging(QuarterTurns()).remarks() == RobustEI(QuarterTurns()).remarks() == (QuarterTurns.leaves_unseen,)
+    assert EquivariantImaging().remarks() == ()
     for kind in (EquivariantImaging, RobustEI, MultiOperatorEI):
         with pytest.raises(BadRecipe, match=rf"{kind.__name__}.transform: found Shifts, which commute with Cartesian sampling"):
             kind(transform=Shifts())

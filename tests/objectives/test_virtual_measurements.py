@@ -165,4 +165,4 @@ def test_virtual_measurements_are_made_with_the_sensitivities_that_were_found():
 
 def test_what_transforms_leave_unseen_is_said_by_all():
     for objective in (EquivariantImaging(QuarterTurns()), RobustEI(QuarterTurns()), MultiOperatorEI(QuarterTurns()).fitted(archive())):
-        assert QuarterTurns.leaves_unseen in objective.remarks
+        assert QuarterTurns.leaves_unseen in objective.remarks()
