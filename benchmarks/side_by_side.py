@@ -25,7 +25,7 @@ from ssrecon.store.prepare import prepare_data
 from ssrecon.training import Trainer
 
 LONGEST = 120.0
-"""Seconds that starting a process may take."""
+"""Starting a process may take so many seconds."""
 STUDY = Path(__file__).parents[1] / "recipes" / "which_objective.py"
 
 

@@ -1,8 +1,8 @@
 """Training methods, one a file, one paper a file: each a frozen object with its loss and its rule of reconstruction.
 
 In come a network (any ``module(scan) -> Estimate``), a batch and what was drawn for it; out comes a `Loss`. ``distances/`` holds what is
-inside a loss, ``transforms.py`` what equivariance moves by, ``measurement.py`` the steps that several methods share. Read ``base.py``
-first, then ``ssdu.py``.
+inside a loss, ``transforms.py`` and ``moves.py`` what equivariance moves images by, ``measurement.py`` the steps that several methods
+share. Read ``base.py`` first, then ``ssdu.py``.
 """
 
 from ssrecon.objectives.base import Draws, Loss, Network, Objective

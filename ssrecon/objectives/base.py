@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ssrecon.core.draw import Draw
 from ssrecon.core.scan import CalibratedScan, Estimate, Network
-from ssrecon.objectives.transforms import Move
+from ssrecon.objectives.moves import Move
 from ssrecon.partition import Partition
 
 

@@ -14,7 +14,8 @@ from ssrecon.core.scan import CalibratedScan, Estimate
 from ssrecon.objectives.base import Draws, Loss, Network, Objective
 from ssrecon.objectives.distances import Distance, MeanSquare
 from ssrecon.objectives.measurement import along, mean_square, measured, noise_level, predicted, support, white_noise, with_noise
-from ssrecon.objectives.transforms import Move, Rotations, Transform, moved
+from ssrecon.objectives.moves import Move, moved
+from ssrecon.objectives.transforms import Rotations, Transform
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,8 @@
 """One training loop for every method: it never asks which objective it is running."""
 
 import math
-import signal
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -31,6 +29,7 @@ from ssrecon.store.dataset import ScanDataset
 from ssrecon.store.loader import Schedule, Step, collate, load
 from ssrecon.training.checks import check_finite, check_recipe, frozen, scans_an_update
 from ssrecon.training.history import History
+from ssrecon.training.signals import stop_on_signals
 from ssrecon.training.state import State, Trained
 from ssrecon.training.validation import validate
 
@@ -99,7 +98,7 @@ class Trainer:
         steps = list(self.schedule.steps(self.state.step, self.updates))
         bar = track(None, self.folder.parent.name or "training", total=self.updates, initial=self.state.step, unit="step")
         stopped = False
-        with bar, _stop_on_signals() as stop:
+        with bar, stop_on_signals() as stop:
             if history is not None and not resumed:
                 self._validate(validation, history, 0, started)
             for step, scans in load(self.store, steps, self.process, self.references, training.workers):
@@ -264,18 +263,3 @@ class Trainer:
         early = state.step < self.updates
         hidden_step = None if hidden is None else state.best_hidden_step
         return Trained(self.folder, state.step, seconds, early, state.best_gamma, state.best_gamma_step, hidden, hidden_step)
-
-
-@contextmanager
-def _stop_on_signals() -> Iterator[list[int]]:
-    """Ctrl-C and SIGTERM let the step in hand finish, so that the checkpoint is one of a whole step."""
-    caught: list[int] = []
-    try:
-        previous = {number: signal.signal(number, lambda number, _: caught.append(number)) for number in (signal.SIGINT, signal.SIGTERM)}
-    except ValueError:  # not in the main thread: signals are the caller's affair
-        previous = {}
-    try:
-        yield caught
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

@@ -11,7 +11,8 @@ from ssrecon.core.scan import CalibratedScan, Estimate
 from ssrecon.objectives import EquivariantImaging, MultiOperatorEI, MultiOperatorImaging, RobustEI
 from ssrecon.objectives.equivariant_imaging import drawn_moves, equivariance_of
 from ssrecon.objectives.measurement import measured, white_noise
-from ssrecon.objectives.transforms import Diffeomorphisms, Move, QuarterTurns, Rotations, Transform, moved
+from ssrecon.objectives.moves import Move, moved
+from ssrecon.objectives.transforms import Diffeomorphisms, QuarterTurns, Rotations, Transform
 from tests.objectives.recorded import SHAPE, N, archive, energy, kspace_of, recorder, residual_energy
 from tests.scans import loss_of, make_scan, smooth_image
 
