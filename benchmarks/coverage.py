@@ -20,7 +20,7 @@ LAWS = {
     "skewed to the better": lambda rng, shape: rng.exponential(size=shape) - 1,
     "skewed to the worse": lambda rng, shape: 1 - rng.exponential(size=shape),
 }
-COHORTS_A_BATCH = 1000
+COHORTS_PER_BATCH = 1000
 
 
 def student(values: np.ndarray, quantiles: tuple[float, ...]) -> np.ndarray:
@@ -43,8 +43,8 @@ def measured(law: str, n: int, cohorts: int) -> dict[str, dict[str, float]]:
     """Coverage of each method's 95 % interval, error of its one-sided 95 % bound, and 99 % quantile of its length in units of Student's."""
     rng = np.random.default_rng([n, len(law)])
     covered, wrong, lengths = ({name: [] for name in METHODS} for _ in range(3))
-    for _ in range(cohorts // COHORTS_A_BATCH):
-        values = LAWS[law](rng, (COHORTS_A_BATCH, n))
+    for _ in range(cohorts // COHORTS_PER_BATCH):
+        values = LAWS[law](rng, (COHORTS_PER_BATCH, n))
         students = np.subtract(*student(values, (0.025, 0.975)))
         for name, method in METHODS.items():
             upper, lower, one_sided = method(values, (0.025, 0.975, 0.95))

@@ -25,7 +25,7 @@ from ssrecon.store.prepare import prepare_data
 from ssrecon.training import Trainer
 
 LONGEST = 120.0
-"""Seconds that starting a process may take."""
+"""Starting a process may take so many seconds."""
 STUDY = Path(__file__).parents[1] / "recipes" / "which_objective.py"
 
 
@@ -53,8 +53,8 @@ def train(folder: Path, place: str, device: str, threads: int, full: bool, durat
     counts.put(done / (time.perf_counter() - started))
 
 
-def together(folder: Path, workers: int, device: str, full: bool, duration: float) -> float:
-    """Updates a second of all."""
+def updates_a_second(folder: Path, workers: int, device: str, full: bool, duration: float) -> float:
+    """Return the updates a second of all trainings together."""
     context = get_context("spawn")
     barrier, counts = context.Barrier(workers), context.Queue()
     threads = max(1, torch.get_num_threads() // workers)
@@ -82,7 +82,7 @@ def main() -> None:
     with TemporaryDirectory() as folder:
         store = Path(folder) / "store"
         prepare_data(recipe.data, store, lambda text: None)
-        rates = {n: together(store, n, options.device, options.full, options.seconds) for n in options.workers}
+        rates = {n: updates_a_second(store, n, options.device, options.full, options.seconds) for n in options.workers}
     first = rates[options.workers[0]]
     result = {
         "matrix": list(recipe.data.source.matrix),

@@ -8,10 +8,11 @@ format from the content. Read ``base.py`` first, then a short format such as ``c
 from ssrecon.archive.base import Archive
 from ssrecon.archive.from_arrays import scan_from_arrays
 from ssrecon.archive.open import open_archive
-from ssrecon.archive.splits import ByList, BySubject, Fractions, HeldOutGroup, KFold, ScanSpecific, Split
+from ssrecon.archive.splits import Assignment, ByList, BySubject, Fractions, HeldOutGroup, KFold, ScanSpecific, Split
 
 __all__ = [
     "Archive",
+    "Assignment",
     "ByList",
     "BySubject",
     "Fractions",

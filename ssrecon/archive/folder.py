@@ -120,9 +120,7 @@ class Folder(Archive):
         return found
 
     def part(self, volume_id: str) -> "Folder":
-        scans = {
-            scan_id: member for key in self._archives_by_volume[volume_id] for scan_id, member in self._scans_by_archive[key].items()
-        }
+        scans = {scan_id: member for key in self._archives_by_volume[volume_id] for scan_id, member in self._scans_by_archive[key].items()}
         return Folder(self.path, self.require_deidentified, _Contents(scans, {}))
 
     def partitions(self, scan_id: str) -> Iterator[tuple[int, Scan]]:

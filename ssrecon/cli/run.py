@@ -33,7 +33,7 @@ def call(options: argparse.Namespace, rest: list[str]) -> None:
     from ssrecon.archive.leave_out import expanded
     from ssrecon.core.description import describe
     from ssrecon.core.distributed import process
-    from ssrecon.recipe.overrides import load_recipe, override
+    from ssrecon.recipe import load_recipe, override
     from ssrecon.study.comparison import run
 
     steps = [] if options.steps is None else ["--training.steps", str(options.steps)]

@@ -12,7 +12,7 @@ image              ``batch frames maps *x``       shown as the root sum of squar
 axis (its `Header.encoding` is a `HybridSlice`). Complex data is complex64.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -295,6 +295,10 @@ class Estimate:
     def magnitude(self) -> Float[Tensor, "batch frames *x"]:
         """Root sum of squares over the maps: what is shown and scored."""
         return torch.linalg.vector_norm(self.image, dim=2)
+
+
+Network = Callable[[CalibratedScan], Estimate]
+"""Whatever reconstructs: a trained network, a baseline, a function. Its batch is that of the scan."""
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,16 @@ come from and what is done to them; ``loader.py`` makes batches of one shape. Re
 """
 
 from ssrecon.store.data import Data
+from ssrecon.store.dataset import ScanDataset, ScansInMemory
+from ssrecon.store.loader import Schedule
 from ssrecon.store.prepare import prepare
 from ssrecon.store.store import Store
 
 __all__ = [
     "Data",
+    "ScanDataset",
+    "ScansInMemory",
+    "Schedule",
     "Store",
     "prepare",
 ]

@@ -132,9 +132,7 @@ def prepare(
     return store
 
 
-def prepare_data(
-    data: Data, out: Path | str, say: Callable[[str], None] = lambda text: None, require_deidentified: bool = False
-) -> Store:
+def prepare_data(data: Data, out: Path | str, say: Callable[[str], None] = lambda text: None, require_deidentified: bool = False) -> Store:
     """Put what a recipe trains on into a store in `out`. A source that is a store already is linked (copied where links are impossible).
     `require_deidentified` is that of `open_archive`.
 

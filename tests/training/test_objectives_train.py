@@ -61,7 +61,7 @@ def test_what_an_objective_cannot_do_without_is_known_before_it_trains(store, tm
     odd = write(tmp_path / "store", 6, referenced=lambda subject: False, noise=lambda subject: 0.01 * (subject % 2))
     arm, split = replace(recipe(steps=1, validate_every=1), objective=kind()), BySubject(validation=1, test=1).assign(odd.headers)
     assert any(not odd.noise_known(scan_id) for scan_id in split.train)
-    if not wants and not kind().needs_noise_level():
+    if not wants and not kind().needs_noise_level:
         assert Trainer(arm, odd, split, tmp_path / "out").run().updates == 1
         return
     message = (
