@@ -21,7 +21,7 @@ from ssrecon.objectives.base import Network
 from ssrecon.reconstruction import load_checkpoint
 from ssrecon.store import Store
 from ssrecon.study.redraw import printed
-from ssrecon.study.run_folder import RunFolder, readable
+from ssrecon.study.run_folder import RunFolder, arm_label
 
 EPOCHS = (1, 2)
 """Of the draws: partitions, transforms and noise."""
@@ -53,11 +53,11 @@ def table(folder: Path, networks: list[str], count: int) -> list[str]:
     store = Store(folder / "store")
     train = comparison.data.split.assign(comparison.data.chosen(store.headers)).train
     scans = [store.load(scan_id, reference=True) for scan_id in train[:count]]
-    lines = ["| loss | own network | " + " | ".join(map(readable, networks)) + " |", "|---|---|" + "---|" * len(networks)]
+    lines = ["| loss | own network | " + " | ".join(map(arm_label, networks)) + " |", "|---|---|" + "---|" * len(networks)]
     for name, model in models.items():
         objective = comparison.arms[name].objective.fitted(store.load(scan_id).scan for scan_id in train)
         losses = [mean_loss(objective, of, scans) for of in (model, *(models[network] for network in networks))]
-        lines.append(f"| {readable(name)} | " + " | ".join(f"{loss:.4g}" for loss in losses) + " |")
+        lines.append(f"| {arm_label(name)} | " + " | ".join(f"{loss:.4g}" for loss in losses) + " |")
     return lines
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from ssrecon.core import BadInput
 from ssrecon.study.figures import mean_rank_correlation, plain_log
 from ssrecon.study.redraw import redraw
-from ssrecon.study.run_folder import readable
+from ssrecon.study.run_folder import arm_label
 from ssrecon.study.style import FAINT, INK, MARKERS, SELF_SUPERVISED, SUPERVISED, new_figure, quiet_grid, styled
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def table(curves: Curves) -> str:
     lines.append("|---|" + "---|" * len(columns))
     for arm in dict.fromkeys(arm for arm, _ in curves):
         cells = [cell(list(found[arm, score, error].values())) for error, score in columns]
-        lines.append(f"| {readable(arm)} | " + " | ".join(cells) + " |")
+        lines.append(f"| {arm_label(arm)} | " + " | ".join(cells) + " |")
     lines.append("| *between objectives, at the end* | " + " | ".join(f"{across[score, error]:+.2f}" for error, score in columns) + " |")
     return "\n".join(lines) + "\n"
 
@@ -117,7 +117,7 @@ def draw(curves: Curves) -> "Figure":
             axes.axvline(0, color=INK, linewidth=0.7)
             axes.axvspan(-1.05, MISLEADS, color=FAINT, alpha=0.15, linewidth=0)
             axes.set(xlim=(-1.05, 1.05), ylim=(-0.6, len(arms) - 0.4), xlabel=f"rank correlation with the {error}")
-            axes.set_yticks(range(len(arms)), [readable(arm) for arm in reversed(arms)] if axes is below[0] else [])
+            axes.set_yticks(range(len(arms)), [arm_label(arm) for arm in reversed(arms)] if axes is below[0] else [])
             quiet_grid(axes, "x")
         below[0].legend(loc="lower left")
     return figure

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ssrecon.core import BadInput
 from ssrecon.study.redraw import redraw
-from ssrecon.study.run_folder import RunFolder, readable
+from ssrecon.study.run_folder import RunFolder, arm_label
 from ssrecon.study.statistics import Interval, Measure, Summary, paired_difference, summarise
 from ssrecon.study.style import FAINT, INK, new_figure, quiet_grid, styled
 
@@ -63,7 +63,7 @@ def draw(runs: dict[str, RunFolder]) -> "Figure":
                 axes.plot(summary.mean, y, "o", color=colour, markersize=3.5)
                 if summary.arm == "supervised":
                     axes.axvline(summary.mean, color=FAINT, linewidth=0.8, linestyle=(0, (2, 2)))
-            axes.set_yticks(range(len(found)), [readable(summary.arm) for summary in found], color=INK)
+            axes.set_yticks(range(len(found)), [arm_label(summary.arm) for summary in found], color=INK)
             axes.set_title(run.title.removeprefix("Which objective: ").replace(", ", ",\n", 1))
             axes.set_xlabel("PSNR, dB")
             quiet_grid(axes, "x")
@@ -80,10 +80,10 @@ def overview(runs: dict[str, RunFolder]) -> list[str]:
     """PSNR: an arm a row, the conditions side by side."""
     values = {name: {summary.arm: summary.mean for summary in summaries(run, "psnr")} for name, run in runs.items()}
     arms = sorted({arm for of in values.values() for arm in of}, key=lambda arm: -max(of.get(arm, 0.0) for of in values.values()))
-    lines = ["| PSNR, dB | " + " | ".join(readable(name) for name in runs) + " |", "|---|" + "---|" * len(runs)]
+    lines = ["| PSNR, dB | " + " | ".join(arm_label(name) for name in runs) + " |", "|---|" + "---|" * len(runs)]
     for arm in arms:
         cells = [METRICS["psnr"][1].format(of[arm]) if arm in of else "" for of in values.values()]
-        lines.append(f"| {readable(arm)} | " + " | ".join(cells) + " |")
+        lines.append(f"| {arm_label(arm)} | " + " | ".join(cells) + " |")
     return [*lines, ""]
 
 
@@ -101,14 +101,14 @@ def table(runs: dict[str, RunFolder]) -> str:
             "",
         ]
         heads = [name for name, _ in METRICS.values()]
-        heads.insert(1, f"minus {readable(versus)}, dB")
+        heads.insert(1, f"minus {arm_label(versus)}, dB")
         lines += ["| | " + " | ".join(heads) + " |", "|---|" + "---|" * len(heads)]
         for name, summary in by_metric["psnr"].items():
             cells = [METRICS[metric][1].format(by_metric[metric][name].mean) for metric in METRICS]
             cells[0] += between(summary.interval)
             difference = paired_difference(run.metrics, name, versus, summary.measure)
             cells.insert(1, "" if name == versus else f"{difference.mean:+.2f}" + between(difference.interval))
-            lines.append(f"| {readable(name)} | " + " | ".join(cells) + " |")
+            lines.append(f"| {arm_label(name)} | " + " | ".join(cells) + " |")
         lines.append("")
     return "\n".join(lines)
 

@@ -28,6 +28,7 @@ from ssrecon.simulation.phantom import PhantomArchive, T1Weighted
 from ssrecon.simulation.simulate import simulate
 from ssrecon.store.prepare import prepare
 from ssrecon.store.store import Store
+from ssrecon.study.acquisition import acquisition_record
 from ssrecon.study.comparison import run
 from ssrecon.training.trainer import Trainer
 from tests.contracts.classes import subclasses
@@ -238,6 +239,11 @@ def test_a_whole_run_and_its_folder(small, tmp_path):
     assert {"run.json", "metrics.csv", "images.npz", "report.html", "arms", "store"} <= names
     about = json.loads((tmp_path / "run/run.json").read_text())
     assert about["finished"] and about["data"]["kind"] == "simulated" and set(about["arms"]) >= {"ssdu", "supervised", "cg_sense"}
+    store = Store(tmp_path / "run/store")
+    tested = {line.split(",")[5] for line in (tmp_path / "run/metrics.csv").read_text().splitlines()[1:]} - {""}
+    sampling = about["data"]["sampling"]
+    assert sampling == acquisition_record(store, sorted(tested)) and sampling["scans"] == 1
+    assert f"effective acceleration {sampling['acceleration'][0]:.2f}" in report.read_text()
     assert any("parameters" in text for text in said) and any("tuned by reference NMSE" in text for text in said)
     assert {"none", "gamma", "reference"} == {line.split(",")[2] for line in (tmp_path / "run/metrics.csv").read_text().splitlines()[1:]}
     before = report.stat().st_mtime_ns
@@ -341,6 +347,8 @@ def test_a_run_that_trained_nothing_is_begun_again(small, tmp_path):
     wrong = {name: replace(arm, network=replace(arm.network, maps=2)) for name, arm in small.arms.items()}
     with pytest.raises(BadInput, match="found 1 sets of sensitivity maps; expected 2"):
         run(replace(small, arms=wrong), tmp_path)
+    # What the data are, and how they were sampled, is written down before anything is trained.
+    assert json.loads((tmp_path / "run.json").read_text())["data"]["sampling"]["scans"] == 1
     arms = {"ssdu": small.arms["ssdu"]}
     assert run(replace(small, arms=arms, baselines={}), tmp_path).exists()
 

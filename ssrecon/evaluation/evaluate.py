@@ -35,8 +35,8 @@ Row = dict[str, str | float]
 
 
 @dataclass(frozen=True)
-class Arm:
-    """One method as it is evaluated: a trained network under one selection rule, or a baseline."""
+class Method:
+    """One method as it is evaluated: a trained network whose checkpoint one rule selected, or a baseline. Its name is that of its arm."""
 
     name: str
     reconstruct: Callable[[CalibratedScan], Estimate]
@@ -51,7 +51,7 @@ class Arm:
 
 
 def evaluate(
-    arms: Sequence[Arm],
+    arms: Sequence[Method],
     store: Store,
     scan_ids: Sequence[str],
     out: Path,
@@ -109,7 +109,7 @@ def write_metrics(path: Path, rows: Iterable[Row]) -> None:
         writer.writerows({**row, "value": repr(float(row["value"]))} for row in rows)
 
 
-def residual_rows(arm: Arm, prepared: Prepared, estimate: Estimate, gamma: Gamma | None, draw: Draw) -> list[Row]:
+def residual_rows(arm: Method, prepared: Prepared, estimate: Estimate, gamma: Gamma | None, draw: Draw) -> list[Row]:
     """The scores that need no reference image."""
     scan = prepared.scan.with_csm_of(estimate)
     unit = "relative" if scan.noise_std is None else "noise units"
@@ -141,7 +141,7 @@ class _Volume:
     header: Header | None = None
     labels: list[str] = field(default_factory=list)
     references: dict[str, list[np.ndarray]] = field(default_factory=dict)
-    images: dict[int, tuple[Arm, list[np.ndarray]]] = field(default_factory=dict)
+    images: dict[int, tuple[Method, list[np.ndarray]]] = field(default_factory=dict)
 
     def start(self, prepared: Prepared) -> None:
         """The next scan; then comes `add`, once an arm."""
@@ -160,7 +160,7 @@ class _Volume:
     def _keep(self, kind: str, prepared: Prepared, magnitude: Tensor) -> None:
         self.references.setdefault(kind, []).append(_stacked(prepared, magnitude))
 
-    def add(self, arm: Arm, prepared: Prepared, estimate: Estimate) -> None:
+    def add(self, arm: Method, prepared: Prepared, estimate: Estimate) -> None:
         self.images.setdefault(id(arm), (arm, []))[1].append(_stacked(prepared, estimate.magnitude))
 
     def rows(self) -> Iterator[Row]:

@@ -12,10 +12,12 @@ from ssrecon.core.hdf5 import unreadable
 from ssrecon.core.progress import track
 from ssrecon.core.scan import Header
 from ssrecon.core.window import crop
+from ssrecon.core.wording import counted
 from ssrecon.evaluation.evaluate import Row, tidy_row, write_metrics
 from ssrecon.metrics.volume import score_volume
 from ssrecon.privacy.identifying import deidentified
 from ssrecon.privacy.pseudonyms import safe_name
+from ssrecon.recipe.selection import Selection
 
 
 def evaluate_folder(reconstructions: Path, references: Path, out: Path | None = None) -> str:
@@ -31,7 +33,7 @@ def evaluate_folder(reconstructions: Path, references: Path, out: Path | None = 
     named = {safe_name(path.relative_to(references).with_suffix("").as_posix()): path for path in Path(references).rglob("*.h5")}
     rows: list[Row] = []
     scored: set[Path] = set()
-    labels: Row = {"arm": "reconstruction", "seed": "", "selection": "none"}
+    labels: Row = {"arm": "reconstruction", "seed": "", "selection": Selection.NONE}
     for file in track(files, "Scoring"):
         name = file.relative_to(reconstructions)
         images, _ = _read_images(file, ("reconstruction",))
@@ -67,14 +69,9 @@ def evaluate_folder(reconstructions: Path, references: Path, out: Path | None = 
     people = len({row["subject"] for row in rows})
     left = sorted(set(named.values()) - scored)
     if left:
-        lines.append(
-            f"{len(left)} references have no reconstruction: {', '.join(path.name for path in left[:5])}{' ...' * (len(left) > 5)}"
-        )
+        names = ", ".join(path.name for path in left[:5]) + " ..." * (len(left) > 5)
+        lines.append(f"{counted(len(left), 'reference')} without a reconstruction: {names}")
     return "\n".join([f"{counted(len(files), 'volume')} of {counted(people, 'subject')}, mean of the subjects' means", *lines])
-
-
-def counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _read_images(path: Path, names: Sequence[str]) -> tuple[Float[np.ndarray, "slices frames y x"], str]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from ssrecon.core.errors import BadInput
 from ssrecon.core.files import whole_file
+from ssrecon.recipe.selection import TRAINED, Selection
 from ssrecon.study.run_folder import Arm, RunFolder
 from ssrecon.study.style import FAINT, Look, legend, looks, new_figure, quiet_grid, styled, to_pdf, to_png, to_svg
 
@@ -39,7 +40,7 @@ def training_curves(run: RunFolder) -> "Figure | None":
         for axes, (key, label) in zip(np.ravel(figure.subplots(1, len(columns), squeeze=False)), columns, strict=True):
             for arm, history in histories.items():
                 for seed, columns_of in history.items():
-                    _curve(axes, columns_of, key, look[arm.name], _selected(arm, seed))
+                    _curve(axes, columns_of, key, look[arm.name], _selected_steps(arm, seed))
             axes.set(title=label, xlabel="updates", yscale="log")
             plain_log(axes)
             quiet_grid(axes)
@@ -162,7 +163,7 @@ def _has(history: dict[str, dict[str, np.ndarray]], key: str) -> bool:
     return any(np.isfinite(columns[key]).any() for columns in history.values())
 
 
-def _curve(axes: "Axes", columns: dict[str, np.ndarray], key: str, look: Look, selected: dict[str, float]) -> None:
+def _curve(axes: "Axes", columns: dict[str, np.ndarray], key: str, look: Look, selected: dict[Selection, float]) -> None:
     steps, values = columns["step"], columns[key]
     # The untrained network's score would set the scale of the whole panel.
     known = np.isfinite(steps) & np.isfinite(values) & (steps > 0) & (values > 0)
@@ -170,15 +171,15 @@ def _curve(axes: "Axes", columns: dict[str, np.ndarray], key: str, look: Look, s
     axes.plot(steps[known], values[known], color=look.colour, linestyle=look.dashes, marker=alone, markersize=3, linewidth=1.1, alpha=0.85)
     if key == "loss":
         return
-    for rule, filled in (("reference", False), ("gamma", True)):
+    for rule, filled in ((Selection.REFERENCE, False), (Selection.GAMMA, True)):
         at = known & (steps == selected.get(rule, -1))
         face, size = (look.colour, 20) if filled else ("none", 46)
         axes.scatter(steps[at], values[at], s=size, facecolors=face, edgecolors=look.colour, linewidths=1.0, zorder=3)
 
 
-def _selected(arm: Arm, seed: str) -> dict[str, float]:
+def _selected_steps(arm: Arm, seed: str) -> dict[Selection, float]:
     steps = arm.seeds.get(seed, {}).get("selected_step") or {}
-    return {rule: float(step) for rule, step in steps.items() if isinstance(step, (int, float))}
+    return {rule: float(steps[rule]) for rule in TRAINED if isinstance(steps.get(rule), (int, float))}
 
 
 def _marks() -> Sequence[tuple[Any, str]]:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from ssrecon.study.acquisition import acquisition_text
 from ssrecon.study.run_folder import RunFolder
 
 NONE = "—"
@@ -44,13 +45,15 @@ def shared_and_different(run: RunFolder) -> tuple[dict[str, str], dict[str, dict
 
 
 def summary(run: RunFolder) -> str:
-    """Network, sampling and updates in a line; empty for a run that says none of these."""
+    """Return sampling, network and updates in a line; it is empty for a run that says none of these.
+
+    The sampling is that of the test scans as they were acquired; the acceleration that the recipe asked for stands behind it, as nominal.
+    """
     shared, different = shared_and_different(run)
-    parts = []
+    parts = [acquired] if (acquired := acquisition_text(run.sampling)) else []
     if pattern := shared.get("data.pattern"):
         acceleration = shared.get("data.pattern.acceleration")
-        name = _words(pattern)
-        drawn = f"{name}, R = {acceleration}, drawn retrospectively" if acceleration else f"{name}, drawn retrospectively"
+        drawn = f"undersampled retrospectively by {_words(pattern)}" + (f", nominal R = {acceleration}" if acceleration else "")
         parts.append(drawn if pattern != NONE else "sampled as acquired")
     if network := shared.get("network"):
         unrolls, denoiser = shared.get("network.unrolls"), shared.get("network.denoiser")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ssrecon.core.files import whole_file
 from ssrecon.study import recipe_text, tables, words
+from ssrecon.study.acquisition import acquisition_facts
 from ssrecon.study.effects import subject_scores, tuning_grids
 from ssrecon.study.figures import gamma_against_hidden, residual_bands, training_curves
 from ssrecon.study.headline import headline, key_numbers
@@ -123,7 +124,7 @@ class _Page:
 
     def _scores_caption(self) -> str:
         scores, several = self.scores, max((len(arm.seeds) for arm in self.run.networks), default=0)
-        rule = tables.RULES.get(self.run.headline_selection, escape(self.run.headline_selection))
+        rule = tables.RULES[self.run.headline_selection]
         parts = [
             words.INTERVALS.format(subjects=scores.subjects) if scores.subjects > 1 else words.NO_INTERVALS,
             f"Convention: <b>{escape(scores.conventions[0])}</b>." if scores.conventions else "",
@@ -202,7 +203,9 @@ class _Page:
         body += _folded("The recipe: what all arms share", tables.pairs_table(shared.items()))
         about, data = self.run.about, self.run.section("data")
         keys = ("device", "cpu", "threads", "workers", "platform", "seeds", "git_commit", "data_fingerprint", "hash")
-        facts = [("data", data.get("description")), *((key.replace("_", " "), about.get(key)) for key in keys)]
+        acquired = acquisition_facts(self.run.sampling)
+        facts = [("data", data.get("description")), *((f"test scans: {key}", text) for key, text in acquired.items())]
+        facts += [(key.replace("_", " "), about.get(key)) for key in keys]
         facts += [(f"version of {name}", version) for name, version in self.run.section("versions").items()]
         known = tables.pairs_table((key, value) for key, value in facts if value not in (None, "", []))
         return self._section("What was run", body + _folded("Data, device and versions", known))

@@ -95,6 +95,12 @@ class RunFolder:
         return value if isinstance(value, dict) else {}
 
     @property
+    def sampling(self) -> Mapping[str, Any]:
+        """This says how the test scans were sampled (`ssrecon.study.acquisition`). It is empty in runs from before that was recorded."""
+        value = self.section("data").get("sampling")
+        return value if isinstance(value, dict) else {}
+
+    @property
     def title(self) -> str:
         return str(self.about.get("title") or self.path.resolve().name)
 
@@ -129,9 +135,9 @@ class RunFolder:
 
     @cached_property
     def metrics(self) -> tuple[dict[str, Any], ...]:
-        """The rows of ``metrics.csv``, `value` as a float; empty where it is missing.
+        """The rows of ``metrics.csv``, `value` as a float and `selection` as a `Selection`; there are none where it is missing.
 
-        Raises BadInput naming the line where a number or a column is not there.
+        Raises BadInput naming the line where a number or a column is not there, or a rule of selection is unknown.
         """
         file = self.path / "metrics.csv"
         if not file.is_file():
@@ -140,9 +146,10 @@ class RunFolder:
         with open(file, newline="", encoding="utf-8") as lines:
             for number, row in enumerate(csv.DictReader(lines), start=2):
                 try:
-                    rows.append({key: row[key] or "" for key in METRIC_COLUMNS} | {"value": float(row["value"])})
+                    texts = {key: row[key] or "" for key in METRIC_COLUMNS}
+                    rows.append({**texts, "selection": Selection(texts["selection"]), "value": float(row["value"])})
                 except (KeyError, TypeError, ValueError) as error:
-                    where, expected = f"{file}, line {number}", f"a number, and the columns {','.join(METRIC_COLUMNS)}"
+                    where, expected = f"{file}, line {number}", f"a number, a rule of selection, and the columns {','.join(METRIC_COLUMNS)}"
                     raise BadInput(where, found=f"{type(error).__name__} {error}", expected=expected) from error
         return tuple(rows)
 
@@ -198,7 +205,7 @@ WORDS = {
 }
 
 
-def readable(name: str) -> str:
+def arm_label(name: str) -> str:
     """A label made of an arm's name: ``zero_filled`` is Zero-filled, ``cg_sense`` CG-SENSE, ``multi_mask_ssdu`` Multi-mask SSDU."""
     words = [WORDS.get(word, word) for word in name.replace("-", "_").split("_") if word]
     text = "-".join(words).replace("mask-SSDU", "mask SSDU") or name
@@ -213,7 +220,7 @@ def _arm(name: str, about: Mapping[str, Any]) -> Arm:
     seeds, label = about.get("seeds"), about.get("label")
     return Arm(
         name=name,
-        label=str(label) if label and label != name else readable(name),
+        label=str(label) if label and label != name else arm_label(name),
         kind="baseline" if about.get("kind") == "baseline" else "network",
         objective=objective,
         seeds={str(k): v for k, v in seeds.items() if isinstance(v, dict)} if isinstance(seeds, dict) else {},

@@ -9,6 +9,7 @@ from typing import Any, ParamSpec, TypeVar
 import numpy as np
 
 from ssrecon.core.errors import BadInput
+from ssrecon.recipe.selection import TRAINED, Selection
 from ssrecon.study.run_folder import Arm, RunFolder
 from ssrecon.study.statistics import Measure, NonInferiority, PairedDifference, Summary, by_subject, compare, non_inferiority, summarise
 
@@ -74,7 +75,7 @@ class Scores:
         """One metric of the main table."""
         return next((measure for measure in self.measures if measure.metric == metric), None)
 
-    def selections(self, arm: Arm) -> tuple[str, ...]:
+    def selections(self, arm: Arm) -> tuple[Selection, ...]:
         """The selection rules an arm has values for, the headline's first."""
         found = {row["selection"] for row in self.run.metrics if row["arm"] == arm.name}
         return tuple(sorted(found, key=lambda rule: (rule != self.run.headline_selection, rule)))
@@ -134,7 +135,7 @@ class Scores:
         """Of every self-supervised arm to the supervised one, by metric with a margin and selection rule, the headline's first."""
         if (twin := self.supervised) is None:
             return ()
-        rules = [rule for rule in self.selections(twin) if rule in ("gamma", "reference")]
+        rules = [rule for rule in self.selections(twin) if rule in TRAINED]
         leads = [(lead, margin) for metric, margin in self.margins.items() if (lead := self.lead(metric)) is not None]
         found = []
         for arm in self.self_supervised:

@@ -15,6 +15,7 @@ import numpy as np
 
 from ssrecon.core.errors import BadInput
 from ssrecon.metrics.volume import HIGHER_IS_BETTER
+from ssrecon.recipe.selection import Selection
 from ssrecon.study.intervals import interval, lower_bound
 
 MINIMUM_SUBJECTS = 6
@@ -28,8 +29,8 @@ class Measure:
 
     metric: str
     convention: str = "fastmri"
-    selection: str = "gamma"
-    """``gamma`` or ``reference``; arms without a selection (baselines: ``none``) are taken as they are."""
+    selection: Selection = Selection.GAMMA
+    """The rule that selected the checkpoints of trained arms. Arms without one (baselines: `Selection.NONE`) are taken as they are."""
 
     @staticmethod
     def truest(metric: str, rows: Rows) -> "Measure":
@@ -120,7 +121,8 @@ def by_subject(rows: Rows, arm: str, measure: Measure) -> dict[str, dict[str, fl
     row for the measure, a value is not finite, a row is there twice, or a seed lacks a subject that another seed has.
     """
     mine = [row for row in rows if (row["arm"], row["metric"], row["convention"]) == (arm, measure.metric, measure.convention)]
-    selected = [row for row in mine if row["selection"] == measure.selection] or [row for row in mine if row["selection"] == "none"]
+    chosen, untrained = ([row for row in mine if row["selection"] == rule] for rule in (measure.selection, Selection.NONE))
+    selected = chosen or untrained
     where = f"{arm}, {measure.metric} ({measure.convention}, selected by {measure.selection})"
     if not selected:
         raise BadInput(where, found="no row", expected="at least one row of metrics.csv")

@@ -5,12 +5,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
+from ssrecon.recipe.selection import Selection
 from ssrecon.study.run_folder import Arm, RunFolder
 from ssrecon.study.scores import DIGITS, TITLES, Scores, is_quality
 from ssrecon.study.statistics import Interval, Measure, PairedDifference, Summary
 from ssrecon.study.style import looks
 
-RULES = {"gamma": "by Γ", "reference": "by reference", "none": "not trained"}
+RULES = {Selection.GAMMA: "by Γ", Selection.REFERENCE: "by reference", Selection.NONE: "not trained"}
 MISSING = '<span class="none">—</span>'
 
 
@@ -20,7 +21,7 @@ def scores_table(scores: Scores, measures: Sequence[Measure]) -> str:
     best = {m: _best([scores.summary(arm, m) for arm in scores.scored], m) if is_quality(m) else None for m in measures}
     for arm in scores.scored:
         for rule in scores.selections(arm):
-            headline = rule in (run.headline_selection, "none")
+            headline = rule in (run.headline_selection, Selection.NONE)
             cells = [_arm_cell(run, arm) if headline else "<td></td>", _rule_cell(rule, headline and arm.is_network)]
             for measure in measures:
                 summary = scores.summary(arm, Measure(measure.metric, measure.convention, rule))
@@ -85,8 +86,8 @@ def cost_table(run: RunFolder) -> str:
             _number_cell(_si(flops)),
             _number_cell(_si(total)),
             _number_cell(duration(_mean(seeds, "seconds"))),
-            _number_cell(_steps(seeds, "gamma")),
-            _number_cell(_steps(seeds, "reference")),
+            _number_cell(_steps(seeds, Selection.GAMMA)),
+            _number_cell(_steps(seeds, Selection.REFERENCE)),
         ]
         body.append(("", cells))
     heads = [
@@ -197,9 +198,8 @@ def _arm_cell(run: RunFolder, arm: Arm) -> str:
     return f"<td class='arm'>{_dot(run, arm.name)}{escape(arm.label)}</td>"
 
 
-def _rule_cell(rule: str, headline: bool) -> str:
-    text = RULES.get(rule, escape(rule))
-    return f"<td class='rule'>{text}{' <b class=tag>headline</b>' if headline else ''}</td>"
+def _rule_cell(rule: Selection, headline: bool) -> str:
+    return f"<td class='rule'>{RULES[rule]}{' <b class=tag>headline</b>' if headline else ''}</td>"
 
 
 def _number_cell(text: str) -> str:
@@ -246,7 +246,7 @@ def _si(value: float | None) -> str:
     return f"{value / 1000**power:.3g}\u2009{('', 'k', 'M', 'G', 'T', 'P', 'E')[power]}"
 
 
-def _steps(seeds: Sequence[Mapping[str, Any]], rule: str) -> str:
+def _steps(seeds: Sequence[Mapping[str, Any]], rule: Selection) -> str:
     steps = [(seed.get("selected_step") or {}).get(rule) for seed in seeds]
     return ", ".join(str(step) for step in steps if isinstance(step, (int, float))) or MISSING
 

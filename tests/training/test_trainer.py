@@ -19,6 +19,7 @@ from ssrecon.core.scan import CalibratedScan, Prepared
 from ssrecon.networks import CNN, Unrolled
 from ssrecon.objectives import MultiMaskSSDU, Supervised
 from ssrecon.partition import Gamma
+from ssrecon.recipe.selection import Selection
 from ssrecon.reconstruction.checkpoint import read_checkpoint, save_checkpoint
 from ssrecon.reconstruction.loaded_network import load_checkpoint
 from ssrecon.store.store import Store, write_volume
@@ -342,7 +343,7 @@ def test_transfer_rolls_back_where_gamma_gets_worse(store, tmp_path):
     trainer.optimizer.param_groups[0]["maximize"] = True
     result = trainer.run()
     assert result.stopped_early and result.updates == 3 and result.best_gamma_step == 0
-    chosen, population = (read_checkpoint(path).tensors for path in (result.checkpoint("gamma"), start))
+    chosen, population = (read_checkpoint(path).tensors for path in (result.checkpoint(Selection.GAMMA), start))
     assert all(torch.equal(value, population[name]) for name, value in chosen.items())
 
 
