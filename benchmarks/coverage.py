@@ -20,8 +20,8 @@ LAWS = {
     "skewed to the better": lambda rng, shape: rng.exponential(size=shape) - 1,
     "skewed to the worse": lambda rng, shape: 1 - rng.exponential(size=shape),
 }
-TOGETHER = 1000
-"""Cohorts at a time."""
+COHORTS_PER_BATCH = 1000
+"""So many cohorts are simulated as one array."""
 
 
 def student(values: np.ndarray, quantiles: tuple[float, ...]) -> np.ndarray:
@@ -40,11 +40,11 @@ def percentile(values: np.ndarray, quantiles: tuple[float, ...]) -> np.ndarray:
 METHODS = {"bootstrap-t": bounds, "Student's t": student, "percentile bootstrap": percentile}
 
 
-def measured(law: str, n: int, cohorts: int) -> dict[str, tuple[float, float]]:
-    """Of each method the coverage of its 95 % interval and the error of its one-sided 95 % bound."""
+def coverage_and_error(law: str, n: int, cohorts: int) -> dict[str, tuple[float, float]]:
+    """Return the coverage of each method's 95 % interval, and how often its one-sided 95 % bound is wrong."""
     rng, found = np.random.default_rng([n, len(law)]), {name: np.zeros(2) for name in METHODS}
-    for _ in range(cohorts // TOGETHER):
-        values = LAWS[law](rng, (TOGETHER, n))
+    for _ in range(cohorts // COHORTS_PER_BATCH):
+        values = LAWS[law](rng, (COHORTS_PER_BATCH, n))
         for name, method in METHODS.items():
             upper, lower, one_sided = method(values, (0.025, 0.975, 0.95))
             found[name] += ((lower <= 0) & (0 <= upper)).sum(), (one_sided > 0).sum()
@@ -61,7 +61,7 @@ def main() -> None:
     rows = []
     for law in LAWS:
         for n in options.subjects:
-            found = measured(law, n, options.cohorts)
+            found = coverage_and_error(law, n, options.cohorts)
             rows.append({"law": law, "n": n, **found})
             print(f"| {law} | {n} | " + " | ".join(f"{covered:.1%} | {error:.1%}" for covered, error in found.values()) + " |", flush=True)
     write_result("coverage", {"cohorts": options.cohorts, "rows": rows})

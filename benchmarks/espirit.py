@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import device_name, seconds, synchronize, write_result
+from common import device_name, median_seconds, synchronize, write_result
 
 from ssrecon.calibrate import espirit, mix_coils, noise_covariance, whitening
 from ssrecon.calibrate.region import crop
@@ -102,7 +102,7 @@ def main() -> None:
             maps["sigpy"] = with_sigpy(full)
             if peers:
                 work["sigpy"] = lambda: with_sigpy(full)
-        times = seconds(work, options.repeats, options.device)
+        times = median_seconds(work, options.repeats, options.device)
     synchronize(options.device)
     result: dict[str, Any] = {
         "work": f"ESPIRiT, {COILS} coils {MATRIX[0]}x{MATRIX[1]}, {WIDTH}x{WIDTH} calibration, kernel {KERNEL}, threshold {THRESHOLD}",

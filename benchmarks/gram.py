@@ -6,7 +6,7 @@ python benchmarks/gram.py [--device cuda]
 import argparse
 
 import torch
-from common import seconds, write_result
+from common import median_seconds, write_result
 
 from ssrecon.operators import sense
 
@@ -43,7 +43,7 @@ def case(shape, coils, points, device):
         plain_gram(gradient, csm, mask).backward(x)
 
     together = torch.device(device).type == "cuda"
-    times = seconds(
+    times = median_seconds(
         {
             "ours": lambda: operator.gram(x),
             "plain": lambda: plain_gram(x, csm, mask),

@@ -10,7 +10,7 @@ import argparse
 from dataclasses import replace
 
 import torch
-from common import peak_memory, seconds, write_result
+from common import median_seconds, peak_memory, write_result
 from gram import plain_gram
 from torch import nn
 
@@ -141,7 +141,7 @@ def main(device):
         functions[f"floor_convolutions_fp32_{name}"], flops = convolutions(device, torch.float32, layout)
         functions[f"floor_convolutions_bf16_{name}"], _ = convolutions(device, torch.bfloat16, layout)
     functions["plain"] = plain_step(scan, device)
-    times = seconds(functions, repeats=7, device=device)
+    times = median_seconds(functions, repeats=7, device=device)
     fastest = {kind: min(times[f"floor_convolutions_{kind}_{name}"] for name in layouts) for kind in ("fp32", "bf16")}
     floors = {kind: times["floor_ffts"] + value for kind, value in fastest.items()}
     result = {
