@@ -9,7 +9,7 @@ from ssrecon.metrics.checks import Array, comparable_arrays, positive
 
 
 def hfen(estimate: Array, reference: Array, mask: Array | None = None) -> float:
-    r"""High-frequency error norm :math:`\|h * e - h * r\| / \|h * r\|` of a slice or, slice by slice filtered, of a volume.
+    r"""Return the high-frequency error norm :math:`\|h * e - h * r\| / \|h * r\|` of a slice or, slice by slice filtered, of a volume.
 
     h is the rotationally symmetric Laplacian of Gaussian of 15 x 15 pixels and standard deviation 1.5; images are zero outside.
 
@@ -24,7 +24,7 @@ def hfen(estimate: Array, reference: Array, mask: Array | None = None) -> float:
 
 @lru_cache(maxsize=1)
 def _log_profiles(size: int = 15, sigma: float = 1.5) -> tuple[np.ndarray, np.ndarray, float]:
-    """The kernel is b(y) a(x) + a(y) b(x) - mean: three separable filters."""
+    """Return a, b and mean of the kernel b(y) a(x) + a(y) b(x) - mean, which is three separable filters."""
     offset = np.arange(size) - size // 2
     a = np.exp(-(offset**2) / (2 * sigma**2))
     a /= a.sum()

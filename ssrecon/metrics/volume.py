@@ -1,4 +1,4 @@
-"""Scores of a volume and of its slices against a reference, in every convention.
+"""A volume and its slices are scored against a reference here, in every convention.
 
 Images are real magnitudes, NumPy arrays or torch tensors, computed in float64. A number means nothing without its convention: data range of
 the slice or of the volume, mean over the volume or over its slices, which SSIM. `Convention` names it, and `score_volume` puts it beside
@@ -19,7 +19,7 @@ from ssrecon.metrics.ssim import WANG, Window, ssim
 
 @dataclass(frozen=True)
 class Convention:
-    """How values were made; `name` is what stands beside them in ``metrics.csv``."""
+    """A convention says how values were made. Its `name` stands beside them in ``metrics.csv``."""
 
     name: str
     volume_range: bool
@@ -43,7 +43,7 @@ HIGHER_IS_BETTER = {"nmse": False, "nrmse": False, "psnr": True, "ssim": True, "
 
 @dataclass(frozen=True)
 class Value:
-    """One tidy row; `slice` is None for the whole volume."""
+    """A value is one tidy row; `slice` is None for the whole volume."""
 
     slice: int | None
     metric: str
@@ -58,7 +58,7 @@ def score_volume(
     volume_max: float | None = None,
     conventions: Sequence[Convention] = CONVENTIONS,
 ) -> list[Value]:
-    """All metrics in all conventions of a volume ``(slice, y, x)`` and of each of its slices, tidy.
+    """Return all metrics in all conventions of a volume ``(slice, y, x)`` and of each of its slices, tidy.
 
     `mask` restricts everything to a foreground; `volume_max` is the data range of conventions that take the volume's, by default the
     maximum of `reference`. Slices whose reference is zero everywhere have no rows of their own; a convention that looks at the whole

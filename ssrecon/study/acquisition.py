@@ -20,11 +20,11 @@ def acquisition_record(store: Store, scan_ids: Sequence[str]) -> dict[str, Any]:
     if not scan_ids:
         return {}
     found = [store.sampling(scan_id) for scan_id in scan_ids]
-    accelerations = [one.acceleration for one in found]
-    regions = sorted({one.calibration for one in found}, key=lambda region: (math.prod(region) if region else 0, region))
+    accelerations = [sampling.acceleration for sampling in found]
+    regions = sorted({sampling.calibration for sampling in found}, key=lambda region: (math.prod(region) if region else 0, region))
     return {
         "scans": len(found),
-        "patterns": dict(Counter(one.words for one in found).most_common()),
+        "patterns": dict(Counter(sampling.words for sampling in found).most_common()),
         "acceleration": [min(accelerations), max(accelerations)],
         "calibration": [list(region) for region in regions],
     }

@@ -1,4 +1,4 @@
-"""From a recipe to a finished run folder: prepare, tune, train, evaluate, report."""
+"""A recipe becomes a finished run folder here: prepare, train, tune, evaluate, report."""
 
 from collections.abc import Callable, Mapping
 from contextlib import closing, nullcontext
@@ -35,7 +35,7 @@ TUNING_SCANS = 4
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder while it is being filled: see ``docs/run_folder.md``."""
+    """This is a run while its folder is being filled; ``docs/run_folder.md`` says with what."""
 
     folder: Path
     comparison: Comparison
@@ -44,6 +44,7 @@ class Run:
     workers: int = 1
 
     def training(self, arm: str, seed: int, assignment: Assignment) -> ArmTraining:
+        """Return the training of one arm with one seed, in its own folder."""
         recipe = replace(self.comparison.arms[arm], seed=seed)
         folder = self.folder / "arms" / arm / f"seed-{seed}"
         return ArmTraining(arm, recipe, self.folder / "store", assignment, folder, self.process)
@@ -65,15 +66,15 @@ def run(
 ) -> Path:
     """Run a recipe or a comparison into `folder` and return its report.
 
-    Raises OutputInUse where the folder holds another recipe's run, or an unfinished one of this recipe without `resume`, and where another
-    process is writing into it (`folder_lock`; a process that was killed is none). A finished arm is
-    never trained again: with `resume` a comparison may have gained arms and seeds since, and those alone are trained. On several processes
-    (torchrun) all train, the first does the rest. `workers` are processes of another kind: so many arms and seeds are trained at a time,
-    each by one of them, on the same device; they share the CPU's threads, whose number changes the rounding of sums. They are spawned: a
-    script that calls this with several has ``if __name__ == "__main__":`` about the call. `require_deidentified` is that of `open_archive`.
+    A finished arm is never trained again: with `resume` a comparison may have gained arms and seeds since, and those alone are trained. On
+    several processes (torchrun) all of them train, and the first does the rest. `workers` are processes of another kind: so many arms and
+    seeds are trained at a time, each by one of them, on the same device. They share the CPU's threads, whose number changes the rounding of
+    sums. They are spawned: a script that calls this with several has ``if __name__ == "__main__":`` about the call. `require_deidentified`
+    is that of `open_archive`.
 
-    Raises BadRecipe for several workers under torchrun, and where an arm has a class of the script itself, which no other process could
-    give its name.
+    Raises OutputInUse where the folder holds another recipe's run, or an unfinished one of this recipe without `resume`, and where another
+    process is writing into it (`folder_lock`). Raises BadRecipe for several workers under torchrun, and where an arm has a class that the
+    script itself defines, which another process cannot import.
     """
     comparison = experiment if isinstance(experiment, Comparison) else _as_comparison(experiment)
     this = Run(Path(folder), comparison, process or Process(), say, workers)
@@ -193,7 +194,7 @@ def _evaluate(
 
 
 def _user_modules(comparison: Comparison) -> set[str]:
-    """Return the user's own modules in this recipe: running it has trusted them already."""
+    """Return the modules that the classes of this recipe come from. Running the recipe has trusted them already."""
     found: set[str] = set()
 
     def walk(value: Any) -> None:

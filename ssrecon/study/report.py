@@ -1,4 +1,4 @@
-"""The report of a run: one HTML file with everything in it, that needs no network, can be printed, and can be sent to anyone."""
+"""The report of a run is one HTML file with everything in it: it needs no network, can be printed, and can be sent to anyone."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -54,7 +54,7 @@ def write_report(run_folder: Path | str) -> Path:
 
 @dataclass(frozen=True)
 class _Page:
-    """Sections in reading order, with figures and tables numbered as they come."""
+    """A page is made of sections in reading order, with figures and tables numbered as they come."""
 
     run: RunFolder
     scores: Scores
@@ -137,7 +137,7 @@ class _Page:
     def _differences(self) -> str:
         scores = self.scores
         small = words.FEW if scores.subjects < MINIMUM_SUBJECTS else ""
-        tests = sum(one.p is not None for one in scores.differences)
+        tests = sum(difference.p is not None for difference in scores.differences)
         smallest = min(1.0, tests * 2.0 ** (1 - scores.subjects))
         many = f" {scores.subjects} subjects and {tests} tests cannot give a p-value below {smallest:.2f}."
         weak = many if tests and smallest > 0.05 else ""
@@ -166,7 +166,7 @@ class _Page:
             last = scan == len(gallery) - 1
             text = f"Scan <b>{escape(scan_id)}</b>; {rows}." + (f" {escape(gallery.caption())}" if last else "")
             svg = to_svg(figure) if figure is not None else ""
-            body += self._drawn(svg, "images", f"images-{scan}", text, f"Images of scan {scan_id} by every method")
+            body += self._numbered_figure(svg, "images", f"images-{scan}", text, f"Images of scan {scan_id} by every method")
         return self._section("Images", body)
 
     def _training(self) -> str:
@@ -200,7 +200,7 @@ class _Page:
         columns = {name: labels.get(name, name) for name in next(iter(different.values()), {})}
         rows = ((field, [values[name] for name in columns]) for field, values in different.items())
         body = self._table(words.RECIPES_DIFFER, tables.columns_table("field", columns, rows))
-        body += _folded("The recipe: what all arms share", tables.pairs_table(shared.items()))
+        body += _collapsible("The recipe: what all arms share", tables.pairs_table(shared.items()))
         about, data = self.run.about, self.run.section("data")
         keys = ("device", "cpu", "threads", "workers", "platform", "seeds", "git_commit", "data_fingerprint", "hash")
         acquired = acquisition_facts(self.run.sampling)
@@ -208,7 +208,7 @@ class _Page:
         facts += [(key.replace("_", " "), about.get(key)) for key in keys]
         facts += [(f"version of {name}", version) for name, version in self.run.section("versions").items()]
         known = tables.pairs_table((key, value) for key, value in facts if value not in (None, "", []))
-        return self._section("What was run", body + _folded("Data, device and versions", known))
+        return self._section("What was run", body + _collapsible("Data, device and versions", known))
 
     def _caveats(self) -> str:
         points = list(words.CAVEATS)
@@ -229,9 +229,9 @@ class _Page:
         return f"<p class='caption'><b>Table {next(self.table_numbers)}.</b> {caption}</p>\n{table}\n" if table else ""
 
     def _figure(self, name: str, caption: str) -> str:
-        return self._drawn(self.drawings.get(name, ""), "", name, caption, name.replace("_", " "))
+        return self._numbered_figure(self.drawings.get(name, ""), "", name, caption, name.replace("_", " "))
 
-    def _drawn(self, svg: str, style: str, prefix: str, caption: str, description: str) -> str:
+    def _numbered_figure(self, svg: str, style: str, prefix: str, caption: str, description: str) -> str:
         if not svg:
             return ""
         inline = inline_svg(svg, prefix, escape(description))
@@ -239,5 +239,5 @@ class _Page:
         return f"<figure class='{style}'>{inline}<figcaption><b>Figure {number}.</b> {caption}</figcaption></figure>\n"
 
 
-def _folded(summary: str, body: str) -> str:
+def _collapsible(summary: str, body: str) -> str:
     return f"<details><summary>{summary}</summary>{body}</details>" if body else ""

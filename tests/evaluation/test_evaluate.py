@@ -10,8 +10,10 @@ from ssrecon.baselines import CGSense, ZeroFilled
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadInput
 from ssrecon.core.scan import Estimate, Prepared
-from ssrecon.evaluation.evaluate import BANDS, COLUMNS, Method, _bands, evaluate, radial_residual, residual_rows, score_parts
+from ssrecon.evaluation.evaluate import Method, evaluate, residual_rows, score_parts
 from ssrecon.evaluation.evaluate_folder import evaluate_folder
+from ssrecon.evaluation.pictures import BANDS, radial_band_numbers, radial_residual
+from ssrecon.evaluation.rows import COLUMNS
 from ssrecon.operators import Fourier, encoding
 from ssrecon.partition import Gamma
 from ssrecon.recipe.selection import Selection
@@ -265,7 +267,7 @@ def test_an_estimate_is_judged_with_its_own_csm(store):
 @pytest.mark.parametrize("radius, band", [(0, 0), (5, 5), (10, 10), (15, 15), (16, 15)])
 def test_bands_are_rings_of_equal_width(radius, band):
     """32 samples, 16 bands: one band a sample of distance."""
-    places = _bands((32, 32))
+    places = radial_band_numbers((32, 32))
     assert places[16 - radius, 16] == places[16, 16 - radius] == band
     assert places[0, 0] == BANDS - 1
 

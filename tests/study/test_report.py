@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ssrecon.core.errors import BadInput
-from ssrecon.evaluation.evaluate import write_metrics
+from ssrecon.evaluation.rows import write_metrics
 from ssrecon.recipe.selection import Selection
 from ssrecon.study.headline import headline
 from ssrecon.study.report import DRAWINGS, write_report
