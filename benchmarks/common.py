@@ -1,4 +1,4 @@
-"""What the benchmarks share: the device's name, medians of interleaved runs, results as dated JSON."""
+"""The benchmarks share this: the device's name, medians of interleaved runs, results as dated JSON."""
 
 import json
 import platform

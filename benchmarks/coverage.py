@@ -1,9 +1,9 @@
-"""How often intervals over a few subjects hold the mean, and how often "not inferior" is claimed falsely, by simulation.
+"""Simulate how often intervals over a few subjects hold the mean, and how often "not inferior" is claimed falsely.
 
 python benchmarks/coverage.py [--cohorts 20000] [--subjects 6 8 10 20]
 
-For normal and for exponential differences (skewed towards the better, and towards the worse). Beside ours: Student's t, and the percentile
-bootstrap that this package used before. Prints Markdown and writes a result.
+Differences are normal or exponential (skewed towards the better, and towards the worse). Beside the bootstrap-t of this package stand
+Student's t, and the percentile bootstrap that it used before. Prints Markdown and writes a result.
 """
 
 import argparse

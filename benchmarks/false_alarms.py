@@ -1,11 +1,11 @@
-"""Is anything alleged of clean scans? Of 300 simulated ones with nothing wrong, what the audit's detectors say.
+"""Do the detectors of the audit find anything in scans with nothing wrong? They look at 300 simulated ones.
 
     python benchmarks/false_alarms.py [--scans 300] [--seed 0]
 
 SNR 10 to 400 (the mean of the image inside the object over its noise, combined over coils), 1 to 32 coils, 2-D and 3-D, some partial
 Fourier, some with a readout of twice the field of view that the header states (half of the others state no field of view), every pattern of
 `sampling.patterns`, objects from smooth ellipses to textured ones with many edges, coils on a ring with noise of their own or correlated.
-Prints what was alleged of which scan, and ends with status 1 where anything was. Simulated data throughout; seeded.
+Prints what was found in which scan, and ends with status 1 where anything was. Simulated data throughout; seeded.
 """
 
 import argparse
@@ -27,12 +27,12 @@ from ssrecon.operators import Fourier
 from ssrecon.sampling import Equispaced, Pattern, PoissonDisc, RandomColumns, VariableDensity, undersample
 
 DETECTORS = (*DATA_CRIMES, *CHANNELS, off_centre, oversampled)
-"""Whose findings say that something is wrong with the data. What the sampling allows, and whether the noise is known, is no allegation."""
+"""What these find is wrong with the data. What the sampling allows, and whether the noise is known, is no fault of the data."""
 
 
 @dataclass(frozen=True)
 class CleanScan:
-    """One clean scan and what it was made with."""
+    """This is one clean scan, and what it was made with."""
 
     scan: Scan
     about: str

@@ -1,4 +1,4 @@
-"""The gram of the SENSE operator, 16 coils 320x320: against a plain-torch version on the same tensors and against its own two FFTs.
+"""Time the gram of the SENSE operator, 16 coils 320x320, against a plain-torch version on the same tensors and against its two FFTs.
 
 python benchmarks/gram.py [--device cuda]
 """

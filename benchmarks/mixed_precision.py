@@ -1,4 +1,4 @@
-"""What bfloat16 in the regulariser costs in image quality: the quickstart's SSDU, trained in single and in mixed precision.
+"""Measure what bfloat16 in the regulariser costs in image quality: the quickstart's SSDU, trained in single and in mixed precision.
 
 Nothing else differs. PSNR is the mean over the test subjects, seed by seed.
 

@@ -1,4 +1,4 @@
-"""`prepare` against its peers and its floor, and the training loader against the training that it feeds.
+"""Time `prepare` against its peers and its floor, and the training loader against the training that it feeds.
 
     python benchmarks/prepare.py [--volumes 3] [--slices 4] [--repeats 3]
 

@@ -1,4 +1,4 @@
-"""Trainings at a time (`ssrecon run --workers`): how many updates a second 1, 2, 4 ... of them make together on one device.
+"""Measure how many updates a second 1, 2, 4 ... trainings at a time make together on one device (`ssrecon run --workers`).
 
 The network and scans of `recipes/which_objective.py`, objective multi-mask SSDU; on the CPU each training has its share of the threads.
 

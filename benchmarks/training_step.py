@@ -1,4 +1,4 @@
-"""A whole SSDU training step, forward and backward: 16 coils 320x320, 5 unrolls, 5 CG iterations, 5 layers of 32 channels, batch 1.
+"""Time a whole SSDU training step: 16 coils 320x320, 5 unrolls, 5 CG iterations, 5 layers of 32 channels, batch 1.
 
 Measured in one run on the same tensors: the step in single precision and with the regulariser in bfloat16, a plain-torch version of it, and
 its floor: the same FFTs and the same convolutions in their fastest layout, forward and backward, and nothing else.

@@ -2,9 +2,9 @@
 
 python figures/cross_losses.py RUN_FOLDER [--networks supervised multi_mask_ssdu] [--scans 16]
 
-On scans that were trained on, the mean over scans and two draws, of the network that Gamma chose. Where another objective's network has a
-lower loss than the one trained on it, more updates or another learning rate would help; where it has a higher one although its images
-are better, the objective asks for something else than the best image. Needs the run's store.
+Each loss is the mean over scans that were trained on, and over two draws, at the network that Gamma chose. Where another objective's
+network has a lower loss than the one trained on it, more updates or another learning rate would help; where it has a higher one although
+its images are better, the objective asks for something else than the best image. Needs the run's store.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from ssrecon.study.redraw import printed
 from ssrecon.study.run_folder import RunFolder, arm_label
 
 EPOCHS = (1, 2)
-"""Of the draws: partitions, transforms and noise."""
+"""Partitions, transforms and noise are drawn for these epochs."""
 
 
 @torch.no_grad()
@@ -38,7 +38,7 @@ def mean_loss(objective: Objective, network: Network, scans: list[Prepared]) -> 
 
 
 def table(folder: Path, networks: list[str], count: int) -> list[str]:
-    """Raises BadInput where a network or the store is not there."""
+    """Return the lines of the table. Raises BadInput where a network or the store is not there."""
     run = RunFolder.open(folder)
     if not run.section("recipe"):
         raise BadInput(folder, found="no recipe in run.json", expected="the folder of a run")

@@ -239,6 +239,8 @@ def test_a_whole_run_and_its_folder(small, tmp_path):
     assert {"run.json", "metrics.csv", "images.npz", "report.html", "arms", "store"} <= names
     about = json.loads((tmp_path / "run/run.json").read_text())
     assert about["finished"] and about["data"]["kind"] == "simulated" and set(about["arms"]) >= {"ssdu", "supervised", "cg_sense"}
+    page = (Path(__file__).parents[1] / "docs/run_folder.md").read_text()
+    assert [key for key in (*about, *about["data"], *about["data"]["sampling"]) if f"`{key}`" not in page] == []
     store = Store(tmp_path / "run/store")
     tested = {line.split(",")[5] for line in (tmp_path / "run/metrics.csv").read_text().splitlines()[1:]} - {""}
     sampling = about["data"]["sampling"]

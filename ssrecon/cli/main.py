@@ -15,7 +15,7 @@ EXIT_CODES = (
 )
 
 COMMANDS = (simulate, prepare, audit, names, run, evaluate, report, reconstruct)
-"""One file each, with `add` for the parser and `call` for the work."""
+"""Each subcommand is a file, with `add` for its parser and `call` for its work."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

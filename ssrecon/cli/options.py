@@ -1,4 +1,4 @@
-"""Options that several subcommands share."""
+"""Several subcommands share these options."""
 
 import argparse
 from pathlib import Path

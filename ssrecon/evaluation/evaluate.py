@@ -24,7 +24,7 @@ from ssrecon.recipe.selection import Selection
 from ssrecon.store.store import Store
 
 SUFFIXES = {"measured": "", "rss": ", reference=rss", "noiseless": ", reference=noiseless"}
-"""What is added to the name of a convention: nothing for the coil-combined image of the measured reference."""
+"""This is added to the name of a convention: nothing where the reference is the coil-combined measured image."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,9 @@ class Method:
     name: str
     reconstruct: Callable[[CalibratedScan], Estimate]
     seed: int | None = None
-    """None for what was not trained."""
+    """The seed of the training; None for what was not trained."""
     selection: Selection = Selection.NONE
-    """By which rule the checkpoint was chosen."""
+    """The rule that chose the checkpoint."""
 
     @property
     def labels(self) -> Row:

@@ -14,7 +14,7 @@ from ssrecon.core.window import window
 from ssrecon.operators import coil_combined, encoding
 
 BANDS = 16
-"""Radial bands of k-space, of equal width, from the centre to the edge of the shortest axis; the corners belong to the last."""
+"""K-space has this many radial bands of equal width, from the centre to the edge of the shortest axis; the last has the corners."""
 
 
 class Picture:

@@ -1,4 +1,4 @@
-"""The high-frequency error norm."""
+"""The high-frequency error norm tells how well edges and fine detail are kept."""
 
 import math
 from functools import lru_cache

@@ -1,4 +1,4 @@
-"""The normalised mean squared error and its root."""
+"""The normalised mean squared error, and its root, compare images of any number of axes."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The peak signal-to-noise ratio."""
+"""The peak signal-to-noise ratio compares an error with a data range that the caller gives."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The residual on held-out measurements, which needs no reference."""
+"""The residual on held-out samples judges an image without a reference: its floor, the noise alone, is 1."""
 
 import torch
 from jaxtyping import Bool, Complex, Float

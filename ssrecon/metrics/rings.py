@@ -1,4 +1,4 @@
-"""The Fourier ring correlation of two images."""
+"""The Fourier ring correlation tells up to which spatial frequency two images agree."""
 
 import numpy as np
 from jaxtyping import Float

@@ -1,4 +1,4 @@
-"""Structural similarity, with the windows in use."""
+"""Structural similarity compares images window by window; the windows in use stand here too."""
 
 from dataclasses import dataclass
 
@@ -27,7 +27,7 @@ class Window:
 
 
 WANG = Window(size=11, sigma=1.5, sample_covariance=False)
-"""Wang et al. (2004), as SSDU's published code uses it."""
+"""The window of Wang et al. (2004), as SSDU's published code uses it."""
 
 
 def ssim(estimate: Array, reference: Array, data_range: float, window: Window | None = None, mask: Array | None = None) -> float:

@@ -23,9 +23,9 @@ class Convention:
 
     name: str
     volume_range: bool
-    """Data range: the maximum of the reference volume, or of each reference slice."""
+    """Whether the data range is the maximum of the reference volume, or that of each reference slice."""
     whole_volume: bool
-    """A volume's NMSE, NRMSE, PSNR and HFEN over all its pixels at once, or as the mean of its slices'. SSIM always is such a mean."""
+    """Whether a volume's NMSE, NRMSE, PSNR and HFEN are taken over all its pixels, or as means over slices, as SSIM always is."""
     metrics: tuple[str, ...] = ("nmse", "nrmse", "psnr", "ssim", "hfen")
     window: Window = Window()
 
@@ -33,7 +33,7 @@ class Convention:
 FASTMRI = Convention("fastmri", volume_range=True, whole_volume=True)
 """fastMRI's evaluation. Zbontar et al. fastMRI: an open dataset and benchmarks for accelerated MRI. arXiv:1811.08839 (2018)."""
 PER_SLICE = Convention("slice", volume_range=False, whole_volume=False)
-"""Every slice on its own, in its own data range."""
+"""Every slice is scored on its own, in its own data range."""
 PAPER = Convention("wang", volume_range=False, whole_volume=False, metrics=("ssim",), window=WANG)
 """SSIM as in the SSDU papers: Wang's Gaussian window, slice by slice."""
 CONVENTIONS = (FASTMRI, PER_SLICE, PAPER)

@@ -1,4 +1,4 @@
-"""How the test scans of a run were sampled: what its ``run.json`` keeps of it, and the words in which the report says it."""
+"""How the test scans of a run were sampled is recorded here for its ``run.json``, and put into words for its report."""
 
 import math
 from collections import Counter

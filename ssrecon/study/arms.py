@@ -28,7 +28,7 @@ from ssrecon.training.state import Trained
 from ssrecon.training.trainer import Trainer
 
 PATIENCE = 600.0
-"""Seconds that a worker has for the step in hand and its checkpoint, once it has been told to stop."""
+"""Once it has been told to stop, a worker has this many seconds for the step in hand and its checkpoint."""
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from ssrecon.training.state import Trained
 
 Say = Callable[[str], None]
 TUNING_SCANS = 4
-"""Baselines are tuned on at most so many validation scans, evenly spread."""
+"""Baselines are tuned on this many validation scans at the most, evenly spread."""
 
 
 @dataclass(frozen=True)

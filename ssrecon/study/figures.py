@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WIDTH = 9.6
-"""Of a whole-width figure, in inches: the report shows it at 1:1."""
+"""A figure of the whole width has this many inches: the report shows it at 1:1."""
 
 CURVES = (("loss", "training loss"), ("gamma", "held-out residual on Γ"), ("hidden_nmse", "hidden error (NMSE)"))
 

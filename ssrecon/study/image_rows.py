@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 WIDTH = 11.0
 PERCENTILE = 99
-"""The brightest shown: this percentile of the references in the middle of the object is white."""
+"""This percentile of the references in the middle of the object is shown white."""
 MAGNIFIED = 5
 """Error maps show this many times the absolute error in the images' own window."""
 ZOOM = 0.3
-"""The side of the zoom box, of the image's."""
+"""The zoom box has this part of the image's sides."""
 BOX = "#ffb000"
 GAP = 0.05
 HEAD, FOOT = 0.24, 0.2
@@ -32,7 +32,7 @@ class Gallery:
     images: Images
     arms: tuple[Arm, ...]
     guide: np.ndarray
-    """The images (n, y, x) that crop, window and zoom are taken from: the references, or without any the last arm's."""
+    """Crop, window and zoom are taken from these images (n, y, x): the references, or without any the last arm's."""
     crop: tuple[slice, slice]
     """The window in y and x that is shown, the same for all scans."""
     white: float

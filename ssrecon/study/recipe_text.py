@@ -9,7 +9,7 @@ from ssrecon.study.run_folder import RunFolder
 
 NONE = "—"
 IGNORED = ("title", "seed")
-"""Of an arm's recipe: the seed is the comparison's, the title says nothing."""
+"""These fields of an arm's recipe are not shown: the seed is the comparison's, and the title says nothing."""
 
 
 def flattened(description: Any, path: str = "") -> dict[str, str]:

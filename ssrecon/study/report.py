@@ -31,7 +31,7 @@ DRAWINGS: dict[str, "Callable[[RunFolder], Figure | None]"] = {
     "residual_bands": residual_bands,
     "tuning": tuning_grids,
 }
-"""The figures that are also kept as files, by name."""
+"""These figures are also kept as files, by these names."""
 
 
 def write_report(run_folder: Path | str) -> Path:
@@ -59,7 +59,7 @@ class _Page:
     run: RunFolder
     scores: Scores
     drawings: Mapping[str, str]
-    """SVG by the names of `DRAWINGS`, of what this run has."""
+    """The SVG of each of the `DRAWINGS` that this run has, by name."""
     section_numbers: Iterator[int]
     figure_numbers: Iterator[int]
     table_numbers: Iterator[int]

@@ -32,7 +32,7 @@ class Arm:
     objective: str
     """The class of a network's objective; empty for a baseline."""
     seeds: Mapping[str, Mapping[str, Any]] = field(hash=False)
-    """By seed: ``updates``, ``parameters``, ``flops_per_update``, ``seconds``, ``selected_step`` as far as they are known."""
+    """What is known of each seed: ``updates``, ``parameters``, ``flops_per_update``, ``seconds``, ``selected_step``."""
     needs_reference: bool = False
     """Whether fully sampled scans were used in training."""
 
@@ -70,7 +70,7 @@ class RunFolder:
 
     path: Path
     about: Mapping[str, Any]
-    """``run.json`` as it is."""
+    """The content of ``run.json``, unchanged."""
 
     @staticmethod
     def open(path: Path | str) -> "RunFolder":
@@ -182,7 +182,7 @@ class RunFolder:
         return found
 
 
-WORDS = {
+LABEL_WORDS = {
     "ssdu": "SSDU",
     "ei": "EI",
     "moi": "MOI",
@@ -207,7 +207,7 @@ WORDS = {
 
 def arm_label(name: str) -> str:
     """Return an arm's name for a reader: ``zero_filled`` is Zero-filled, ``cg_sense`` CG-SENSE, ``multi_mask_ssdu`` Multi-mask SSDU."""
-    words = [WORDS.get(word, word) for word in name.replace("-", "_").split("_") if word]
+    words = [LABEL_WORDS.get(word, word) for word in name.replace("-", "_").split("_") if word]
     text = "-".join(words).replace("mask-SSDU", "mask SSDU") or name
     return text[0].upper() + text[1:]
 

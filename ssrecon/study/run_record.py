@@ -1,4 +1,4 @@
-"""``run.json`` while a run goes on: whose run a folder holds, and what is written down before, between and after its trainings."""
+"""``run.json`` is written here: whose run a folder holds, and what is known before, between and after its trainings."""
 
 import json
 import shutil

@@ -16,11 +16,11 @@ from ssrecon.study.statistics import Measure, NonInferiority, PairedDifference, 
 T = TypeVar("T")
 P = ParamSpec("P")
 METRICS = ("nmse", "nrmse", "psnr", "ssim", "hfen")
-"""The order of columns."""
+"""The columns of a table stand in this order."""
 DIGITS = {"psnr": 2, "ssim": 4, "nmse": 4, "nrmse": 4, "hfen": 3, "residual": 3}
 TITLES = {"psnr": "PSNR", "ssim": "SSIM", "nmse": "NMSE", "nrmse": "NRMSE", "hfen": "HFEN", "residual": "residual"}
 TESTED = ("psnr", "ssim")
-"""The metrics whose paired differences are tested; few, since every one of them weakens all the others after Holm's correction."""
+"""Paired differences are tested in these metrics; they are few, as each of them weakens all the others after Holm's correction."""
 
 
 def is_quality(measure: Measure) -> bool:

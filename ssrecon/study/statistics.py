@@ -19,7 +19,7 @@ from ssrecon.recipe.selection import Selection
 from ssrecon.study.intervals import interval, lower_bound
 
 MINIMUM_SUBJECTS = 6
-"""With fewer, the smallest two-sided p-value of the signed-rank test, 2 / 2^n, is above .05."""
+"""With fewer subjects the smallest two-sided p-value of the signed-rank test, 2 / 2^n, is above .05."""
 Rows = Iterable[Mapping[str, Any]]
 
 
@@ -63,7 +63,7 @@ class Summary:
     seeds: int
     mean: float
     interval: Interval | None
-    """None for a single subject."""
+    """The 95 % interval of the mean; None for a single subject."""
     subject_std: float
     """Sample standard deviation between subjects; NaN for one."""
     seed_std: float
@@ -82,9 +82,9 @@ class PairedDifference:
     mean: float
     interval: Interval | None
     better: int
-    """Subjects for whom `arm` is the better one."""
+    """The number of subjects for whom `arm` is the better one."""
     p: float | None
-    """Wilcoxon signed-rank, two-sided; None where figures are descriptive."""
+    """The p-value of the two-sided Wilcoxon signed-rank test; None where figures are descriptive."""
     p_holm: float | None
     """The same, corrected by Holm's method over the family that was tested together."""
 

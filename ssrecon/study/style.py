@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 INK = "#1b1d21"
-"""Text and axes; inside the report they take the page's text colour instead."""
+"""Text and axes have this colour; inside the report they take the page's text colour instead."""
 FAINT = "#8b8f98"
 SUPERVISED = ("#0072b2", "#56b4e9")
 SELF_SUPERVISED = ("#d55e00", "#009e73", "#cc79a7", "#b8860b", "#7b68ee")
 BASELINES = ("#8a8a8a", "#5f9ea0", "#a08a3c", "#9a7fa8", "#7d8f69")
-"""Okabe and Ito's palette for networks, muted tones for baselines; all between 30 and 70 % luminance."""
+"""Networks have the colours of Okabe and Ito, baselines muted ones; all lie between 30 and 70 % luminance."""
 DASHES: tuple[Any, ...] = ((0, (1, 1.4)), (0, (4, 1.6)), (0, (5, 1.4, 1, 1.4)), (0, (2, 1)), (0, (7, 2)))
 MARKERS = ("o", "s", "D", "^", "v", "P", "X")
 
