@@ -6,10 +6,10 @@ from html import escape
 import numpy as np
 
 from ssrecon.study.figures import in_noise_units, mean_rank_correlation, validation_pairs
+from ssrecon.study.number_text import interval_text, number, signed
 from ssrecon.study.run_folder import Arm
 from ssrecon.study.scores import Scores, is_quality
 from ssrecon.study.statistics import MINIMUM_SUBJECTS, Measure
-from ssrecon.study.tables import interval_text, number, signed
 
 
 @dataclass(frozen=True)

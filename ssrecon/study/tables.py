@@ -6,13 +6,24 @@ from html import escape
 from typing import Any
 
 from ssrecon.recipe.selection import Selection
+from ssrecon.study.number_text import (
+    MISSING,
+    duration,
+    interval_text,
+    number,
+    p_text,
+    short_number,
+    signed,
+    spread_text,
+    with_prefix,
+    with_thin_spaces,
+)
 from ssrecon.study.run_folder import Arm, RunFolder
-from ssrecon.study.scores import DIGITS, TITLES, Scores, is_quality
-from ssrecon.study.statistics import Interval, Measure, PairedDifference, Summary
+from ssrecon.study.scores import TITLES, Scores, is_quality
+from ssrecon.study.statistics import Measure, PairedDifference, Summary
 from ssrecon.study.style import looks
 
 RULES = {Selection.GAMMA: "by Γ", Selection.REFERENCE: "by reference", Selection.NONE: "not trained"}
-MISSING = '<span class="none">—</span>'
 
 
 def scores_table(scores: Scores, measures: Sequence[Measure]) -> str:
@@ -82,10 +93,10 @@ def cost_table(run: RunFolder) -> str:
             _arm_cell(run, arm),
             f"<td>{escape(arm.objective) or MISSING}</td>",
             _number_cell(f"{len(seeds)}"),
-            _number_cell(_thousands(_mean_over_seeds(seeds, "parameters"))),
-            _number_cell(_thousands(updates)),
-            _number_cell(_with_prefix(flops)),
-            _number_cell(_with_prefix(total)),
+            _number_cell(with_thin_spaces(_mean_over_seeds(seeds, "parameters"))),
+            _number_cell(with_thin_spaces(updates)),
+            _number_cell(with_prefix(flops)),
+            _number_cell(with_prefix(total)),
             _number_cell(duration(_mean_over_seeds(seeds, "seconds"))),
             _number_cell(_selected_steps(seeds, Selection.GAMMA)),
             _number_cell(_selected_steps(seeds, Selection.REFERENCE)),
@@ -116,9 +127,9 @@ def tuning_table(run: RunFolder) -> str:
         grid = record.get("tuning") or record.get("grid") or []
         names = [name for name in (grid[0] if grid else {}) if name not in ("score", "per_scan")]
         values = record.get("chosen", {})
-        chosen = ", ".join(f"{name.replace('_', ' ')} = {_short_number(values.get(name))}" for name in names) or "nothing to tune"
+        chosen = ", ".join(f"{name.replace('_', ' ')} = {short_number(values.get(name))}" for name in names) or "nothing to tune"
         tried = "; ".join(
-            f"{name.replace('_', ' ')}: " + ", ".join(_short_number(v) for v in sorted({p.get(name, 0) for p in grid})) for name in names
+            f"{name.replace('_', ' ')}: " + ", ".join(short_number(v) for v in sorted({p.get(name, 0) for p in grid})) for name in names
         )
         edge = "on the grid's edge: it may do better than shown" if record.get("on_edge") else "inside the grid" if grid else ""
         by = str(record.get("tuned_by") or "") if grid else ""
@@ -140,39 +151,6 @@ def columns_table(first: str, columns: Mapping[str, str], rows: Iterable[tuple[s
         cells = [f"<td class='path'>{escape(name)}</td>", *(f"<td>{escape(value) or MISSING}</td>" for value in values)]
         body.append(("", cells))
     return _table([escape(first), *(escape(heading) for heading in columns.values())], body) if body else ""
-
-
-def number(value: float, metric: str) -> str:
-    """Return a value with the metric's own number of digits, and a true minus sign."""
-    if metric == "residual":
-        return f"{value:.3g}".replace("-", "−")
-    return f"{value:.{DIGITS.get(metric, 4)}f}".replace("-", "−")
-
-
-def signed(value: float, metric: str) -> str:
-    return ("+" if value > 0 else "") + number(value, metric)
-
-
-def spread_text(value: float, metric: str) -> str:
-    """Return a standard deviation in the metric's digits. What would round to nothing is said to be less than the last of them."""
-    smallest = 10.0 ** -DIGITS.get(metric, 4)
-    return f"± {number(value, metric)}" if metric == "residual" or value >= smallest / 2 else f"< {smallest:g}".replace("1e-04", "0.0001")
-
-
-def interval_text(interval: Interval | None, metric: str) -> str:
-    return f"{number(interval.lower, metric)} to {number(interval.upper, metric)}" if interval is not None else ""
-
-
-def p_text(p: float) -> str:
-    return "p < .001" if p < 0.001 else f"p = {p:.3f}".replace("0.", ".")
-
-
-def duration(seconds: float | None) -> str:
-    if seconds is None:
-        return MISSING
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def _table(heads: Sequence[str], body: Sequence[tuple[str, Sequence[str]]]) -> str:
@@ -236,22 +214,6 @@ def _mean_over_seeds(seeds: Sequence[Mapping[str, Any]], key: str) -> float | No
     return sum(values) / len(values) if values else None
 
 
-def _thousands(value: float | None) -> str:
-    return MISSING if value is None else f"{value:,.0f}".replace(",", "\u2009")
-
-
-def _with_prefix(value: float | None) -> str:
-    """Return a count with a decimal prefix, as 3.2 G."""
-    if value is None or value <= 0:
-        return MISSING
-    power = min(int(math.log10(value)) // 3, 6)
-    return f"{value / 1000**power:.3g}\u2009{('', 'k', 'M', 'G', 'T', 'P', 'E')[power]}"
-
-
 def _selected_steps(seeds: Sequence[Mapping[str, Any]], rule: Selection) -> str:
     steps = [(seed.get("selected_step") or {}).get(rule) for seed in seeds]
     return ", ".join(str(step) for step in steps if isinstance(step, (int, float))) or MISSING
-
-
-def _short_number(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, (int, float)) else str(value)
