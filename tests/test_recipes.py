@@ -232,7 +232,11 @@ def small():
     return replace(shrunk, arms={name: replace(arm, data=data) for name, arm in shrunk.arms.items()})
 
 
-def test_a_whole_run_and_its_folder(small, tmp_path):
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+
+def test_a_whole_run_and_its_folder(small, tmp_path, monkeypatch):
     said = []
     report = run(small, tmp_path / "run", say=said.append)
     names = {path.name for path in report.parent.iterdir()}
@@ -248,6 +252,11 @@ def test_a_whole_run_and_its_folder(small, tmp_path):
     assert f"effective acceleration {sampling['acceleration'][0]:.2f}" in report.read_text()
     assert any("parameters" in text for text in said) and any("tuned by reference NMSE" in text for text in said)
     assert {"none", "gamma", "reference"} == {line.split(",")[2] for line in (tmp_path / "run/metrics.csv").read_text().splitlines()[1:]}
+    with monkeypatch.context() as stopped:
+        stopped.setattr("ssrecon.study.comparison.preflight", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            run(small, tmp_path / "run")
+    assert json.loads((tmp_path / "run/run.json").read_text()).keys() == about.keys(), "a finished run stays one"
     before = report.stat().st_mtime_ns
     run(small, tmp_path / "run", resume=True)
     assert report.stat().st_mtime_ns >= before

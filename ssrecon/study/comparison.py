@@ -24,7 +24,7 @@ from ssrecon.store.prepare import prepare_data
 from ssrecon.store.store import Store
 from ssrecon.study.arms import ArmTraining, train_arms
 from ssrecon.study.report import write_report
-from ssrecon.study.run_record import arm_records, data_record, folder_of_run, write_record
+from ssrecon.study.run_record import arm_records, data_record, folder_of_run, read_record, write_record
 from ssrecon.training.preflight import Preflight, preflight
 from ssrecon.training.state import Trained
 
@@ -103,7 +103,8 @@ def _run(this: Run, resume: bool, require_deidentified: bool) -> Path:
     record: dict[str, Any] = {}
     if this.process.first:
         record = data_record(comparison, store, assignment, this.process, this.trainings_at_a_time)
-        write_record(this.folder, record)
+        # What an earlier call knew of the arms stays until this one has trained them.
+        write_record(this.folder, {**read_record(this.folder), **record})
     trained, flights = _train_arms(this, assignment)
     if this.process.first:
         baselines = _tune_baselines(this, store, assignment)

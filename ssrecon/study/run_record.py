@@ -41,6 +41,15 @@ def folder_of_run(folder: Path, comparison: Comparison, resume: bool) -> Iterato
         raise
 
 
+def read_record(folder: Path) -> dict[str, Any]:
+    """Return what ``run.json`` holds. Raises OutputInUse where that is damaged."""
+    path = folder / "run.json"
+    try:
+        return dict(json.loads(path.read_text()))
+    except (ValueError, TypeError) as error:
+        raise OutputInUse(path, found=f"a damaged record of a run ({error})", expected="a whole one, or another folder (--out)") from error
+
+
 def write_record(folder: Path, record: Mapping[str, Any]) -> None:
     """Write ``run.json``, whole or not at all."""
     with whole_file(folder / "run.json") as partial:
@@ -100,7 +109,7 @@ def _claim(folder: Path, comparison: Comparison, resume: bool) -> bool:
     path = folder / "run.json"
     trained = any(folder.glob("arms/*/*/checkpoints/*.safetensors"))
     if path.exists() and trained:
-        known = _read_record(path)
+        known = read_record(folder)
         same = known.get("hash") == comparison.hash
         if not same and "hash_version" not in known:
             same = alike(known.get("recipe"), comparison.description)
@@ -138,10 +147,3 @@ def _has_grown(known: Any, now: Mapping[str, Any]) -> bool:
     same = all(alike(known[name], value) for name, value in now.items() if name not in ("title", "arms", "seeds"))
     kept = all(name in now["arms"] and alike(arm, now["arms"][name]) for name, arm in known["arms"].items())
     return same and kept and set(known["seeds"]) <= set(now["seeds"])
-
-
-def _read_record(path: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads(path.read_text()))
-    except (ValueError, TypeError) as error:
-        raise OutputInUse(path, found=f"a damaged record of a run ({error})", expected="a whole one, or another folder (--out)") from error
