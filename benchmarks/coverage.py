@@ -1,9 +1,9 @@
-"""How often intervals over a few subjects hold the mean, how long they are, and how often "not inferior" is claimed falsely, by simulation.
+"""Simulate how often intervals over a few subjects hold the mean, how long they are, and how often "not inferior" is claimed falsely.
 
 python benchmarks/coverage.py [--cohorts 20000] [--subjects 6 8 10 20]
 
-For normal and for exponential differences (skewed towards the better, and towards the worse). Beside ours: Student's t, and the percentile
-bootstrap that this package used before. Prints Markdown and writes a result.
+Differences are normal or exponential (skewed towards the better, and towards the worse). Beside the bootstrap-t of this package stand
+Student's t, and the percentile bootstrap that it used before. Prints Markdown and writes a result.
 """
 
 import argparse
@@ -40,7 +40,7 @@ METHODS = {"bootstrap-t": bounds, "Student's t": student, "percentile bootstrap"
 
 
 def measured(law: str, n: int, cohorts: int) -> dict[str, dict[str, float]]:
-    """Coverage of each method's 95 % interval, error of its one-sided 95 % bound, and 99 % quantile of its length in units of Student's."""
+    """Return each method's coverage at 95 %, one-sided error at 5 %, and length in units of Student's (its 99 % quantile)."""
     rng = np.random.default_rng([n, len(law)])
     covered, wrong, lengths = ({name: [] for name in METHODS} for _ in range(3))
     for _ in range(cohorts // COHORTS_PER_BATCH):

@@ -11,10 +11,11 @@ from string import Template
 import numpy as np
 
 from ssrecon.core.files import whole_file
+from ssrecon.core.wording import counted
 from ssrecon.inspect.audit import Audit
 from ssrecon.inspect.cohort import Cohort
 from ssrecon.inspect.look import VERDICTS, ScanReport
-from ssrecon.inspect.summary import Found, between, by_kind, by_protocol, counted, notes_of, numbers, pattern, size
+from ssrecon.inspect.summary import Found, between, by_kind, by_protocol, notes_of, numbers, pattern, size
 
 WORDS = {"refuse": "refused", "warn": "warned of", "note": "noted"}
 NAMED = 8

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ssrecon.core.files import whole_file
+from ssrecon.core.wording import counted
 from ssrecon.inspect.audit import Audit
 from ssrecon.inspect.look import GRAVITY, VERDICTS, ScanReport, description_of, group_key
 
@@ -123,10 +124,6 @@ def numbers(finding: Mapping[str, Any]) -> str:
 def between(low: float, high: float, digits: int = 2) -> str:
     one, other = f"{low:.{digits}f}", f"{high:.{digits}f}"
     return one if one == other else f"{one} to {other}"
-
-
-def counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def size(numbers: Sequence[int]) -> str:

@@ -1,4 +1,4 @@
-"""The Fourier ring correlation of two images."""
+"""The Fourier ring correlation tells up to which spatial frequency two images agree."""
 
 import numpy as np
 from jaxtyping import Float
@@ -7,12 +7,12 @@ from ssrecon.metrics.checks import Array, as_array
 
 
 def fourier_ring_correlation(first: Array, second: Array) -> Float[np.ndarray, " rings"]:
-    r"""How alike two images are at each spatial frequency, from DC outwards in rings one sample wide, up to the edge of k-space:
+    r"""Return how alike two images are at each spatial frequency, from DC outwards in rings one sample wide, up to the edge of k-space:
 
     .. math:: \frac{|\sum_{k \in {\rm ring}} a_k \bar b_k|}{\sqrt{\sum |a_k|^2 \sum |b_k|^2}}
 
-    Of two images made from disjoint halves of one scan it needs no reference; and it takes an error that both share for agreement. 0 for
-    rings in which an image has nothing.
+    Of two images made from disjoint halves of one scan it needs no reference; but it takes an error that both share for agreement. It is 0
+    for rings in which an image has nothing.
 
     Saxton & Baumeister. The correlation averaging of a regularly arranged bacterial cell envelope protein. J Microsc 127:127-138 (1982).
     doi:10.1111/j.1365-2818.1982.tb00405.x

@@ -259,6 +259,20 @@ class Store:
         """Tell whether a scan has a noise level. Scans with and without one do not share a batch."""
         return self._entry(scan_id).noise_source != "unknown"
 
+    def sampling(self, scan_id: str) -> SamplingDescription:
+        """Describe the mask of a scan, its acceleration counted as its header says it. No samples are read.
+
+        Where sensitivities and scale did not come from a region of the scan itself, its calibration is empty, and said to be apart.
+        """
+        entry = self._entry(scan_id)
+        with opened(self.folder / entry.file, WHOLE) as file:
+            group = file[f"scan/{entry.index:04d}"]
+            mask, padding, calibration = (_tensor(group[name]) for name in ("mask", "padding", "calibration"))
+        found = describe_mask(mask[0, :, 0], padding[0, :, 0], entry.header.encoding.has_readout)
+        if entry.header.acceleration is not None:
+            found = replace(found, acceleration=entry.header.acceleration)
+        return found if bool(calibration.any()) else replace(found, calibration=(), calibration_source="measured apart")
+
     def provenance(self, scan_id: str) -> dict[str, Any]:
         """Return what was written beside the volume of a scan: how it was made, and from what."""
         return dict(self._provenance[self._entry(scan_id).file])

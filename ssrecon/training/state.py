@@ -25,7 +25,27 @@ class Trained:
 
     def checkpoint(self, selection: Selection) -> Path:
         """Return the checkpoint that a selection rule chose."""
-        return self.folder / "checkpoints" / f"{selection}.safetensors"
+        return selected_checkpoint(self.folder, selection)
+
+    @property
+    def last(self) -> Path:
+        """This is the checkpoint of the last step."""
+        return last_checkpoint(self.folder)
+
+
+def selected_checkpoint(folder: Path, selection: Selection) -> Path:
+    """Return where a training in `folder` keeps the weights that a selection rule chooses."""
+    return folder / "checkpoints" / f"{selection}.safetensors"
+
+
+def last_checkpoint(folder: Path) -> Path:
+    """Return where a training in `folder` keeps what it resumes from."""
+    return folder / "checkpoints" / "last.safetensors"
+
+
+def step_checkpoint(folder: Path, step: int) -> Path:
+    """Return where a training in `folder` keeps the weights of one step (`Training.keep_every`)."""
+    return folder / "checkpoints" / f"step-{step:06d}.safetensors"
 
 
 @dataclass

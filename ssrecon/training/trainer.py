@@ -23,6 +23,7 @@ from ssrecon.core.provenance import data_fingerprint
 from ssrecon.core.scan import CalibratedScan, Prepared
 from ssrecon.objectives import Loss
 from ssrecon.recipe.recipe import Recipe
+from ssrecon.recipe.selection import Selection
 from ssrecon.reconstruction.checkpoint import Checkpoint, load_optimizer, optimizer_tensors, read_checkpoint, save_checkpoint
 from ssrecon.reconstruction.domain import TrainingDomain
 from ssrecon.store.dataset import ScanDataset
@@ -30,7 +31,7 @@ from ssrecon.store.loader import Schedule, Step, collate, load
 from ssrecon.training.checks import check_finite, check_recipe, frozen, scans_an_update
 from ssrecon.training.history import History
 from ssrecon.training.signals import stop_on_signals
-from ssrecon.training.state import State, Trained
+from ssrecon.training.state import State, Trained, last_checkpoint, selected_checkpoint, step_checkpoint
 from ssrecon.training.validation import validate
 
 CHECKPOINT_SECONDS = 60.0
@@ -85,7 +86,7 @@ class Trainer:
 
     def run(self, resume: bool = False) -> Trained:
         """Train to the last step, the stop by Gamma, or an interrupt, after which `resume` continues to the same end."""
-        training, last = self.recipe.training, self.folder / "checkpoints" / "last.safetensors"
+        training, last = self.recipe.training, last_checkpoint(self.folder)
         resumed = resume and last.exists()
         if resumed:
             self._restore(read_checkpoint(last))
@@ -109,18 +110,18 @@ class Trainer:
                 self.state.note_update(self.update(step, self.without_gamma(scans)))
                 bar.update()
                 if training.keep_every and self.state.step % training.keep_every == 0 and self.process.first:
-                    self._save(f"step-{self.state.step:06d}", weights_only=True)
+                    self._save(step_checkpoint(self.folder, self.state.step), weights_only=True)
                 if self.state.step % training.validate_every == 0 or self.state.step == self.updates:
                     if history is not None:
                         self._validate(validation, history, step.epoch, started)
                         saved = time.monotonic()
                 elif self.process.first and time.monotonic() - saved > CHECKPOINT_SECONDS:
-                    self._save("last")
+                    self._save(last_checkpoint(self.folder))
                     saved = time.monotonic()
             # Still within: a second signal is no reason to leave a checkpoint half-written.
             if stopped or self.process.any(bool(stop))[0]:
                 if self.process.first:
-                    self._save("last")
+                    self._save(last_checkpoint(self.folder))
                 raise KeyboardInterrupt(f"stopped at step {self.state.step}; a checkpoint was written, --resume continues")
         return self._result(time.monotonic() - started)
 
@@ -214,9 +215,9 @@ class Trainer:
             raise TrainingDiverged(f"step {self.state.step}: {error}") from None
         by_gamma, by_reference = self.state.note_validation(score)
         if by_gamma:
-            self._save("gamma", weights_only=True)
+            self._save(selected_checkpoint(self.folder, Selection.GAMMA), weights_only=True)
         if by_reference:
-            self._save("reference", weights_only=True)
+            self._save(selected_checkpoint(self.folder, Selection.REFERENCE), weights_only=True)
         mu = getattr(self.network, "mu", None)
         history.append(
             {
@@ -231,16 +232,16 @@ class Trainer:
                 "gamma_floor": score.gamma_floor,
             }
         )
-        self._save("last")
+        self._save(last_checkpoint(self.folder))
 
-    def _save(self, name: str, weights_only: bool = False) -> None:
+    def _save(self, path: Path, weights_only: bool = False) -> None:
         tensors = {f"network/{key}": value for key, value in self.network.state_dict().items()}
         if self.auxiliary is not None:
             tensors |= {f"auxiliary/{key}": value for key, value in self.auxiliary.state_dict().items()}
         if not weights_only:
             tensors |= optimizer_tensors(self.parameters, self.optimizer)
         state = {key: value for key, value in asdict(self.state).items() if not (isinstance(value, float) and math.isinf(value))}
-        save_checkpoint(self.folder / "checkpoints" / f"{name}.safetensors", tensors, {**self.about, "state": state})
+        save_checkpoint(path, tensors, {**self.about, "state": state})
 
     def _restore(self, checkpoint: Checkpoint) -> None:
         same = checkpoint.about.get("hash") == self.recipe.hash

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -20,6 +21,7 @@ from ssrecon.sampling import RandomColumns, undersample
 from ssrecon.simulation.phantom import PhantomArchive
 from ssrecon.store.prepare import prepare
 from ssrecon.store.store import Store
+from ssrecon.study.acquisition import acquisition_record
 from ssrecon.study.comparison import run
 from ssrecon.training.trainer import Trainer
 from tests.recipe.experiments import QUICKSTART, recipe_file, small_quickstart
@@ -30,15 +32,31 @@ def small():
     return small_quickstart()
 
 
-def test_a_whole_run_and_its_folder(small, tmp_path):
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+
+def test_a_whole_run_and_its_folder(small, tmp_path, monkeypatch):
     said = []
     report = run(small, tmp_path / "run", say=said.append)
     names = {path.name for path in report.parent.iterdir()}
     assert {"run.json", "metrics.csv", "images.npz", "report.html", "arms", "store"} <= names
     about = json.loads((tmp_path / "run/run.json").read_text())
     assert about["finished"] and about["data"]["kind"] == "simulated" and set(about["arms"]) >= {"ssdu", "supervised", "cg_sense"}
+    page = (Path(__file__).parents[2] / "docs/run_folder.md").read_text()
+    assert [key for key in (*about, *about["data"], *about["data"]["sampling"]) if f"`{key}`" not in page] == []
+    store = Store(tmp_path / "run/store")
+    tested = {line.split(",")[5] for line in (tmp_path / "run/metrics.csv").read_text().splitlines()[1:]} - {""}
+    sampling = about["data"]["sampling"]
+    assert sampling == acquisition_record(store, sorted(tested)) and sampling["scans"] == 1
+    assert f"effective acceleration {sampling['acceleration'][0]:.2f}" in report.read_text()
     assert any("parameters" in text for text in said) and any("tuned by reference NMSE" in text for text in said)
     assert {"none", "gamma", "reference"} == {line.split(",")[2] for line in (tmp_path / "run/metrics.csv").read_text().splitlines()[1:]}
+    with monkeypatch.context() as stopped:
+        stopped.setattr("ssrecon.study.comparison.preflight", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            run(small, tmp_path / "run")
+    assert json.loads((tmp_path / "run/run.json").read_text()).keys() == about.keys(), "a finished run stays one"
     before = report.stat().st_mtime_ns
     run(small, tmp_path / "run", resume=True)
     assert report.stat().st_mtime_ns >= before
@@ -145,6 +163,8 @@ def test_a_run_that_trained_nothing_is_begun_again(small, tmp_path):
     wrong = {name: replace(arm, network=replace(arm.network, maps=2)) for name, arm in small.arms.items()}
     with pytest.raises(BadInput, match="found 1 sets of sensitivity maps; expected 2"):
         run(replace(small, arms=wrong), tmp_path)
+    # What the data are, and how they were sampled, is written down before anything is trained.
+    assert json.loads((tmp_path / "run.json").read_text())["data"]["sampling"]["scans"] == 1
     arms = {"ssdu": small.arms["ssdu"]}
     assert run(replace(small, arms=arms, baselines={}), tmp_path).exists()
 

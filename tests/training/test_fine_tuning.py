@@ -8,6 +8,7 @@ import torch
 from ssrecon.archive.splits import Assignment
 from ssrecon.core.errors import BadInput
 from ssrecon.networks import CNN, Unrolled
+from ssrecon.recipe.selection import Selection
 from ssrecon.reconstruction.checkpoint import read_checkpoint
 from ssrecon.training.trainer import Trainer
 from tests.training.small import RECIPE, assign, recipe, run
@@ -48,5 +49,5 @@ def test_transfer_rolls_back_where_gamma_gets_worse(store, tmp_path):
     trainer.optimizer.param_groups[0]["maximize"] = True
     result = trainer.run()
     assert result.stopped_early and result.updates == 3 and result.best_gamma_step == 0
-    chosen, population = (read_checkpoint(path).tensors for path in (result.checkpoint("gamma"), start))
+    chosen, population = (read_checkpoint(path).tensors for path in (result.checkpoint(Selection.GAMMA), start))
     assert all(torch.equal(value, population[name]) for name, value in chosen.items())

@@ -49,7 +49,7 @@ def test_trains_and_reconstructs_from_its_checkpoint(store, tmp_path, kind):
     assert trained.updates == 3
     history = list(csv.DictReader((tmp_path / "history.csv").read_text().splitlines()))
     assert [row["step"] for row in history] == ["0", "3"] and all(float(row["gamma"]) > 0 for row in history)
-    model = load_checkpoint(trained.checkpoint("last"), trust={"tests.training.small"})
+    model = load_checkpoint(trained.last, trust={"tests.training.small"})
     scan = store.load(assign(store).test[0]).scan
     assert type(model.objective) is kind and torch.isfinite(model(scan).image.abs()).all()
 
