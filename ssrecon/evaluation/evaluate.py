@@ -15,6 +15,7 @@ from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadInput
 from ssrecon.core.files import whole_file
 from ssrecon.core.progress import track
+from ssrecon.core.radius import radius
 from ssrecon.core.scan import CalibratedScan, Estimate, Header, Prepared
 from ssrecon.core.window import window
 from ssrecon.metrics.residual import heldout_residual
@@ -265,9 +266,9 @@ def radial_residual(prepared: Prepared, estimate: Estimate) -> Float[np.ndarray,
 
 
 def _bands(shape: tuple[int, ...]) -> Tensor:
-    grid = torch.meshgrid(*((torch.arange(n) - n // 2) / (n / 2) for n in shape), indexing="ij")
-    radius = torch.stack(grid).square().sum(dim=0).sqrt()
-    return (radius * BANDS).long().clamp_max(BANDS - 1)
+    # In single precision, in which a location between two bands has exactly the number of the outer one.
+    distance = torch.from_numpy(radius(shape, reach=[n / 2 for n in shape])).float()
+    return (distance * BANDS).long().clamp_max(BANDS - 1)
 
 
 def _shown(prepared: Prepared, estimate: Estimate) -> Float[np.ndarray, "y x"]:

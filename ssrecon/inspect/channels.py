@@ -8,7 +8,7 @@ from torch.nn.functional import avg_pool2d
 
 from ssrecon.core.scan import Scan
 from ssrecon.inspect.finding import Finding
-from ssrecon.inspect.profiles import acquired, radius
+from ssrecon.inspect.profiles import acquired, outer_half
 
 DEAD = 1e-3
 """Noise power of a channel over the upper quartile of the channels."""
@@ -24,7 +24,7 @@ FEWEST = 12
 def dead_coil(scan: Scan) -> Finding | None:
     """Channels whose power in the outer half of k-space is below `DEAD` of the channels' upper quartile, or zero."""
     kspace, mask = acquired(scan)
-    where = mask & (radius(tuple(mask.shape)) > 0.5)
+    where = mask & outer_half(tuple(mask.shape))
     where = where if int(where.sum()) >= 64 else mask
     power = kspace[:, where].abs().square().mean(dim=1)
     # The upper quartile: where most channels are dead, their median is too.
@@ -49,7 +49,7 @@ def spiking_coil(scan: Scan) -> Finding | None:
     kspace, mask = acquired(scan)
     if mask.ndim < 2 or min(mask.shape[-2:]) < 2 * WINDOW:
         return None
-    where = (mask & (radius(tuple(mask.shape)) > 0.5)).reshape(-1, 1, *mask.shape[-2:])
+    where = (mask & outer_half(tuple(mask.shape))).reshape(-1, 1, *mask.shape[-2:])
     count, channels = 0, set()
     for coil, power in enumerate(kspace.abs().square().reshape(len(kspace), *where.shape)):
         heard = (power > 0).double()

@@ -71,9 +71,7 @@ def _follows(frequency: Float[np.ndarray, "*phase"], members: Sequence[ScanRepor
     if rare:
         says.append(f"{rare:.1%} were acquired in fewer than one scan in {1 / RARE:.0f}: weighted losses cap their weights there.")
     if len(members) == 1:
-        says.append(
-            "The union of one scan is all that is known of this protocol: R is counted on what its own pattern reaches."
-        )
+        says.append("The union of one scan is all that is known of this protocol: R is counted on what its own pattern reaches.")
     if not never:
         says.append("Every location was acquired in some scan: self-supervision reaches all of k-space.")
     return tuple(says)

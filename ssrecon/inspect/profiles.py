@@ -4,8 +4,8 @@ import torch
 from jaxtyping import Bool, Complex, Float
 from torch import Tensor
 
+from ssrecon.core.radius import largest_offset
 from ssrecon.core.scan import Scan
-from ssrecon.sampling.centre import largest_offset
 
 
 def acquired(scan: Scan) -> tuple[Complex[Tensor, "coils *k"], Bool[Tensor, "*k"]]:
@@ -14,9 +14,9 @@ def acquired(scan: Scan) -> tuple[Complex[Tensor, "coils *k"], Bool[Tensor, "*k"
     return torch.where(mask, scan.kspace[0, 0], 0).to(torch.complex128), mask
 
 
-def radius(shape: tuple[int, ...]) -> Float[Tensor, "*k"]:
-    """The largest of the distances from DC along the axes, each 1 at its end."""
-    return torch.from_numpy(largest_offset(shape))
+def outer_half(shape: tuple[int, ...]) -> Bool[Tensor, "*k"]:
+    """Return a mask of the locations that lie beyond half of k-space along any axis."""
+    return torch.from_numpy(largest_offset(shape) > 0.5)
 
 
 def noise_modes(kspace: Complex[Tensor, "coils *k"], mask: Bool[Tensor, "*k"]) -> Complex[Tensor, "modes *k"]:

@@ -18,9 +18,10 @@ from ssrecon.partition.selection import (
     assemble,
     check_fraction,
     check_protected,
+    radius_below_one,
     require_lines,
 )
-from ssrecon.sampling.centre import centre_box, radius
+from ssrecon.sampling.centre import centre_box
 from ssrecon.sampling.lines import any_along, line_by_line
 
 ATTEMPTS = 100
@@ -87,7 +88,7 @@ def _inclusion(shape: tuple[int, ...], loss_fraction: float, order: float, prote
     free = ~centre_box(shape, protected)
     if order == 0:
         return np.where(free, loss_fraction, 0.0)
-    falling = (1 - radius(shape, beyond=1, mean=True)) ** order
+    falling = (1 - radius_below_one(shape)) ** order
     low, high = -1.0, 1.0
     for _ in range(60):  # the mean rises with c: halve the interval until it is as narrow as a double can tell
         middle = (low + high) / 2

@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float
 
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadInput, BadRecipe
+from ssrecon.core.radius import radius
 from ssrecon.core.scan import CalibratedScan
 from ssrecon.core.shapes import checked
 from ssrecon.partition.base import Partition
@@ -49,6 +50,11 @@ def require_lines(scan: CalibratedScan, omega: Bool[np.ndarray, "batch frames *k
             raise BadInput(
                 header.scan_id, found=f"a mask that varies along the readout for {who}", expected="whole lines, or a selection of points"
             )
+
+
+def radius_below_one(shape: Sequence[int]) -> Float[np.ndarray, " *k"]:
+    """Return the distance of each location from DC: 0 there, just below 1 in the corners (root mean square over the axes)."""
+    return radius(shape, reach=[n // 2 + 1 for n in shape], mean=True)
 
 
 @checked

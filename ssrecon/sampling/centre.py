@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 from torch import Tensor
 
 from ssrecon.core.shapes import checked
@@ -22,30 +22,6 @@ def centre_box(shape: Sequence[int], sides: Sequence[int]) -> Bool[np.ndarray, "
     full = (*([sides[0]] * (len(shape) - len(sides))), *sides)[-len(shape) :]
     box[tuple(slice(max(0, cut.start), max(0, cut.stop)) for cut in window(shape, full))] = True
     return box
-
-
-def radius(shape: Sequence[int], beyond: int = 0, mean: bool = False) -> Float[np.ndarray, "*k"]:
-    r"""The distance from DC, :math:`\sqrt{\sum_a r_a^2}` (with `mean`, over the number of axes), of each location of a grid.
-
-    The distance along axis a is :math:`r_a = |k_a| / (\lfloor N_a / 2 \rfloor + b)`, b = `beyond`: with 0 it is 1 at the end of an axis,
-    with 1 it is below 1 everywhere.
-    """
-    grids = offsets(shape, beyond)
-    return np.sqrt(sum(grid**2 for grid in grids) / (len(shape) if mean else 1)) * np.ones(tuple(shape))
-
-
-def largest_offset(shape: Sequence[int]) -> Float[np.ndarray, "*k"]:
-    """The largest of the distances from DC along the axes, each 1 at the end of its axis."""
-    largest = np.zeros(tuple(shape))
-    for grid in offsets(shape):
-        largest = np.maximum(largest, np.abs(grid))
-    return largest
-
-
-def offsets(shape: Sequence[int], beyond: int = 0) -> list[Float[np.ndarray, "*k"]]:
-    """The signed distances from DC along each axis in units of half the matrix plus `beyond`, to be broadcast against each other."""
-    axes = [(np.arange(n) - n // 2) / max(1, n // 2 + beyond) for n in shape]
-    return list(np.meshgrid(*axes, indexing="ij", sparse=True))
 
 
 @checked

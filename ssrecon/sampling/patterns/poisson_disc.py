@@ -7,7 +7,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from ssrecon.core.errors import BadInput
-from ssrecon.sampling.centre import radius
+from ssrecon.core.radius import radius
 from ssrecon.sampling.patterns.base import Pattern, budget, centre_block, over_readout, points_matrix
 
 LEVELS = 8

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool
 from torch import Tensor
 
-from ssrecon.sampling.centre import radius
+from ssrecon.core.radius import radius
 from ssrecon.sampling.patterns.base import Pattern, budget, centre_block, over_readout, points_matrix
 
 
