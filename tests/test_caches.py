@@ -33,7 +33,7 @@ PLAIN = {
     "ssrecon.partition.bernoulli._inclusion",
     "ssrecon.core.shapes",
     "ssrecon.metrics.hfen._log_profiles",
-    "ssrecon.sampling.describe._described",
+    "ssrecon.sampling.describe.mask._describe_packed",
     "ssrecon.store.prepare._malloc_trim",
     "ssrecon.privacy.pseudonyms",
     "ssrecon.archive",

@@ -68,7 +68,6 @@ class Header:
     """Where the image of `encoded_matrix` pixels lies in the patient, and along which direction each of its axes runs."""
     encoding: Encoding = WholeLines()
     """How the samples lie in k-space; the reader decides it from the samples."""
-    partial_fourier: bool = False
     acceleration: float | None = None
     """Locations of the encoded support over locations acquired, of the scan as it trains; None before it was prepared."""
     content: str = ""

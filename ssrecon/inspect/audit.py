@@ -25,7 +25,7 @@ from ssrecon.inspect.duplicates import duplicates
 from ssrecon.inspect.finding import Finding
 from ssrecon.inspect.look import ScanReport, description_of, group_key, look, unreadable, with_sampling
 from ssrecon.privacy.pseudonyms import safe_name, safe_reason
-from ssrecon.sampling.describe import on_protocol
+from ssrecon.sampling.describe import on_protocol, protocol_key
 
 PARTS, VERSION = "parts", 2
 """Parts of another version, or made with other settings, are made again by the same call."""
@@ -169,7 +169,7 @@ def _with_picture_once(record: ScanReport, seen: set[tuple[Any, ...]], protocol:
 def _on_protocols(scans: Sequence[ScanReport]) -> tuple[ScanReport, ...]:
     """Accelerations on the union of the locations that each protocol ever acquired, and what follows from them."""
     sampled = {place: description_of(record) for place, record in enumerate(scans) if record.sampling}
-    protocols = {place: (scans[place].protocol, scans[place].contrast, scans[place].matrix) for place in sampled}
+    protocols = {place: protocol_key(scans[place], scans[place].matrix) for place in sampled}
     together = on_protocol(sampled, protocols)
     return tuple(with_sampling(record, together[place]) if place in together else record for place, record in enumerate(scans))
 

@@ -24,7 +24,7 @@ from ssrecon.inspect.finding import Finding
 from ssrecon.inspect.oversampling import oversampled
 from ssrecon.inspect.picture import picture
 from ssrecon.sampling.centre import centred_region
-from ssrecon.sampling.describe import SamplingDescription, describe_sampling, phase_encoded, read_description
+from ssrecon.sampling.describe import SamplingDescription, describe_sampling, phase_encoded, protocol_key, read_description
 
 VERDICTS = {"note": "train", "warn": "train with a warning", "refuse": "refuse"}
 """By the gravest finding."""
@@ -233,7 +233,7 @@ def group_key(report: ScanReport) -> tuple[Any, ...]:
     found = description_of(report) if report.sampling else None
     # A distance between lines that is no whole number comes out a little different in each scan.
     sampled = (found.family, *(round(step) for step in found.step)) if found else ()
-    return report.protocol, report.contrast, report.matrix, report.coils, sampled, report.noise_source
+    return *protocol_key(report, report.matrix), report.coils, sampled, report.noise_source
 
 
 def with_sampling(report: ScanReport, found: SamplingDescription) -> ScanReport:

@@ -6,7 +6,7 @@ archive, out comes how often each location was acquired (`Density`). In comes on
 """
 
 from ssrecon.sampling.density import Density, Sampling
-from ssrecon.sampling.describe import SamplingDescription, describe_mask, describe_sampling, on_protocol
+from ssrecon.sampling.describe import SamplingDescription, describe_mask, describe_sampling, on_protocol, protocol_key
 from ssrecon.sampling.patterns.base import Pattern, Undersampling, undersample
 from ssrecon.sampling.patterns.equispaced import Equispaced
 from ssrecon.sampling.patterns.mask_file import MaskFile
@@ -28,5 +28,6 @@ __all__ = [
     "describe_mask",
     "describe_sampling",
     "on_protocol",
+    "protocol_key",
     "undersample",
 ]

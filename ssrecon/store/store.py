@@ -39,7 +39,14 @@ from ssrecon.core.geometry import Geometry
 from ssrecon.core.hdf5 import CannotOpen, opened, unreadable
 from ssrecon.core.origin import recorded_origin
 from ssrecon.core.scan import CalibratedScan, Header, Prepared
-from ssrecon.sampling.describe import SamplingDescription, acceleration_range, describe_mask, on_protocol, read_description
+from ssrecon.sampling.describe import (
+    SamplingDescription,
+    acceleration_range,
+    describe_sampling,
+    on_protocol,
+    protocol_key,
+    read_description,
+)
 from ssrecon.store.catalogue import Record, records
 
 FORMAT, VERSION = "ssrecon store", 1
@@ -133,7 +140,7 @@ def _write_scans(file: h5py.File, volume: Iterable[Prepared], provenance: Mappin
             file[f"truth/{index:04d}"] = prepared.truth.detach().cpu().numpy()
         notes = {key: str(value) for key, value in header.notes.items()}
         described = {**asdict(replace(header, notes=notes)), "encoding": describe(header.encoding)}
-        sampled = describe_mask(scan.mask[0, :, 0], scan.padding[0, :, 0], header.encoding.has_readout)
+        sampled = describe_sampling(scan)
         entries.append({"header": described, "shape": scan.shape, "noise_source": scan.noise_source, "sampling": asdict(sampled)})
     file.attrs["format"], file.attrs["version"] = FORMAT, VERSION
     file["json"] = json.dumps({"scans": entries, "provenance": dict(provenance)})
@@ -308,7 +315,7 @@ class Store:
 def _on_protocols(entries: Mapping[str, Entry], sampled: Mapping[str, SamplingDescription]) -> dict[str, Entry]:
     """Entries whose headers count their acceleration on the union of the locations that the scans of their protocol acquired."""
     sampled = {name: found for name, found in sampled.items() if entries[name].header.acceleration is not None}
-    protocols = {name: (entries[name].header.protocol, entries[name].header.contrast, entries[name].shape[3:]) for name in sampled}
+    protocols = {name: protocol_key(entries[name].header, entries[name].shape[3:]) for name in sampled}
     together = on_protocol(sampled, protocols)
     headers = {name: replace(entries[name].header, acceleration=round(found.acceleration, 6)) for name, found in together.items()}
     return {name: replace(entry, header=headers.get(name, entry.header)) for name, entry in entries.items()}

@@ -29,7 +29,6 @@ from ssrecon.core.geometry import Geometry
 from ssrecon.core.hdf5 import attribute, complex_dataset, element, opened, other_layout, stored
 from ssrecon.core.origin import recorded_origin
 from ssrecon.core.scan import Header, Scan
-from ssrecon.sampling.describe import is_partial_fourier
 from ssrecon.sampling.lines import encoding_of
 
 __all__ = ["FastMRI", "is_m4raw", "write_fastmri"]
@@ -167,7 +166,6 @@ class FastMRI(Archive):
             encoded_fov=(encoding.encoded_fov[1], encoding.encoded_fov[2] * kept / volume.shape[2]) if encoding else (),
             recon_fov=encoding.recon_fov[1:] if encoding else (),
             encoding=volume.sampled,
-            partial_fourier=is_partial_fourier(volume.limits[0], volume.limits[1] - 1, phase // 2, phase),
             volume_max=largest if isinstance(largest, float) else None,
             notes=volume.notes,
             doubts=() if file else ("no header",),

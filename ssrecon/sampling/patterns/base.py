@@ -12,6 +12,7 @@ from ssrecon.core.draw import Draw
 from ssrecon.core.encoding import GridPoints
 from ssrecon.core.errors import BadInput
 from ssrecon.core.scan import Scan
+from ssrecon.sampling.describe import describe_sampling
 from ssrecon.sampling.lines import line_by_line
 
 
@@ -57,7 +58,7 @@ def undersample(scan: Scan, pattern: Undersampling, draw: Draw, per_slice: bool 
     left as it was acquired. Values that are left out are gone from `Scan.kspace`. Raises `BadInput` where the pattern does not fit the
     scan.
     """
-    full = _fully_sampled(scan.mask)
+    full = describe_sampling(scan).is_full
     if only_full and not full:
         return scan
     generator = draw.generator("undersampling", scan.header.scan_key if per_slice else scan.header.volume_key)
@@ -89,16 +90,6 @@ def support(padding: Tensor) -> tuple[slice, ...]:
         # The box's own centre, size // 2, has to be DC; only a box that was cut at the matrix's border can miss it, by the last sample.
         window.append(slice(start, stop) if start + (stop - start) // 2 == n // 2 else slice(0, n))
     return tuple(window)
-
-
-def _fully_sampled(mask: Tensor) -> bool:
-    """Whether nothing is missing inside the box that was acquired: partial Fourier and reduced resolution are references too."""
-    frames = mask[0, :, 0]
-    places = frames.any(dim=0).nonzero()
-    if not len(places):
-        return False
-    box = tuple(slice(int(a), int(b) + 1) for a, b in zip(places.amin(0), places.amax(0), strict=True))
-    return bool(frames[(slice(None), *box)].all())
 
 
 def phase_axis(matrix: tuple[int, ...], readout: bool) -> int:

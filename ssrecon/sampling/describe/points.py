@@ -7,8 +7,9 @@ from jaxtyping import Bool
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
+from ssrecon.core.radius import radius
 from ssrecon.core.shapes import checked
-from ssrecon.sampling.centre import radius, run_about_centre
+from ssrecon.sampling.centre import run_about_centre
 
 LONGEST_STEP = 8
 AGREES = 0.98
