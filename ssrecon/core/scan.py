@@ -80,9 +80,9 @@ class Header:
     """fastMRI's ``max`` attribute: the largest value of the reference volume in the file's own units."""
     notes: Mapping[str, str] = field(default_factory=dict)
     """What a reader found worth telling: warnings, derived values."""
-    doubts: tuple[str, ...] = ()
-    """What speaks against the file itself, in fixed words that weigh in the verdict; `notes` say how it shows. ``incomplete``: it may end
-    early. ``no header``: fields of view, oversampling and padding are unknown."""
+    doubts: Mapping[str, str] = field(default_factory=dict)
+    """What speaks against the file itself: fixed words, which weigh in the verdict, each with how it shows. ``incomplete``: the file may
+    end early. ``no header``: fields of view, oversampling and padding are unknown."""
 
     @property
     def scan_key(self) -> str:

@@ -1,4 +1,4 @@
-"""One scan looked at: how it was sampled, how noisy it is, what is wrong with it, and whether it may train."""
+"""The look at one scan: how it was sampled, how noisy it is, what is wrong with it, and whether it may train."""
 
 import base64
 import math
@@ -33,7 +33,7 @@ GRAVITY = ("note", "warn", "refuse")
 
 @dataclass(frozen=True)
 class ScanReport:
-    """What the audit knows of one scan; plain numbers and words, for JSON."""
+    """This report holds what the audit knows of one scan, in plain numbers and words, for JSON."""
 
     scan: str
     volume: str
@@ -51,7 +51,7 @@ class ScanReport:
     sampling: Mapping[str, Any] = field(default_factory=dict)
     """The fields of `SamplingDescription`, its acceleration on the union of the locations that the protocol acquired."""
     oversampling: tuple[float, ...] = ()
-    """Encoded over reconstructed field of view along each axis, of what is left after the readout's own oversampling was removed."""
+    """The encoded field of view over the reconstructed one, along each axis, after the readout's own oversampling was removed."""
     noise_std: float | None = None
     """Root mean square over coils of the noise of one acquired sample, in the file's units."""
     noise_source: str = "unknown"
@@ -75,16 +75,16 @@ class ScanReport:
 
 
 def look(scan: Scan, calibrator: Calibrator = Calibrator()) -> ScanReport:  # noqa: B008 - frozen
-    """Everything about one scan, which `calibrator` is to calibrate. Its memory is a few copies of it in double precision."""
+    """Report everything about one scan, which `calibrator` is to calibrate. It takes the memory of a few copies in double precision."""
     header, found = scan.header, describe_sampling(scan)
     silent = not bool(torch.where(scan.mask & ~scan.padding, scan.kspace, 0).any())
-    noise, source, signal = (None, "unknown", None) if silent else _noise(scan, calibrator)
+    noise, source, signal = (None, "unknown", None) if silent else _noise_and_signal(scan, calibrator)
     # Of a scan that is zero throughout nothing more can be told, and nothing has to be.
-    findings = [*_unfit(scan, calibrator, found), *_doubted(header)]
-    findings += [] if silent else [*_detected(scan), *_geometry(scan, found, source)]
+    findings = [*_unfit_findings(scan, calibrator, found), *_doubt_findings(header)]
+    findings += [] if silent else [*_detected_findings(scan), *_sampling_findings(scan, found, source)]
     lines = phase_encoded((scan.mask & ~scan.padding)[0, :, 0].any(dim=0), header.encoding.has_readout)
     return ScanReport(
-        **_said(header),
+        **_header_fields(header),
         matrix=tuple(scan.kspace.shape[3:]),
         coils=scan.kspace.shape[2],
         frames=scan.kspace.shape[1],
@@ -103,7 +103,7 @@ def look(scan: Scan, calibrator: Calibrator = Calibrator()) -> ScanReport:  # no
 
 
 def unreadable(header: Header, error: SsreconError, reason: str) -> ScanReport:
-    """A scan that could not be read."""
+    """Report a scan that could not be read."""
     finite = isinstance(error, BadInput) and "finite" in error.found
     finding = Finding(
         "non_finite" if finite else "unreadable",
@@ -113,11 +113,11 @@ def unreadable(header: Header, error: SsreconError, reason: str) -> ScanReport:
         if finite
         else "export or convert it again; the other scans are not touched by it",
     )
-    return ScanReport(**_said(header), findings=(asdict(finding),))
+    return ScanReport(**_header_fields(header), findings=(asdict(finding),))
 
 
-def _detected(scan: Scan) -> Iterator[Finding]:
-    """What the detectors find in the first, the middle and the last frame, each kind once."""
+def _detected_findings(scan: Scan) -> Iterator[Finding]:
+    """Yield what the detectors find in the first, the middle and the last frame, each kind once."""
     count = scan.kspace.shape[1]
     found: dict[str, Finding] = {}
     for frame in sorted({0, count // 2, count - 1}):
@@ -129,14 +129,14 @@ def _detected(scan: Scan) -> Iterator[Finding]:
     yield from found.values()
 
 
-def _said(header: Header) -> dict[str, Any]:
+def _header_fields(header: Header) -> dict[str, Any]:
     names = ("subject", "protocol", "contrast", "vendor", "site", "scanner", "field_strength")
     notes = {key: str(text) for key, text in header.notes.items()}
     return {"scan": header.scan_id, "volume": header.volume_id, "notes": notes, **{name: getattr(header, name) for name in names}}
 
 
-def _noise(scan: Scan, calibrator: Calibrator) -> tuple[float | None, str, float | None]:
-    """Noise level, where it is known from, and the power of a sample of the calibration region."""
+def _noise_and_signal(scan: Scan, calibrator: Calibrator) -> tuple[float | None, str, float | None]:
+    """Return the noise level, where it is known from, and the power of a sample of the calibration region."""
     mask = (scan.mask & ~scan.padding)[0, 0, 0]
     region = centred_region(mask, calibrator.width)
     data = crop(scan.kspace[:, :1], region) if min(region) > 0 else None
@@ -156,8 +156,8 @@ def _noise(scan: Scan, calibrator: Calibrator) -> tuple[float | None, str, float
     return math.sqrt(float(covariance.diagonal().real.mean())), source, signal
 
 
-def _unfit(scan: Scan, calibrator: Calibrator, found: SamplingDescription) -> Iterator[Finding]:
-    """The verdict (`ssrecon.calibrate.verdict.unfit`), each reason with its remedy."""
+def _unfit_findings(scan: Scan, calibrator: Calibrator, found: SamplingDescription) -> Iterator[Finding]:
+    """Yield the reasons of the verdict (`ssrecon.calibrate.verdict.unfit`), each with its remedy."""
     for error in unfit(scan, calibrator, found):
         kind, remedy, measured = "unfit", "export it again from the scanner or the archive", {}
         if isinstance(error, NoCalibration):
@@ -173,18 +173,17 @@ def _unfit(scan: Scan, calibrator: Calibrator, found: SamplingDescription) -> It
         yield Finding(kind, "refuse", f"found {error.found}; expected {error.expected}", remedy, measured)
 
 
-def _doubted(header: Header) -> Iterator[Finding]:
-    """What the reader cannot vouch for."""
+def _doubt_findings(header: Header) -> Iterator[Finding]:
+    """Yield what the reader doubts of the file (`Header.doubts`)."""
     if "incomplete" in header.doubts:
-        said = "; ".join(header.notes[key] for key in ("end", "incomplete") if key in header.notes)
-        yield Finding("may_be_incomplete", "warn", said or "the file may end early", "compare its size and lines with the scanner's own")
+        yield Finding("may_be_incomplete", "warn", header.doubts["incomplete"], "compare its size and lines with the scanner's own")
     if "no header" in header.doubts:
-        said = header.notes.get("header", "none: what it would say is unknown")
-        yield Finding("no_header", "warn", f"header {said}", "check oversampling and the field of view, or export with the header")
+        remedy = "check oversampling and the field of view, or export with the header"
+        yield Finding("no_header", "warn", f"header {header.doubts['no header']}", remedy)
 
 
-def _geometry(scan: Scan, found: SamplingDescription, noise: str) -> Iterator[Finding]:
-    """What the sampling allows and what it does not."""
+def _sampling_findings(scan: Scan, found: SamplingDescription, noise: str) -> Iterator[Finding]:
+    """Yield what follows from how the scan was sampled."""
     coils, whole = scan.kspace.shape[2], "incomplete" not in scan.header.doubts
     for axis, (part, side) in enumerate(zip(found.partial_fourier, found.missing_side, strict=True)):
         if side and whole:
@@ -218,18 +217,18 @@ def _geometry(scan: Scan, found: SamplingDescription, noise: str) -> Iterator[Fi
 
 
 def acquired_lines(report: ScanReport) -> np.ndarray:
-    """The mask of a record, unpacked."""
+    """Return the mask of a record, unpacked."""
     bits = np.unpackbits(np.frombuffer(base64.b64decode(report.mask), np.uint8), count=math.prod(report.mask_shape))
     return bits.reshape(report.mask_shape).astype(bool)
 
 
 def description_of(report: ScanReport) -> SamplingDescription:
-    """The sampling of a record, as its class."""
+    """Return the sampling of a record as a `SamplingDescription`."""
     return read_description(report.sampling)
 
 
 def group_key(report: ScanReport) -> tuple[Any, ...]:
-    """Scans that have these alike are shown as one group."""
+    """Return what scans share that are shown as one group."""
     found = description_of(report) if report.sampling else None
     # A distance between lines that is no whole number comes out a little different in each scan.
     sampled = (found.family, *(round(step) for step in found.step)) if found else ()
@@ -237,7 +236,7 @@ def group_key(report: ScanReport) -> tuple[Any, ...]:
 
 
 def with_sampling(report: ScanReport, found: SamplingDescription) -> ScanReport:
-    """The record with its sampling as the protocol shows it, and a warning where that is more undersampled than there are coils."""
+    """Return the record with its sampling as the protocol shows it; it is warned of where that is more undersampled than it has coils."""
     findings = report.findings
     lattice = any(finding["kind"] == "single_coil_lattice" for finding in findings)
     if found.acceleration > report.coils and found.pattern != "full" and not lattice:

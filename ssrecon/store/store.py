@@ -331,6 +331,8 @@ def _header(written: Mapping[str, Any]) -> Header:
     values["origin"] = recorded_origin(str(written.get("origin", "")), str(written.get("vendor", "")))
     values["encoding"] = rebuild(written["encoding"], written["scan_id"]) if "encoding" in written else _earlier_encoding(written)
     values["geometry"] = Geometry.of(written.get("geometry", {}))
+    doubts = written.get("doubts", {})
+    values["doubts"] = doubts if isinstance(doubts, Mapping) else dict.fromkeys(doubts, "")  # earlier versions wrote the words alone
     return Header(**values)
 
 

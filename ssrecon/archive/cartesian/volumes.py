@@ -202,7 +202,7 @@ class CartesianLines:
             recon_fov=tuple(encoding.recon_fov)[first:],
             geometry=geometry,
             notes=notes,
-            doubts=("incomplete",) if {"end", "incomplete"} & found.notes.keys() else (),
+            doubts=found.doubts,
         )
 
     @cached_property

@@ -33,6 +33,9 @@ from ssrecon.sampling.lines import encoding_of
 
 __all__ = ["FastMRI", "is_m4raw", "write_fastmri"]
 
+NO_HEADER = "none: padding, fields of view and oversampling are unknown"
+"""What notes and doubts say of a file without a header."""
+
 
 @dataclass(frozen=True)
 class _Volume:
@@ -168,7 +171,7 @@ class FastMRI(Archive):
             encoding=volume.sampled,
             volume_max=largest if isinstance(largest, float) else None,
             notes=volume.notes,
-            doubts=() if file else ("no header",),
+            doubts={} if file else {"no header": NO_HEADER},
         )
 
     @property
@@ -207,7 +210,7 @@ class FastMRI(Archive):
             raise BadInput(self.path, found=f"noise_bandwidth_ratio {told!r}", expected="a positive number")
         header = parse_header(text, self.path) if text is not None else None
         if header is None:
-            notes["header"] = "none: padding, fields of view and oversampling are unknown"
+            notes["header"] = NO_HEADER
         exchanged = _is_exchanged(header, shape, mask, notes)
         shape = (*shape[:2], shape[3], shape[2]) if exchanged else shape
         return _Volume(
