@@ -1,4 +1,4 @@
-"""Processed k-space taken for raw, found from the data themselves.
+"""The detectors of processed k-space that is taken for raw; they look at the data themselves.
 
 Shimron et al. Implicit data crimes: machine learning bias arising from misuse of public data. PNAS 119:e2117203119 (2022).
 doi:10.1073/pnas.2117203119
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ssrecon.core.scan import Scan
 from ssrecon.inspect.finding import Finding
-from ssrecon.inspect.profiles import acquired, line_power, noise_modes
+from ssrecon.inspect.profiles import acquired_frame, line_power, noise_modes
 
 DROP = 1e-2
 """Power beyond an edge over power before it, below which the outside was never measured: receivers' noise is on both sides of any edge."""
@@ -35,18 +35,18 @@ LONGEST_PERIOD = 6
 
 
 def zero_filled(scan: Scan) -> Finding | None:
-    """Samples said to be acquired that are zero (or nothing but rounding, or the leakage of an interpolation) beyond an inner box.
+    """Find samples said to be acquired that are zero beyond an inner box, or hold nothing but rounding or an interpolation's leakage.
 
-    Along each axis: the power of all the lines from a place outwards, below `DROP` times that of the four lines before it. The lines beyond
-    an edge of raw k-space hold the receiver's noise.
+    Along each axis, every line from the edge outwards has less than `DROP` times the power of the four lines before it. The lines beyond an
+    edge of raw k-space hold the receiver's noise.
     """
-    kspace, mask = acquired(scan)
+    kspace, mask = acquired_frame(scan)
     found: list[tuple[int, int, float]] = []
     for axis, n in enumerate(mask.shape):
         power = line_power(kspace, mask, axis)
         for side in (range(n // 2, n), range(n // 2 - 1, -1, -1)):
             known = [i for i in side if math.isfinite(float(power[i]))]
-            if edge := _edge([float(power[i]) for i in known]):
+            if edge := _empty_edge([float(power[i]) for i in known]):
                 inside, left = edge
                 found.append((axis, len(known) - inside, left))
     if not found:
@@ -64,8 +64,8 @@ def zero_filled(scan: Scan) -> Finding | None:
     )
 
 
-def _edge(power: list[float]) -> tuple[int, float] | None:
-    """From the centre outwards: the first line of the empty part, and its power over that of the four lines before."""
+def _empty_edge(power: list[float]) -> tuple[int, float] | None:
+    """Return where the empty part begins, counted from the centre outwards, and its power over that of the four lines before."""
     for first in range(4, len(power) - 1):
         inside = min(power[first - 4 : first])
         outside = sum(power[first:]) / len(power[first:])
@@ -75,13 +75,13 @@ def _edge(power: list[float]) -> tuple[int, float] | None:
 
 
 def filtered(scan: Scan) -> Finding | None:
-    r"""A window over k-space: the power of the combinations of coils that hold least signal falls towards the ends of an axis.
+    r"""Find a window over k-space: the power of the combinations of coils that hold least signal falls towards the ends of an axis.
 
-    :math:`P(.9 .. 1) / P(.7 .. .8) <` `EDGE_FALL`, P the median power in a band of an axis over its acquired samples; a tenth of it with
-    fewer than four coils, of which no combination is without signal. Noise is white over k-space in any raw measurement; an axis that
-    ends before the matrix does is measured by its own extent.
+    It does where :math:`P(.9 .. 1) / P(.7 .. .8) <` `EDGE_FALL`; P is the median power in a band of an axis over its acquired samples. With
+    fewer than four coils, of which no combination is without signal, it has to be below a tenth of that. Noise
+    is white over k-space in any raw measurement; an axis that ends before the matrix does is measured by its own extent.
     """
-    kspace, mask = acquired(scan)
+    kspace, mask = acquired_frame(scan)
     modes = noise_modes(kspace, mask)
     if not len(modes):
         return None
@@ -112,7 +112,7 @@ def filtered(scan: Scan) -> Finding | None:
 
 
 def magnitude_derived(scan: Scan) -> Finding | None:
-    r"""K-space of a magnitude (or otherwise real) image, or one side of which is the conjugate of the other.
+    r"""Find k-space that was made of a magnitude (or otherwise real) image, or one side of which is the conjugate of the other.
 
     :math:`\rho = |\sum_k y(k) y(-k)| / \sum_k |y(k)|^2` is 1 for a real image times a constant phase, and about 0 for noise and for images
     whose phase varies. It is taken over locations acquired with their opposites, over all k-space and over the outer half of each axis
@@ -120,9 +120,9 @@ def magnitude_derived(scan: Scan) -> Finding | None:
     of a single coil and an object of little phase they may be symmetric; the noise never is. So the same has to hold with every pair of
     one weight, :math:`|\mathrm{mean}_k\, 2 y(k) y(-k) / (|y(k)|^2 + |y(-k)|^2)|`, in which weak samples count like strong ones.
     """
-    kspace, mask = acquired(scan)
-    opposite = _opposite(kspace)
-    both = mask & _opposite(mask[None])[0]
+    kspace, mask = acquired_frame(scan)
+    opposite = _reflected(kspace)
+    both = mask & _reflected(mask[None])[0]
     places = [(torch.arange(n) - n // 2).abs() / max(1, n // 2) > 0.5 for n in mask.shape]
     ends = [both & place.reshape(-1, *[1] * (mask.ndim - 1 - axis)) for axis, place in enumerate(places)]
     for where, what in ((both, "an image without phase"), *((end, "lines that are the conjugates of the opposite ones") for end in ends)):
@@ -149,8 +149,8 @@ def magnitude_derived(scan: Scan) -> Finding | None:
     return None
 
 
-def _opposite(kspace: Tensor) -> Tensor:
-    """Values at -k, DC at N // 2; the first place of an even axis is its own opposite."""
+def _reflected(kspace: Tensor) -> Tensor:
+    """Return the values at -k, DC at N // 2; the first place of an even axis is its own opposite."""
     for axis in range(1, kspace.ndim):
         n = kspace.shape[axis]
         kspace = kspace.index_select(axis, (2 * (n // 2) - torch.arange(n)) % n)
@@ -158,7 +158,7 @@ def _opposite(kspace: Tensor) -> Tensor:
 
 
 def parallel_imaging_filled(scan: Scan) -> Finding | None:
-    """Lines that a reconstruction filled in and that are said to be acquired: GRAPPA, SPIRiT or SENSE on a lattice of every R-th line.
+    """Find lines said to be acquired that a reconstruction filled in: GRAPPA, SPIRiT or SENSE on a lattice of every R-th line.
 
     Two tests, for lattices of 2 to `LONGEST_PERIOD` and each of their offsets, outside the middle (1/4, 1/3 or 1/2). (1) Lines off the
     lattice are predicted by linear combinations of the four nearest lattice lines over seven readout samples and all coils (fitted on one
@@ -168,7 +168,7 @@ def parallel_imaging_filled(scan: Scan) -> Finding | None:
 
     Griswold et al. GRAPPA. Magn Reson Med 47:1202-1210 (2002). doi:10.1002/mrm.10171
     """
-    kspace, mask = acquired(scan)
+    kspace, mask = acquired_frame(scan)
     if mask.ndim != 2 or not scan.header.encoding.has_readout or len(kspace) < 2:
         return None
     if not bool(mask.any(dim=-1).all()):
@@ -176,16 +176,16 @@ def parallel_imaging_filled(scan: Scan) -> Finding | None:
         kspace, mask = kspace[:, lines[0] : lines[-1] + 1], mask[lines[0] : lines[-1] + 1]
         if not bool(mask.any(dim=-1).all()):
             return None  # lines are missing: nobody filled them in
-    return _predicted(kspace) or _uneven(noise_modes(kspace, mask))
+    return _filled_by_prediction(kspace) or _filled_by_uneven_noise(noise_modes(kspace, mask))
 
 
-def _predicted(kspace: Tensor) -> Finding | None:
+def _filled_by_prediction(kspace: Tensor) -> Finding | None:
     for period in range(2, LONGEST_PERIOD + 1):
         # Calibration lines in the middle may have been put back as they were acquired: how many, nobody knows.
         for left in (
             side
             for part in (8, 6, 4)
-            for side in zip(*(_remainders(kspace, period, offset, part) for offset in range(period)), strict=True)
+            for side in zip(*(_unpredicted_fractions(kspace, period, offset, part) for offset in range(period)), strict=True)
         ):
             # Signal alone is predicted well from any lines, and the better the higher its SNR: filled lines are those that are
             # predicted from one lattice and not, by the same number of lines at the same distances, from the others.
@@ -201,16 +201,18 @@ def _predicted(kspace: Tensor) -> Finding | None:
     return None
 
 
-def _remainders(kspace: Tensor, period: int, offset: int, part: int) -> tuple[float | None, float | None]:
-    """What is left of the lines just behind a lattice's after their prediction, over their power, farther from the centre than one `part`
-    of the matrix: of the two sides of k-space, as reconstructions may fill them by weights of their own."""
+def _unpredicted_fractions(kspace: Tensor, period: int, offset: int, part: int) -> tuple[float | None, float | None]:
+    """Return what is left of the lines just behind a lattice's after their prediction, over their power, on either side of k-space.
+
+    Reconstructions may fill the sides by weights of their own. Only lines farther from the centre than one `part` of the matrix count.
+    """
     n = kspace.shape[1]
     targets = [y + 1 for y in range(offset, n, period) if y - period >= 0 and y + 2 * period < n and abs(y + 1 - n // 2) > n // part]
     low, high = ([y for y in targets if y < n // 2], [y for y in targets if y > n // 2])
-    return _unpredicted(kspace, low, period), _unpredicted(kspace, high, period)
+    return _unpredicted_fraction(kspace, low, period), _unpredicted_fraction(kspace, high, period)
 
 
-def _unpredicted(kspace: Tensor, targets: list[int], period: int) -> float | None:
+def _unpredicted_fraction(kspace: Tensor, targets: list[int], period: int) -> float | None:
     samples = kspace.shape[2]
     width, half = min(7, samples // 4), samples // 2
     if len(targets) < 3 or width < 3:
@@ -232,7 +234,7 @@ def _unpredicted(kspace: Tensor, targets: list[int], period: int) -> float | Non
     return float(left / unseen.abs().square().sum())
 
 
-def _uneven(modes: Tensor) -> Finding | None:
+def _filled_by_uneven_noise(modes: Tensor) -> Finding | None:
     n = modes.shape[1]
     power = modes.abs().square().median(dim=-1).values.mean(dim=0)
     if n < 48 or not bool((power > 0).all()):

@@ -13,7 +13,7 @@ from ssrecon.partition.selection import check_fraction, check_protected, radius_
 
 @dataclass(frozen=True)
 class VariableDensity(Partitioner):
-    r"""Points of :math:`\Omega` one after another, without replacement, with weights :math:`w_k = (1 - r_k)^p`.
+    r"""Lambda is points of :math:`\Omega`, drawn one after another without replacement with weights :math:`w_k = (1 - r_k)^p`.
 
     r is the distance from DC, 0 there and just below 1 in the corners (`radius_below_one`). With p = `order` = 0 this is `Uniform`.
     :math:`|\Lambda|` is exact, `inclusion` an approximation (`inclusion_probability`). The polynomial is the density of variable-density

@@ -66,23 +66,23 @@ class TrainingDomain:
         """Return how a scan (a batch of one) differs, in one sentence for each difference."""
         facts, found = _ScanFacts(scan), []
         if facts.coils not in range(self.coils[0], self.coils[-1] + 1):
-            found.append(f"{facts.coils} coils; trained on {_span(self.coils[0], self.coils[-1])}")
+            found.append(f"{facts.coils} coils; trained on {_range_text(self.coils[0], self.coils[-1])}")
         if facts.maps not in self.maps:
-            found.append(f"{facts.maps} sets of sensitivity maps; trained on {_listed(self.maps)}")
+            found.append(f"{facts.maps} sets of sensitivity maps; trained on {_list_text(self.maps)}")
         if not any(_is_of_similar_size(matrix, facts.matrix) for matrix in self.matrices):
-            found.append(f"matrix {_size(facts.matrix)}; trained on {_listed(dict.fromkeys(map(_size, self.matrices)))}")
-        if not ({facts.sampling.family, EARLIER.get(facts.sampling.family, "")} & set(self.patterns)):
-            found.append(f"sampling pattern '{facts.sampling.family}'; trained on {_listed(self.patterns)}")
-        acceleration = self._acceleration(facts)
-        if not _within(acceleration, self.acceleration, ACCELERATION_MARGIN):
-            found.append(f"acceleration {acceleration:.2f}; trained on {_span(*self.acceleration)}")
-        if not _within(facts.scale, self.scale, SCALE_MARGIN):
-            found.append(f"scale {facts.scale:.3g}; trained on {_span(*self.scale)}")
-        if facts.noise_std is not None and self.noise_std is not None and not _within(facts.noise_std, self.noise_std, NOISE_MARGIN):
-            found.append(f"noise {facts.noise_std:.3g} of the bright tissue; trained on {_span(*self.noise_std)}")
+            found.append(f"matrix {_size_text(facts.matrix)}; trained on {_list_text(dict.fromkeys(map(_size_text, self.matrices)))}")
+        if not ({facts.sampling.family, EARLIER_FAMILIES.get(facts.sampling.family, "")} & set(self.patterns)):
+            found.append(f"sampling pattern '{facts.sampling.family}'; trained on {_list_text(self.patterns)}")
+        acceleration = self._acceleration_of(facts)
+        if not _is_within(acceleration, self.acceleration, ACCELERATION_MARGIN):
+            found.append(f"acceleration {acceleration:.2f}; trained on {_range_text(*self.acceleration)}")
+        if not _is_within(facts.scale, self.scale, SCALE_MARGIN):
+            found.append(f"scale {facts.scale:.3g}; trained on {_range_text(*self.scale)}")
+        if facts.noise_std is not None and self.noise_std is not None and not _is_within(facts.noise_std, self.noise_std, NOISE_MARGIN):
+            found.append(f"noise {facts.noise_std:.3g} of the bright tissue; trained on {_range_text(*self.noise_std)}")
         return found
 
-    def _acceleration(self, facts: "_ScanFacts") -> float:
+    def _acceleration_of(self, facts: "_ScanFacts") -> float:
         """Return the acceleration of a scan on what its protocol encoded in training, and whatever the scan acquired beside it.
 
         Where the protocol is unknown, all protocols of its matrix count, and where the matrix is unknown the scan alone.
@@ -93,7 +93,7 @@ class TrainingDomain:
         return facts.sampling.on(union_of([*known, facts.sampling.extent]) if known else facts.sampling.support).acceleration
 
 
-EARLIER = {"lattice of points": "points", "random points": "points", "radial": "points"}
+EARLIER_FAMILIES = {"lattice of points": "points", "random points": "points", "radial": "points"}
 """What earlier versions called a family of patterns."""
 
 
@@ -108,7 +108,7 @@ class _ScanFacts:
         self.noise_std = None if scan.noise_std is None else float(scan.noise_std[0])
 
 
-def _within(value: float, span: tuple[float, float], margin: float) -> bool:
+def _is_within(value: float, span: tuple[float, float], margin: float) -> bool:
     return span[0] / margin <= value <= span[1] * margin
 
 
@@ -116,13 +116,13 @@ def _is_of_similar_size(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
     return len(a) == len(b) and all(n / MATRIX_MARGIN <= m <= n * MATRIX_MARGIN for n, m in zip(a, b, strict=True))
 
 
-def _span(low: float, high: float) -> str:
+def _range_text(low: float, high: float) -> str:
     return f"{low:.4g}" if low == high else f"{low:.4g} to {high:.4g}"
 
 
-def _size(matrix: tuple[int, ...]) -> str:
+def _size_text(matrix: tuple[int, ...]) -> str:
     return "x".join(map(str, matrix))
 
 
-def _listed(values: Iterable[object]) -> str:
+def _list_text(values: Iterable[object]) -> str:
     return ", ".join(map(str, values))

@@ -1,4 +1,4 @@
-"""The centre of k-space: boxes about DC (``N // 2``) and distances from it. Whoever crops, protects or calibrates asks here."""
+"""Boxes about DC (``N // 2``), for whoever protects the centre of k-space or calibrates on it."""
 
 import itertools
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ Sides = tuple[int, ...]
 
 
 def centre_box(shape: Sequence[int], sides: Sequence[int]) -> Bool[np.ndarray, "*k"]:
-    """True in a box about DC, clipped to the matrix. With fewer sides than axes, the first one also holds for the leading axes."""
+    """Return a mask of a box about DC, clipped to the matrix. With fewer sides than axes, the first one also holds for the leading axes."""
     box = np.zeros(tuple(shape), dtype=bool)
     if not sides:
         return box
@@ -26,7 +26,7 @@ def centre_box(shape: Sequence[int], sides: Sequence[int]) -> Bool[np.ndarray, "
 
 @checked
 def centred_region(sampled: Bool[Tensor, " *k"], width: int | None = None) -> Sides:
-    """Sides of the largest box about DC in which everything was sampled, no side longer than `width`; the largest has the most samples.
+    """Return the sides of the box about DC with the most samples in which everything was sampled; no side is longer than `width`.
 
     Boxes are compared by volume and then by their shortest side, so that the answer is one and the same for a mask. Zeros where DC itself
     was not acquired.
@@ -61,10 +61,10 @@ def centred_region(sampled: Bool[Tensor, " *k"], width: int | None = None) -> Si
 
 @checked
 def run_about_centre(sampled: Bool[Tensor, " *k"]) -> list[tuple[int, int]]:
-    """First place and the one behind the last, per axis, of the box of acquired locations that grows from DC side by side in turn.
+    """Return the box of acquired locations that grows from DC side by side in turn: per axis its first place and the one behind its last.
 
-    It need not lie symmetrically about DC, as a lattice's line may touch a calibration block: what is to be left aside when a pattern is
-    named, and not what may be calibrated on (`centred_region`). Empty ranges where DC was not acquired.
+    It need not lie symmetrically about DC, as a lattice's line may touch a calibration block. It is what is left aside when a pattern is
+    named, and not what may be calibrated on (`centred_region`). The ranges are empty where DC was not acquired.
     """
     low, high = [n // 2 for n in sampled.shape], [n // 2 + 1 for n in sampled.shape]
     if not bool(sampled[tuple(low)]):
@@ -85,7 +85,7 @@ def run_about_centre(sampled: Bool[Tensor, " *k"]) -> list[tuple[int, int]]:
 
 
 def region_mask(shape: Sides, sides: Sides) -> Bool[Tensor, "1 1 1 *k"]:
-    """True in the box of `sides` about DC."""
+    """Return a mask of the box of `sides` about DC."""
     mask = torch.zeros(shape, dtype=torch.bool)
     mask[window(shape, sides)] = True
     return mask[None, None, None]

@@ -94,8 +94,9 @@ class SamplingDescription:
 def read_description(written: Mapping[str, Any]) -> SamplingDescription:
     """Return a description from the JSON of its fields. Fields that another version wrote are passed over."""
     known = {f.name for f in fields(SamplingDescription)}
-    return SamplingDescription(**{name: _tuples_of(value) for name, value in written.items() if name in known})
+    return SamplingDescription(**{name: tuples_of(value) for name, value in written.items() if name in known})
 
 
-def _tuples_of(value: Any) -> Any:
-    return tuple(map(_tuples_of, value)) if isinstance(value, (list, tuple)) else value
+def tuples_of(value: Any) -> Any:
+    """Return a value that was read from JSON with its lists turned back into tuples."""
+    return tuple(map(tuples_of, value)) if isinstance(value, (list, tuple)) else value
