@@ -23,7 +23,8 @@ from ssrecon.core.provenance import data_fingerprint
 from ssrecon.inspect.cohort import Cohort, cohorts
 from ssrecon.inspect.duplicates import duplicates
 from ssrecon.inspect.finding import Finding
-from ssrecon.inspect.look import ScanReport, description_of, group_key, look, unreadable, with_sampling
+from ssrecon.inspect.look import look
+from ssrecon.inspect.scan_report import ScanReport, description_of, group_key, unreadable, with_sampling
 from ssrecon.privacy.pseudonyms import safe_name, safe_reason
 from ssrecon.sampling.describe import on_protocol, protocol_key
 from ssrecon.sampling.describe.description import tuples_of

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from ssrecon.inspect.look import ScanReport, acquired_lines
+from ssrecon.inspect.scan_report import ScanReport, acquired_lines
 
 RARE = 0.02
 """Frequencies below which a location is hardly ever seen."""

@@ -13,7 +13,7 @@ import numpy as np
 from ssrecon.core.files import whole_file
 from ssrecon.inspect.audit import Audit
 from ssrecon.inspect.cohort import Cohort
-from ssrecon.inspect.look import VERDICTS, ScanReport
+from ssrecon.inspect.scan_report import VERDICTS, ScanReport
 from ssrecon.inspect.summary import (
     FindingKind,
     counted,

@@ -9,7 +9,7 @@ from typing import Any
 
 from ssrecon.core.files import whole_file
 from ssrecon.inspect.audit import Audit
-from ssrecon.inspect.look import GRAVITY, VERDICTS, ScanReport, description_of, group_key
+from ssrecon.inspect.scan_report import GRAVITY, VERDICTS, ScanReport, description_of, group_key
 
 LISTED = 12
 """Scans or files named one by one before the rest are counted."""

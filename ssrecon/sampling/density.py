@@ -11,6 +11,7 @@ from torch import Tensor
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadInput
 from ssrecon.core.scan import CalibratedScan
+from ssrecon.sampling.describe import encoded_support
 from ssrecon.sampling.lines import any_along, line_by_line
 
 WIDTHS = (0.0, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6, 8.0, 11.3, 16.0, 32.0, 64.0)
@@ -55,7 +56,7 @@ class Density:
         lines = all(line_by_line(mask) for mask in kept)
         stack = np.stack([any_along(mask, -1) if lines else mask for mask in kept])
         always = np.asarray(stack.all(axis=0))
-        sometimes = _box_around(any_along(stack, 0)) & ~always
+        sometimes = encoded_support(torch.from_numpy(any_along(stack, 0))).numpy() & ~always
         width = max(WIDTHS, key=lambda tried: (_left_out_likelihood(stack, sometimes, tried), -tried)) if len(stack) > 1 else 0.0
         counts = stack.sum(axis=0, dtype=float)
         probability = np.where(always, 1.0, _smoothed(counts, sometimes, width) / len(stack))
@@ -131,17 +132,6 @@ class Sampling:
                 masks = f"{name} are in none of {len(density.masks)} masks"
                 says.append(f"{never:.1%} of the locations of {masks}: no self-supervised loss reaches them")
         return tuple(says)
-
-
-def _box_around(union: Mask) -> Mask:
-    """Return a mask of the smallest box around what any mask holds."""
-    inside = np.ones_like(union)
-    for axis in range(union.ndim):
-        where = np.flatnonzero(union.any(axis=tuple(other for other in range(union.ndim) if other != axis)))
-        along = np.zeros(union.shape[axis], dtype=bool)
-        along[where[0] : where[-1] + 1] = True
-        inside &= along.reshape([-1 if other == axis else 1 for other in range(union.ndim)])
-    return inside
 
 
 def _smoothed(values: Float[np.ndarray, "*any"], where: Mask, width: float) -> Float[np.ndarray, "*any"]:

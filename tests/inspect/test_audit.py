@@ -19,9 +19,10 @@ from ssrecon.cli.main import main
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import OutputInUse
 from ssrecon.inspect.audit import audit
-from ssrecon.inspect.look import acquired_lines, look
+from ssrecon.inspect.look import look
 from ssrecon.inspect.page import write_page
 from ssrecon.inspect.picture import picture
+from ssrecon.inspect.scan_report import acquired_lines
 from ssrecon.inspect.summary import findings_by_kind, write_json
 from ssrecon.sampling import Equispaced, RandomColumns, undersample
 from ssrecon.simulation.phantom import PhantomArchive

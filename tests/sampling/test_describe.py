@@ -18,6 +18,7 @@ from ssrecon.sampling.centre import centred_region
 from ssrecon.sampling.describe import FAMILIES, acceleration_classes, is_elliptical
 from ssrecon.sampling.describe import describe_sampling as sampling
 from tests.calibrate.raw import raw_scan
+from tests.scans import column_mask, make_scan
 
 
 def scan_of(mask, readout=True):
@@ -185,6 +186,15 @@ def test_a_calibration_apart_has_a_matrix_of_its_own():
     lines = torch.ones(1, 1, 1, 12, 10, dtype=torch.bool)
     found = sampling(replace(scan, calibration=Calibration(torch.ones(1, 1, 1, 12, 10, dtype=torch.complex64), lines)))
     assert found.calibration == (12, 10) and found.calibration_source == "measured apart"
+
+
+def test_a_prepared_scan_is_described_as_its_raw_one():
+    """It keeps nothing of a calibration that was measured apart but that it was."""
+    scan = make_scan(mask=column_mask((32, 32), 2, 8))
+    found = sampling(scan)
+    assert found == sampling(scan_of(scan.mask[0, 0, 0, :, 0])) and found.calibration_source == "in the scan"
+    apart = sampling(replace(scan, calibration=torch.zeros_like(scan.calibration)))
+    assert apart == replace(found, calibration=(0, 0), calibration_source="measured apart")
 
 
 def test_radial_on_a_grid():

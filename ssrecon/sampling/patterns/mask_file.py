@@ -59,10 +59,10 @@ class MaskFile(Undersampling):
             )
         if not fits:
             shapes = dict.fromkeys(self._shape_in_file(whole, axes) for axes in _possible_axes(matrix, readout))
-            told = " or ".join(map(str, shapes)) + (f", or {frames} of them" if frames > 1 else "")
+            shapes_text = " or ".join(map(str, shapes)) + (f", or {frames} of them" if frames > 1 else "")
             turned = found.shape[-len(matrix) :] == tuple(reversed(self._shape_in_file(whole, tuple(range(len(matrix))))))
             hint = f"; with transposed={not self.transposed} it would fit" if turned else ""
-            raise BadInput(self.path, found=f"a mask {shown}", expected=f"{told}, {where}{hint}")
+            raise BadInput(self.path, found=f"a mask {shown}", expected=f"{shapes_text}, {where}{hint}")
         (axes,) = fits
         mask = found.reshape(-1, *self._shape_in_file(window, axes))
         mask = mask.transpose(0, *range(mask.ndim - 1, 0, -1)) if self.transposed else mask
