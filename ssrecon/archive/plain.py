@@ -67,7 +67,6 @@ class Plain(PartitionedArchive):
             texts = {key: str(attribute(file, key)) for key in TEXTS}
             numbers = {key: self._numbers(file, key, len(self._encoded)) for key in PAIRS}
             field_strength, largest = self._numbers(file, "field_strength", 1), self._numbers(file, "volume_max", 1)
-            partial_fourier = bool(attribute(file, "partial_fourier", False))
             encodings = self._encodings(file)
             slow = too_large_to_keep(file["kspace"], kspace.axes.index("slice")) if "slice" in kspace.axes else ""
         matrix = tuple(kspace.length(axis) for axis in self._encoded)
@@ -91,7 +90,6 @@ class Plain(PartitionedArchive):
                 encoded_fov=numbers["encoded_fov"],
                 recon_fov=numbers["recon_fov"],
                 encoding=encoding,
-                partial_fourier=partial_fourier,
                 volume_max=largest[0] if largest else None,
                 notes=notes,
             )
@@ -306,7 +304,7 @@ def write_plain(path: Path | str, scans: Sequence[Scan]) -> Path:
         if scans[0].noise is not None:
             file["noise"] = scans[0].noise.numpy()
             file["noise"].attrs["bandwidth_ratio"] = scans[0].noise_bandwidth_ratio
-        for key in (*TEXTS, *PAIRS, "field_strength", "volume_max", "partial_fourier"):
+        for key in (*TEXTS, *PAIRS, "field_strength", "volume_max"):
             if value := getattr(header, key):
                 file.attrs[key] = str(value) if isinstance(value, str) else value  # HDF5 knows no enumerated text
         if hybrid := [scan.header.encoding for scan in scans if isinstance(scan.header.encoding, HybridSlice)]:

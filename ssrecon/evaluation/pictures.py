@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ssrecon.core.files import whole_file
+from ssrecon.core.radius import radius
 from ssrecon.core.scan import Estimate, Prepared
 from ssrecon.core.window import window
 from ssrecon.operators import coil_combined, encoding
@@ -49,9 +50,9 @@ def radial_residual(prepared: Prepared, estimate: Estimate) -> Float[np.ndarray,
 
 
 def radial_band_numbers(shape: tuple[int, ...]) -> Tensor:
-    grid = torch.meshgrid(*((torch.arange(n) - n // 2) / (n / 2) for n in shape), indexing="ij")
-    radius = torch.stack(grid).square().sum(dim=0).sqrt()
-    return (radius * BANDS).long().clamp_max(BANDS - 1)
+    # In single precision, in which a location between two bands has exactly the number of the outer one.
+    distance = torch.from_numpy(radius(shape, reach=[n / 2 for n in shape])).float()
+    return (distance * BANDS).long().clamp_max(BANDS - 1)
 
 
 def _shown_magnitude(prepared: Prepared, estimate: Estimate) -> Float[np.ndarray, "y x"]:

@@ -3,6 +3,7 @@
 import numpy as np
 from jaxtyping import Float
 
+from ssrecon.core.radius import radius
 from ssrecon.metrics.checks import Array, as_array
 
 
@@ -20,8 +21,7 @@ def fourier_ring_correlation(first: Array, second: Array) -> Float[np.ndarray, "
     a, b = (np.fft.fftshift(np.fft.fft2(np.fft.ifftshift(as_array(image)))) for image in (first, second))
     if a.shape != b.shape or a.ndim != 2:
         raise ValueError(f"images of shapes {a.shape} and {b.shape}: two of one slice, of one shape, are compared")
-    grid = np.meshgrid(*[np.arange(n) - n // 2 for n in a.shape], indexing="ij")
-    ring = np.rint(np.hypot(*grid)).astype(int)
+    ring = np.rint(radius(a.shape, reach=(1, 1))).astype(int)
     inside = ring <= min(a.shape) // 2
 
     def summed(values: np.ndarray) -> np.ndarray:

@@ -29,7 +29,7 @@ from ssrecon.core.progress import track
 from ssrecon.core.provenance import data_fingerprint
 from ssrecon.core.scan import Prepared, Scan
 from ssrecon.privacy.pseudonyms import safe_name, safe_reason
-from ssrecon.sampling import Undersampling, describe_mask, undersample
+from ssrecon.sampling import Undersampling, describe_sampling, undersample
 from ssrecon.store.catalogue import Catalogue, Record, records
 from ssrecon.store.data import Data
 from ssrecon.store.hybrid import Hybrid
@@ -335,8 +335,7 @@ def _with_fields_for_splits(prepared: Prepared, content: str) -> Prepared:
     """Return a scan with the fields of the header that a split asks for: content and acceleration."""
     scan = prepared.scan
     # On what this scan alone tells; a store counts on the union of its protocol (`Store.headers`).
-    found = describe_mask(scan.mask[0, :, 0], scan.padding[0, :, 0], scan.headers[0].encoding.has_readout)
-    header = replace(scan.headers[0], content=content, acceleration=round(found.acceleration, 6))
+    header = replace(scan.headers[0], content=content, acceleration=round(describe_sampling(scan).acceleration, 6))
     return replace(prepared, scan=replace(scan, headers=(header,)))
 
 

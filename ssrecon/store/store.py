@@ -39,7 +39,15 @@ from ssrecon.core.geometry import Geometry
 from ssrecon.core.hdf5 import CannotOpen, opened, unreadable
 from ssrecon.core.origin import recorded_origin
 from ssrecon.core.scan import CalibratedScan, Header, Prepared
-from ssrecon.sampling.describe import SamplingDescription, acceleration_range, describe_mask, on_protocol, read_description
+from ssrecon.sampling.describe import (
+    SamplingDescription,
+    acceleration_range,
+    describe_mask,
+    describe_sampling,
+    on_protocol,
+    protocol_key,
+    read_description,
+)
 from ssrecon.store.catalogue import Record, records
 
 FORMAT, VERSION = "ssrecon store", 1
@@ -133,7 +141,7 @@ def _write_scans(file: h5py.File, volume: Iterable[Prepared], provenance: Mappin
             file[f"truth/{index:04d}"] = prepared.truth.detach().cpu().numpy()
         notes = {key: str(value) for key, value in header.notes.items()}
         described = {**asdict(replace(header, notes=notes)), "encoding": describe(header.encoding)}
-        sampled = describe_mask(scan.mask[0, :, 0], scan.padding[0, :, 0], header.encoding.has_readout)
+        sampled = describe_sampling(scan)
         entries.append({"header": described, "shape": scan.shape, "noise_source": scan.noise_source, "sampling": asdict(sampled)})
     file.attrs["format"], file.attrs["version"] = FORMAT, VERSION
     file["json"] = json.dumps({"scans": entries, "provenance": dict(provenance)})
@@ -262,16 +270,16 @@ class Store:
     def sampling(self, scan_id: str) -> SamplingDescription:
         """Describe the mask of a scan, its acceleration counted as its header says it. No samples are read.
 
-        Where sensitivities and scale did not come from a region of the scan itself, its calibration is empty, and said to be apart.
+        Where sensitivities and scale did not come from a region of the scan itself, its calibration is 0, and said to be measured apart.
         """
         entry = self._entry(scan_id)
         with opened(self.folder / entry.file, WHOLE) as file:
             group = file[f"scan/{entry.index:04d}"]
             mask, padding, calibration = (_tensor(group[name]) for name in ("mask", "padding", "calibration"))
-        found = describe_mask(mask[0, :, 0], padding[0, :, 0], entry.header.encoding.has_readout)
-        if entry.header.acceleration is not None:
-            found = replace(found, acceleration=entry.header.acceleration)
-        return found if bool(calibration.any()) else replace(found, calibration=(), calibration_source="measured apart")
+        apart = None if bool(calibration.any()) else calibration[0, 0, 0]
+        found = describe_mask(mask[0, :, 0], padding[0, :, 0], entry.header.encoding.has_readout, apart)
+        known = entry.header.acceleration
+        return found if known is None else replace(found, acceleration=known)
 
     def provenance(self, scan_id: str) -> dict[str, Any]:
         """Return what was written beside the volume of a scan: how it was made, and from what."""
@@ -322,7 +330,7 @@ class Store:
 def _on_protocols(entries: Mapping[str, Entry], sampled: Mapping[str, SamplingDescription]) -> dict[str, Entry]:
     """Entries whose headers count their acceleration on the union of the locations that the scans of their protocol acquired."""
     sampled = {name: found for name, found in sampled.items() if entries[name].header.acceleration is not None}
-    protocols = {name: (entries[name].header.protocol, entries[name].header.contrast, entries[name].shape[3:]) for name in sampled}
+    protocols = {name: protocol_key(entries[name].header, entries[name].shape[3:]) for name in sampled}
     together = on_protocol(sampled, protocols)
     headers = {name: replace(entries[name].header, acceleration=round(found.acceleration, 6)) for name, found in together.items()}
     return {name: replace(entry, header=headers.get(name, entry.header)) for name, entry in entries.items()}
@@ -338,6 +346,8 @@ def _header(written: Mapping[str, Any]) -> Header:
     values["origin"] = recorded_origin(str(written.get("origin", "")), str(written.get("vendor", "")))
     values["encoding"] = rebuild(written["encoding"], written["scan_id"]) if "encoding" in written else _earlier_encoding(written)
     values["geometry"] = Geometry.of(written.get("geometry", {}))
+    doubts = written.get("doubts", {})
+    values["doubts"] = doubts if isinstance(doubts, Mapping) else dict.fromkeys(doubts, "")  # earlier versions wrote the words alone
     return Header(**values)
 
 

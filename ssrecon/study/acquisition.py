@@ -15,13 +15,13 @@ def acquisition_record(store: Store, scan_ids: Sequence[str]) -> dict[str, Any]:
 
     ``scans`` is their number, ``patterns`` says how many of them have each pattern, ``acceleration`` is the least and the greatest
     effective acceleration (`SamplingDescription.acceleration`), and ``calibration`` lists the calibration regions that occur, the smallest
-    first. An empty region means that the calibration was measured apart. For no scans the record is empty.
+    first. A region of 0 means that the calibration was measured apart. For no scans the record is empty.
     """
     if not scan_ids:
         return {}
     found = [store.sampling(scan_id) for scan_id in scan_ids]
     accelerations = [sampling.acceleration for sampling in found]
-    regions = sorted({sampling.calibration for sampling in found}, key=lambda region: (math.prod(region) if region else 0, region))
+    regions = sorted({sampling.calibration for sampling in found}, key=lambda region: (math.prod(region), region))
     return {
         "scans": len(found),
         "patterns": dict(Counter(sampling.words for sampling in found).most_common()),
@@ -53,6 +53,6 @@ def acquisition_text(record: Mapping[str, Any]) -> str:
 
 
 def _extents(regions: Sequence[tuple[int, ...]]) -> str:
-    inside = ["x".join(map(str, region)) for region in regions if region]
+    inside = ["x".join(map(str, region)) for region in regions if all(region)]
     sizes = [inside[0] if len(inside) == 1 else f"{inside[0]} to {inside[-1]}"] if inside else []
-    return " or ".join([*sizes, *(["measured apart"] if () in regions else [])])
+    return " or ".join([*sizes, *(["measured apart"] if len(inside) < len(regions) else [])])

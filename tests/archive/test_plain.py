@@ -98,7 +98,7 @@ def made():
         header = Header(
             f"v/slice-{index:03d}", "v", "someone", index, "a protocol", "T2", "GE", field_strength=3.0, encoded_matrix=(Y, X),
             recon_matrix=(12, 20), encoded_fov=(160.0, 200.0), recon_fov=(120.0, 200.0),
-            partial_fourier=True, volume_max=2.5,
+            volume_max=2.5,
         )  # fmt: skip
         kspace = torch.where(mask, torch.from_numpy(complex_noise(1, FRAMES, COILS, Y, X, seed=index)), 0)
         calibration = torch.where(centre, torch.from_numpy(complex_noise(1, 1, COILS, Y, X, seed=index + 10)), 0)

@@ -17,7 +17,7 @@ def test_it_trains_as_the_trainer_does_and_goes_on(tmp_path):
     for name, scans in (("store", store), ("memory", memory)):
         trained = ssrecon.train(recipe(steps=4), scans, tmp_path / name / "arm")
         assert trained.updates == 4
-        checkpoints.append(trained.checkpoint("last"))
+        checkpoints.append(trained.last)
     loaded = [ssrecon.load_checkpoint(path, trust=["tests.training.small"]).network.state_dict() for path in checkpoints]
     assert all(torch.equal(value, other[name]) for other in loaded[1:] for name, value in loaded[0].items())
     assert ssrecon.train(recipe(steps=4), memory, tmp_path / "memory/arm", resume=True).updates == 4
@@ -28,4 +28,4 @@ def test_who_trains_may_be_said(tmp_path):
     (wide, narrow) = (next(h.scan_id for h in store.headers if store.shape(h.scan_id)[3:] == shape) for shape in ((24, 24), (24, 20)))
     for scan_id, matrix in ((wide, (24, 24)), (narrow, (24, 20))):
         trained = ssrecon.train(recipe(steps=1), store, tmp_path / scan_id, assignment=Assignment((scan_id,), (scan_id,), ()))
-        assert ssrecon.load_checkpoint(trained.checkpoint("last"), trust=["tests.training.small"]).domain.matrices == (matrix,)
+        assert ssrecon.load_checkpoint(trained.last, trust=["tests.training.small"]).domain.matrices == (matrix,)

@@ -44,6 +44,8 @@ class Sorted:
     offsets: tuple[int, int]
     """Added to the counters (step_2, step_1) to bring the centre of k-space to N // 2."""
     notes: Mapping[str, str]
+    doubts: Mapping[str, str]
+    """See `Header.doubts`."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -121,9 +123,8 @@ def sort_acquisitions(heads: np.ndarray, header: FileHeader, path: Path, referen
     _refuse_duplicates(keys, calibration, path)
     _note_averages(keys[imaging], notes)
     _note_what_users_should_know(heads, imaging, noise, header, encoding, notes)
-    _note_incomplete(keys[imaging], notes)
-    if not flagged(heads, Flag.LAST_IN_MEASUREMENT).any():
-        notes["end"] = "no line is marked as the measurement's last: the file may be incomplete"
+    broken_off, unmarked = _broken_off_frame(keys[imaging]), _unmarked_end(heads)
+    notes |= {name: text for name, text in (("incomplete", broken_off), ("end", unmarked)) if text}
     if noise.any() and header.noise_bandwidth:
         notes["noise bandwidth"] = f"relative receiver noise bandwidth {header.noise_bandwidth:g} taken into account"
     return Sorted(
@@ -138,6 +139,7 @@ def sort_acquisitions(heads: np.ndarray, header: FileHeader, path: Path, referen
         coils=_coils(heads, imaging | calibration, path),
         offsets=offsets,
         notes=notes,
+        doubts={"incomplete": "; ".join(text for text in (unmarked, broken_off) if text)} if unmarked or broken_off else {},
     )
 
 
@@ -249,13 +251,18 @@ def _note_averages(keys: np.ndarray, notes: dict[str, str]) -> None:
         notes["averages"] = f"{counts.max()}, averaged"
 
 
-def _note_incomplete(keys: np.ndarray, notes: dict[str, str]) -> None:
-    """A frame of far fewer lines than another was broken off, or one of its counters is damaged."""
+def _unmarked_end(heads: np.ndarray) -> str:
+    """Say that no line is the measurement's last; empty where one is."""
+    marked = flagged(heads, Flag.LAST_IN_MEASUREMENT).any()
+    return "" if marked else "no line is marked as the measurement's last: the file may be incomplete"
+
+
+def _broken_off_frame(keys: np.ndarray) -> str:
+    """Say that a frame has far fewer lines than another: it was broken off, or one of its counters is damaged. Empty where none has."""
     found, counts = np.unique(keys[:, :2], axis=0, return_counts=True)
     frames = len(np.unique(found[:, 0])) * len(np.unique(found[:, 1]))
     fewest = int(counts.min()) if len(counts) == frames else 0
-    if 4 * fewest < counts.max():
-        notes["incomplete"] = f"{fewest} to {counts.max()} lines a frame"
+    return f"{fewest} to {counts.max()} lines a frame" if 4 * fewest < counts.max() else ""
 
 
 def _note_what_users_should_know(

@@ -16,7 +16,6 @@ from ssrecon.archive.cartesian.orientation import geometry_of
 from ssrecon.archive.cartesian.sorting import Sorted
 from ssrecon.core.errors import BadInput
 from ssrecon.core.scan import Calibration, Header, Scan
-from ssrecon.sampling.describe import is_partial_fourier
 
 EDGE = 2
 """Samples dropped where an asymmetric echo begins: removing the oversampling has mixed them with what was not acquired."""
@@ -183,11 +182,9 @@ class CartesianLines:
         found = self.found
         encoding, first = found.encoding, 3 - len(found.shape)
         here = found.imaging[found.counter("slice", found.imaging) == index]
-        step_1 = found.counter("kspace_encode_step_1", here) + found.offsets[1]
         fov = (*encoding.encoded_fov[:2], encoding.encoded_fov[2] * encoding.readout_kept / encoding.encoded_matrix[2])
         notes = dict(found.notes)
         geometry = geometry_of(found.heads[here], encoding, found.header, notes)
-        partial = is_partial_fourier(int(step_1.min()), int(step_1.max()), encoding.encoded_matrix[1] // 2, encoding.encoded_matrix[1])
         return Header(
             scan_id=f"{self.volume_id}/slice-{index:03d}",
             volume_id=self.volume_id,
@@ -204,9 +201,8 @@ class CartesianLines:
             encoded_fov=tuple(fov)[first:],
             recon_fov=tuple(encoding.recon_fov)[first:],
             geometry=geometry,
-            partial_fourier=partial,
             notes=notes,
-            doubts=("incomplete",) if {"end", "incomplete"} & found.notes.keys() else (),
+            doubts=found.doubts,
         )
 
     @cached_property

@@ -29,10 +29,12 @@ from ssrecon.core.geometry import Geometry
 from ssrecon.core.hdf5 import attribute, complex_dataset, element, opened, other_layout, stored
 from ssrecon.core.origin import recorded_origin
 from ssrecon.core.scan import Header, Scan
-from ssrecon.sampling.describe import is_partial_fourier
 from ssrecon.sampling.lines import encoding_of
 
 __all__ = ["FastMRI", "is_m4raw", "write_fastmri"]
+
+NO_HEADER = "none: padding, fields of view and oversampling are unknown"
+"""What notes and doubts say of a file without a header."""
 
 
 @dataclass(frozen=True)
@@ -167,10 +169,9 @@ class FastMRI(Archive):
             encoded_fov=(encoding.encoded_fov[1], encoding.encoded_fov[2] * kept / volume.shape[2]) if encoding else (),
             recon_fov=encoding.recon_fov[1:] if encoding else (),
             encoding=volume.sampled,
-            partial_fourier=is_partial_fourier(volume.limits[0], volume.limits[1] - 1, phase // 2, phase),
             volume_max=largest if isinstance(largest, float) else None,
             notes=volume.notes,
-            doubts=() if file else ("no header",),
+            doubts={} if file else {"no header": NO_HEADER},
         )
 
     @property
@@ -209,7 +210,7 @@ class FastMRI(Archive):
             raise BadInput(self.path, found=f"noise_bandwidth_ratio {told!r}", expected="a positive number")
         header = parse_header(text, self.path) if text is not None else None
         if header is None:
-            notes["header"] = "none: padding, fields of view and oversampling are unknown"
+            notes["header"] = NO_HEADER
         exchanged = _is_exchanged(header, shape, mask, notes)
         shape = (*shape[:2], shape[3], shape[2]) if exchanged else shape
         return _Volume(
