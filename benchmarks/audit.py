@@ -134,7 +134,7 @@ FAULTS: dict[str, Callable[[Scan], Scan]] = {
         partial_fourier, single_coil_lattice, non_finite, off_centre,
     )
 }  # fmt: skip
-OF_FILES = ("duplicate", "unreadable")
+FILE_FAULTS = ("duplicate", "unreadable")
 
 
 def write(folder: Path, number: int, scans: list[Scan], kind: int) -> Path:
@@ -153,27 +153,27 @@ def write(folder: Path, number: int, scans: list[Scan], kind: int) -> Path:
 
 
 def _write_bart(path: Path, scans: list[Scan]) -> Path:
-    def pair(name: str, array: np.ndarray, dims: tuple[int, ...]) -> None:
+    def write_cfl_pair(name: str, array: np.ndarray, dims: tuple[int, ...]) -> None:
         (path.parent / f"{name}.hdr").write_text("# Dimensions\n" + " ".join(map(str, dims)) + "\n")
         array.astype(np.complex64).ravel(order="F").tofile(path.parent / f"{name}.cfl")
 
     coils = scans[0].kspace.shape[2]
     volume = np.stack([scan.kspace[0, 0].numpy() for scan in scans])  # (slices, coils, y, x)
     dims = (MATRIX[1], MATRIX[0], 1, coils, *(1,) * 9, len(scans))
-    pair(path.name, volume.transpose(3, 2, 1, 0), dims)
-    pair(f"{path.name}_pattern", scans[0].mask[0, 0, 0].numpy().T, (MATRIX[1], MATRIX[0]))
+    write_cfl_pair(path.name, volume.transpose(3, 2, 1, 0), dims)
+    write_cfl_pair(f"{path.name}_pattern", scans[0].mask[0, 0, 0].numpy().T, (MATRIX[1], MATRIX[0]))
     if scans[0].noise is not None:
         noise = scans[0].noise.numpy()  # (readouts, coils, samples)
-        pair(f"{path.name}_noise", noise.transpose(2, 0, 1), (noise.shape[2], noise.shape[0], 1, coils))
+        write_cfl_pair(f"{path.name}_noise", noise.transpose(2, 0, 1), (noise.shape[2], noise.shape[0], 1, coils))
     return path.with_suffix(".cfl")
 
 
-def make(folder: Path, volumes: int) -> dict[str, str]:
-    """The archive; what is wrong with each of its volumes, by the name of its file."""
+def make_archive(folder: Path, volumes: int) -> dict[str, str]:
+    """Write the archive, and return what is wrong with each of its volumes, by the name of its file."""
     archive = PhantomArchive(subjects=volumes, slices=2, matrix=MATRIX, coils=COILS, seed=0)
     ids = list(archive.volumes().values())
-    kinds = [*FAULTS, *OF_FILES]
-    told: dict[str, str] = {}
+    kinds = [*FAULTS, *FILE_FAULTS]
+    faults: dict[str, str] = {}
     for number in range(volumes):
         # Three of each kind, one in each format, at the end; what was undersampled goes before.
         place = volumes - 1 - number
@@ -190,14 +190,14 @@ def make(folder: Path, volumes: int) -> dict[str, str]:
         path = write(folder, number, [replace(scan, reference=None, truth=None) for scan in scans], number % 3)
         if fault == "unreadable":
             path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-        told[path.stem] = fault
-    return told
+        faults[path.stem] = fault
+    return faults
 
 
-def wholes(folder: Path, told: dict[str, str]) -> list[Path]:
-    """A file of each volume that was not truncated."""
+def intact_files(folder: Path, faults: dict[str, str]) -> list[Path]:
+    """Return one file of each volume that was not truncated."""
     return [
-        next(path for path in folder.glob(f"{stem}.*") if path.suffix != ".hdr") for stem, fault in told.items() if fault != "unreadable"
+        next(path for path in folder.glob(f"{stem}.*") if path.suffix != ".hdr") for stem, fault in faults.items() if fault != "unreadable"
     ]
 
 
@@ -210,28 +210,28 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "archive").mkdir()
-        told = make(folder / "archive", options.volumes)
-        counts = dict(Counter(open_archive(path).format_name for path in wholes(folder / "archive", told)))
+        faults = make_archive(folder / "archive", options.volumes)
+        counts = dict(Counter(open_archive(path).format_name for path in intact_files(folder / "archive", faults)))
         found = audit(open_archive(folder / "archive"), folder / "out", options.workers)
     if options.show:
         print(table(found))
-    said: dict[str, set[str]] = {stem: set() for stem in told}
+    kinds_found: dict[str, set[str]] = {stem: set() for stem in faults}
     for record in found.scans:
-        said[record.volume] |= {str(finding["kind"]) for finding in record.findings if finding["severity"] != "note"}
+        kinds_found[record.volume] |= {str(finding["kind"]) for finding in record.findings if finding["severity"] != "note"}
     print(*(f"not read: {file}: {reason}" for file, reason in found.refused.items()), sep="\n")
     for file in found.refused:
-        said[Path(file).stem.partition("_")[0]].add("unreadable")  # BART: several files
+        kinds_found[Path(file).stem.partition("_")[0]].add("unreadable")  # BART: several files
     rows = []
-    for fault in [*FAULTS, *OF_FILES]:
-        planted = [stem for stem, what in told.items() if what == fault]
-        hits = sum(fault in said[stem] for stem in planted)
-        others = sorted({kind for stem in planted for kind in said[stem]} - {fault})
+    for fault in [*FAULTS, *FILE_FAULTS]:
+        planted = [stem for stem, fault_of_volume in faults.items() if fault_of_volume == fault]
+        hits = sum(fault in kinds_found[stem] for stem in planted)
+        others = sorted({kind for stem in planted for kind in kinds_found[stem]} - {fault})
         rows.append({"fault": fault, "planted": len(planted), "found": hits, "also_said": others})
         print(f"{fault:22} planted {len(planted)}, found {hits}" + (f", also said: {', '.join(others)}" if others else ""))
-    clean = [stem for stem, what in told.items() if not what]
-    alarms = {stem: sorted(said[stem]) for stem in clean if said[stem]}
+    clean = [stem for stem, fault_of_volume in faults.items() if not fault_of_volume]
+    alarms = {stem: sorted(kinds_found[stem]) for stem in clean if kinds_found[stem]}
     print(f"{'clean':22} {len(clean)} volumes, {2 * len(clean)} scans, false alarms {len(alarms)} {alarms or ''}")
-    write_result("audit", {"device": device_name("cpu"), "data": "simulated", "scans": 2 * len(told), "volumes": counts, "faults": rows,
+    write_result("audit", {"device": device_name("cpu"), "data": "simulated", "scans": 2 * len(faults), "volumes": counts, "faults": rows,
                            "clean_volumes": len(clean), "false_alarms": len(alarms)})  # fmt: skip
     raise SystemExit(0 if not alarms and all(row["found"] == row["planted"] for row in rows) else 1)
 

@@ -1,4 +1,4 @@
-"""What the benchmarks share: the device's name, medians of interleaved runs, results as dated JSON."""
+"""The benchmarks share this: the device's name, medians of interleaved runs, results as dated JSON."""
 
 import json
 import platform
@@ -16,7 +16,7 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def device_name(device: str | torch.device = "cpu") -> str:
-    """The GPU's name, or the processor's with the number of threads."""
+    """Return the GPU's name, or the processor's with the number of threads."""
     if torch.device(device).type == "cuda":
         return torch.cuda.get_device_name(device)
     model = platform.processor() or platform.machine()
@@ -33,8 +33,11 @@ def synchronize(device: str | torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def seconds(functions: Mapping[str, Callable[[], Any]], repeats: int = 9, device: str | torch.device = "cpu") -> dict[str, float]:
-    """Median seconds of each function, run in turn, A B C A B C ..., so that a drift of the machine's speed meets all of them alike."""
+def median_seconds(functions: Mapping[str, Callable[[], Any]], repeats: int = 9, device: str | torch.device = "cpu") -> dict[str, float]:
+    """Return the median seconds of each function.
+
+    They are run in turn, A B C A B C ..., so that a drift of the machine's speed meets all of them alike.
+    """
     times: dict[str, list[float]] = {name: [] for name in functions}
     for function in functions.values():
         function()
@@ -49,14 +52,14 @@ def seconds(functions: Mapping[str, Callable[[], Any]], repeats: int = 9, device
 
 
 def peak_memory(device: str | torch.device = "cpu") -> int:
-    """Bytes at the process's highest so far (GPU: allocated since the last reset)."""
+    """Return the most bytes that this process has held so far (of a GPU: has allocated since the last reset)."""
     if torch.device(device).type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def write_result(name: str, result: Mapping[str, Any], device: str | torch.device = "cpu") -> Path:
-    """``benchmarks/results/NAME-DEVICE.json`` with device, date and versions; printed as well."""
+    """Write ``benchmarks/results/NAME-DEVICE.json`` with device, date and versions, and print it."""
     record = {"device": device_name(device), "date": date.today().isoformat(), "torch": torch.__version__, **result}
     text = json.dumps(record, indent=1)
     print(text)

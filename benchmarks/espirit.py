@@ -1,4 +1,4 @@
-"""ESPIRiT of 16 coils 320x320 from 24x24 calibration lines: ssrecon, sigpy and BART on the same seeded data.
+"""Time ESPIRiT of 16 coils 320x320 from 24x24 calibration samples: ssrecon, sigpy and BART on the same seeded data.
 
     python benchmarks/espirit.py [--device cuda] [--repeats 3]
 
@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import device_name, seconds, synchronize, write_result
+from common import device_name, median_seconds, synchronize, write_result
 
 from ssrecon.calibrate import espirit, mix_coils, noise_covariance, whitening
 from ssrecon.calibrate.region import crop
@@ -27,11 +27,11 @@ from ssrecon.simulation import PhantomArchive
 MATRIX, COILS, WIDTH = (320, 320), 16, 24
 KERNEL, THRESHOLD, CROP = 6, 0.02, 0.95
 BART_THRESHOLD = THRESHOLD**2
-"""BART's is on the eigenvalues of the Gram matrix, the squares of the singular values."""
+"""BART applies its threshold to the eigenvalues of the Gram matrix, the squares of the singular values."""
 
 
 def problem() -> torch.Tensor:
-    """Whitened k-space of a slice of the phantom."""
+    """Return the whitened k-space of a slice of the phantom."""
     archive = PhantomArchive(subjects=1, slices=2, matrix=MATRIX, coils=COILS, seed=0)
     scan = archive.read(archive.headers[0].scan_id)
     assert scan.noise is not None
@@ -46,7 +46,7 @@ def with_sigpy(kspace: np.ndarray) -> np.ndarray:
 
 
 def write_cfl(path: Path, array: np.ndarray) -> None:
-    """`array` (coils, y, x) as BART's x, y, z, coil."""
+    """Write `array` (coils, y, x) as BART's x, y, z, coil."""
     data = np.asfortranarray(array.transpose(2, 1, 0)[:, :, None, :].astype(np.complex64))
     path.with_suffix(".hdr").write_text("# Dimensions\n" + " ".join(map(str, data.shape)) + "\n")
     data.ravel(order="F").tofile(path.with_suffix(".cfl"))
@@ -64,7 +64,7 @@ def with_bart(folder: Path) -> None:
 
 
 def agreement(maps: np.ndarray, oracle: np.ndarray) -> dict[str, float]:
-    """|correlation| over the coils, per pixel, where both are not zero, and how much of the oracle's support is covered."""
+    """Return |correlation| over the coils, per pixel where neither is zero, and how much of the oracle's support is covered."""
     norms = [np.linalg.norm(m, axis=0) for m in (maps, oracle)]
     both = (norms[0] > 0) & (norms[1] > 0)
     correlation = np.abs((maps.conj() * oracle).sum(axis=0))[both] / (norms[0] * norms[1])[both]
@@ -102,7 +102,7 @@ def main() -> None:
             maps["sigpy"] = with_sigpy(full)
             if peers:
                 work["sigpy"] = lambda: with_sigpy(full)
-        times = seconds(work, options.repeats, options.device)
+        times = median_seconds(work, options.repeats, options.device)
     synchronize(options.device)
     result: dict[str, Any] = {
         "work": f"ESPIRiT, {COILS} coils {MATRIX[0]}x{MATRIX[1]}, {WIDTH}x{WIDTH} calibration, kernel {KERNEL}, threshold {THRESHOLD}",

@@ -1,4 +1,4 @@
-"""The gram of the SENSE operator, 16 coils 320x320: against a plain-torch version on the same tensors and against its own two FFTs.
+"""Time the gram of the SENSE operator, 16 coils 320x320, against a plain-torch version on the same tensors and against its two FFTs.
 
 python benchmarks/gram.py [--device cuda]
 """
@@ -6,7 +6,7 @@ python benchmarks/gram.py [--device cuda]
 import argparse
 
 import torch
-from common import seconds, write_result
+from common import median_seconds, write_result
 
 from ssrecon.operators import sense
 
@@ -43,7 +43,7 @@ def case(shape, coils, points, device):
         plain_gram(gradient, csm, mask).backward(x)
 
     together = torch.device(device).type == "cuda"
-    times = seconds(
+    times = median_seconds(
         {
             "ours": lambda: operator.gram(x),
             "plain": lambda: plain_gram(x, csm, mask),

@@ -1,4 +1,4 @@
-"""What bfloat16 in the regulariser costs in image quality: the quickstart's SSDU, trained in single and in mixed precision.
+"""Measure what bfloat16 in the regulariser costs in image quality: the quickstart's SSDU, trained in single and in mixed precision.
 
 Nothing else differs. PSNR is the mean over the test subjects, seed by seed.
 
@@ -17,7 +17,7 @@ from common import write_result
 
 from ssrecon import Comparison
 from ssrecon.core import Process
-from ssrecon.recipe import load_recipe
+from ssrecon.recipe import Selection, load_recipe
 from ssrecon.study import run
 from ssrecon.study.run_folder import RunFolder
 
@@ -38,7 +38,7 @@ def main(seeds: int, steps: int, device: str) -> None:
                 values = [
                     row["value"]
                     for row in finished.metrics
-                    if (row["arm"], row["seed"], row["selection"]) == (arm, str(seed), "gamma")
+                    if (row["arm"], row["seed"], row["selection"]) == (arm, str(seed), Selection.GAMMA)
                     and (row["metric"], row["convention"], row["scan"]) == ("psnr", "fastmri", "")
                 ]
                 psnr.setdefault(arm, []).append(float(np.mean(values)))

@@ -1,4 +1,4 @@
-"""`prepare` against its peers and its floor, and the training loader against the training that it feeds.
+"""Time `prepare` against its peers and its floor, and the training loader against the training that it feeds.
 
     python benchmarks/prepare.py [--volumes 3] [--slices 4] [--repeats 3]
 
@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import device_name, seconds, write_result
+from common import device_name, median_seconds, write_result
 from espirit import COILS, CROP, KERNEL, MATRIX, THRESHOLD, WIDTH, agreement, read_cfl, with_bart, with_sigpy, write_cfl
 from training_step import SPEC, step_of
 
@@ -44,15 +44,15 @@ def main() -> None:
         simulate(folder / "archive", PhantomArchive(subjects=options.volumes, slices=options.slices, matrix=MATRIX, coils=COILS))
         result = {
             "data": f"simulated: {options.volumes} volumes of {options.slices} slices, {COILS} coils {MATRIX[0]}x{MATRIX[1]}",
-            "espirit": _espirit(folder, options.repeats),
-            "prepare": _whole(folder, options.repeats),
-            "loader": _loader(folder / "store", options.repeats),
+            "espirit": _time_espirit(folder, options.repeats),
+            "prepare": _time_prepare(folder, options.repeats),
+            "loader": _time_loader(folder / "store", options.repeats),
         }
     print(device_name())
     write_result("prepare", result)
 
 
-def _espirit(folder: Path, repeats: int) -> dict[str, Any]:
+def _time_espirit(folder: Path, repeats: int) -> dict[str, Any]:
     archive = open_archive(folder / "archive")
     kept = [archive.read(ids[len(ids) // 2]).kspace for ids in archive.volumes().values()]
     kspaces = [kspace / kspace.abs().max() for kspace in kept]
@@ -75,7 +75,7 @@ def _espirit(folder: Path, repeats: int) -> dict[str, Any]:
         work["sigpy"] = lambda: [with_sigpy(kspace[0, 0].numpy()) for kspace in kspaces]
     except ImportError:
         pass
-    times = {name: value / len(kspaces) for name, value in seconds(work, repeats).items()}
+    times = {name: value / len(kspaces) for name, value in median_seconds(work, repeats).items()}
     found: dict[str, Any] = {
         "seconds_a_slice": times,
         "times_faster_than": {peer: value / times["ssrecon"] for peer, value in times.items() if peer != "ssrecon"},
@@ -89,7 +89,7 @@ def _espirit(folder: Path, repeats: int) -> dict[str, Any]:
     return found
 
 
-def _whole(folder: Path, repeats: int) -> dict[str, Any]:
+def _time_prepare(folder: Path, repeats: int) -> dict[str, Any]:
     store = folder / "store"
     archive = open_archive(folder / "archive")
 
@@ -105,7 +105,7 @@ def _whole(folder: Path, repeats: int) -> dict[str, Any]:
             with open(folder / "copy" / path.name, "rb") as file:
                 os.fsync(file.fileno())
 
-    times = seconds({"prepare": ours, "copy": copy}, repeats)
+    times = median_seconds({"prepare": ours, "copy": copy}, repeats)
     slices = len(archive)
     written = sum(path.stat().st_size for path in store.glob("*.h5"))
     return {
@@ -117,7 +117,7 @@ def _whole(folder: Path, repeats: int) -> dict[str, Any]:
     }
 
 
-def _loader(folder: Path, repeats: int) -> dict[str, Any]:
+def _time_loader(folder: Path, repeats: int) -> dict[str, Any]:
     store = Store(folder)
     steps = [Step(number, 0, (header.scan_id,)) for number, header in enumerate(store.headers)]
 
@@ -126,7 +126,7 @@ def _loader(folder: Path, repeats: int) -> dict[str, Any]:
             pass
 
     step = step_of(SPEC, store.load(store.headers[0].scan_id).scan, "cpu")
-    times = seconds({"read": read, "step": step}, repeats)
+    times = median_seconds({"read": read, "step": step}, repeats)
     a_scan = times["read"] / len(steps)
     return {
         "scans_a_second_from_the_store": 1 / a_scan,

@@ -1,4 +1,4 @@
-"""Trainings at a time (`ssrecon run --workers`): how many updates a second 1, 2, 4 ... of them make together on one device.
+"""Measure how many updates a second 1, 2, 4 ... trainings at a time make together on one device (`ssrecon run --workers`).
 
 The network and scans of `recipes/which_objective.py`, objective multi-mask SSDU; on the CPU each training has its share of the threads.
 
@@ -24,8 +24,8 @@ from ssrecon.store import Store
 from ssrecon.store.prepare import prepare_data
 from ssrecon.training import Trainer
 
-LONGEST = 120.0
-"""Seconds that starting a process may take."""
+START_TIMEOUT = 120.0
+"""A process has this many seconds to start."""
 STUDY = Path(__file__).parents[1] / "recipes" / "which_objective.py"
 
 
@@ -45,7 +45,7 @@ def train(folder: Path, place: str, device: str, threads: int, full: bool, durat
     scans = [[store.load(scan_id) for scan_id in step.ids] for step in steps[:4]]
     for step, batch in zip(steps[:4], scans, strict=True):
         trainer.update(step, batch)
-    barrier.wait(LONGEST)
+    barrier.wait(START_TIMEOUT)
     done, started = 0, time.perf_counter()
     while time.perf_counter() - started < duration:
         trainer.update(steps[done % 4], scans[done % 4])
@@ -53,8 +53,8 @@ def train(folder: Path, place: str, device: str, threads: int, full: bool, durat
     counts.put(done / (time.perf_counter() - started))
 
 
-def together(folder: Path, workers: int, device: str, full: bool, duration: float) -> float:
-    """Updates a second of all."""
+def updates_per_second(folder: Path, workers: int, device: str, full: bool, duration: float) -> float:
+    """Return how many updates a second so many trainings make between them."""
     context = get_context("spawn")
     barrier, counts = context.Barrier(workers), context.Queue()
     threads = max(1, torch.get_num_threads() // workers)
@@ -64,7 +64,7 @@ def together(folder: Path, workers: int, device: str, full: bool, duration: floa
         process.start()
     try:
         # Where one dies, the others and this process give up as well.
-        return sum(counts.get(timeout=LONGEST + duration) for _ in processes)
+        return sum(counts.get(timeout=START_TIMEOUT + duration) for _ in processes)
     finally:
         for process in processes:
             process.terminate()
@@ -82,7 +82,7 @@ def main() -> None:
     with TemporaryDirectory() as folder:
         store = Path(folder) / "store"
         prepare_data(recipe.data, store, lambda text: None)
-        rates = {n: together(store, n, options.device, options.full, options.seconds) for n in options.workers}
+        rates = {n: updates_per_second(store, n, options.device, options.full, options.seconds) for n in options.workers}
     first = rates[options.workers[0]]
     result = {
         "matrix": list(recipe.data.source.matrix),

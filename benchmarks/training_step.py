@@ -1,4 +1,4 @@
-"""A whole SSDU training step, forward and backward: 16 coils 320x320, 5 unrolls, 5 CG iterations, 5 layers of 32 channels, batch 1.
+"""Time a whole SSDU training step: 16 coils 320x320, 5 unrolls, 5 CG iterations, 5 layers of 32 channels, batch 1.
 
 Measured in one run on the same tensors: the step in single precision and with the regulariser in bfloat16, a plain-torch version of it, and
 its floor: the same FFTs and the same convolutions in their fastest layout, forward and backward, and nothing else.
@@ -10,7 +10,7 @@ import argparse
 from dataclasses import replace
 
 import torch
-from common import peak_memory, seconds, write_result
+from common import median_seconds, peak_memory, write_result
 from gram import plain_gram
 from torch import nn
 
@@ -141,7 +141,7 @@ def main(device):
         functions[f"floor_convolutions_fp32_{name}"], flops = convolutions(device, torch.float32, layout)
         functions[f"floor_convolutions_bf16_{name}"], _ = convolutions(device, torch.bfloat16, layout)
     functions["plain"] = plain_step(scan, device)
-    times = seconds(functions, repeats=7, device=device)
+    times = median_seconds(functions, repeats=7, device=device)
     fastest = {kind: min(times[f"floor_convolutions_{kind}_{name}"] for name in layouts) for kind in ("fp32", "bf16")}
     floors = {kind: times["floor_ffts"] + value for kind, value in fastest.items()}
     result = {

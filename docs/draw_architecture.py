@@ -21,7 +21,7 @@ STYLE = """
 
 
 def imports() -> dict[str, set[str]]:
-    """The rooms that each room imports from."""
+    """Return the rooms that each room imports from."""
     found: dict[str, set[str]] = {path.parent.name: set() for path in sorted(PACKAGE.glob("*/__init__.py"))}
     for room, others in found.items():
         for path in (PACKAGE / room).rglob("*.py"):
@@ -33,24 +33,22 @@ def imports() -> dict[str, set[str]]:
 
 
 def arrows() -> set[tuple[str, str]]:
-    """The imports that do not follow from others, as (room, what it imports)."""
+    """Return the imports that do not follow from others, as (room, what it imports)."""
     found = imports()
 
     def reached(room: str) -> set[str]:
         return found[room].union(*(reached(other) for other in found[room]))
 
-    return {
-        (room, other) for room, others in found.items() for other in others if not any(other in reached(between) for between in others)
-    }
+    return {(room, other) for room, others in found.items() for other in others if not any(other in reached(between) for between in others)}
 
 
 def drawn() -> set[tuple[str, str]]:
-    """The arrows of the picture as it lies beside this file."""
+    """Return the arrows of the picture as it lies beside this file."""
     return set(re.findall(r"<title>(\w+)&#45;&gt;(\w+)</title>", PICTURE.read_text()))
 
 
 def label(room: str) -> str:
-    """A room's name, and the first sentence that its ``__init__.py`` says of it."""
+    """Return a room's name with the first sentence of its ``__init__.py``, as Graphviz wants it."""
     said = (ast.get_docstring(ast.parse((PACKAGE / room / "__init__.py").read_text())) or "").partition("\n")[0]
     plain = re.sub(r":math:`(.+?)`", lambda found: found[1].replace("\\", "").replace(" cup ", " and "), said).replace("`", "")
     lines = "".join(f'<br/><font point-size="9">{line}</font>' for line in textwrap.wrap(plain, 34))

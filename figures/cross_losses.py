@@ -2,9 +2,9 @@
 
 python figures/cross_losses.py RUN_FOLDER [--networks supervised multi_mask_ssdu] [--scans 16]
 
-On scans that were trained on, the mean over scans and two draws, of the network that Gamma chose. Where another objective's network has a
-lower loss than the one trained on it, more updates or another learning rate would help; where it has a higher one although its images
-are better, the objective asks for something else than the best image. Needs the run's store.
+Each loss is the mean over scans that were trained on, and over two draws, at the network that Gamma chose. Where another objective's
+network has a lower loss than the one trained on it, more updates or another learning rate would help; where it has a higher one although
+its images are better, the objective asks for something else than the best image. Needs the run's store.
 """
 
 import argparse
@@ -21,10 +21,10 @@ from ssrecon.objectives.base import Network
 from ssrecon.reconstruction import load_checkpoint
 from ssrecon.store import Store
 from ssrecon.study.redraw import printed
-from ssrecon.study.run_folder import RunFolder, readable
+from ssrecon.study.run_folder import RunFolder, arm_label
 
 EPOCHS = (1, 2)
-"""Of the draws: partitions, transforms and noise."""
+"""Partitions, transforms and noise are drawn for these epochs."""
 
 
 @torch.no_grad()
@@ -38,7 +38,7 @@ def mean_loss(objective: Objective, network: Network, scans: list[Prepared]) -> 
 
 
 def table(folder: Path, networks: list[str], count: int) -> list[str]:
-    """Raises BadInput where a network or the store is not there."""
+    """Return the lines of the table. Raises BadInput where a network or the store is not there."""
     run = RunFolder.open(folder)
     if not run.section("recipe"):
         raise BadInput(folder, found="no recipe in run.json", expected="the folder of a run")
@@ -53,11 +53,11 @@ def table(folder: Path, networks: list[str], count: int) -> list[str]:
     store = Store(folder / "store")
     train = comparison.data.split.assign(comparison.data.chosen(store.headers)).train
     scans = [store.load(scan_id, reference=True) for scan_id in train[:count]]
-    lines = ["| loss | own network | " + " | ".join(map(readable, networks)) + " |", "|---|---|" + "---|" * len(networks)]
+    lines = ["| loss | own network | " + " | ".join(map(arm_label, networks)) + " |", "|---|---|" + "---|" * len(networks)]
     for name, model in models.items():
         objective = comparison.arms[name].objective.fitted(store.load(scan_id).scan for scan_id in train)
         losses = [mean_loss(objective, of, scans) for of in (model, *(models[network] for network in networks))]
-        lines.append(f"| {readable(name)} | " + " | ".join(f"{loss:.4g}" for loss in losses) + " |")
+        lines.append(f"| {arm_label(name)} | " + " | ".join(f"{loss:.4g}" for loss in losses) + " |")
     return lines
 
 

@@ -1,4 +1,4 @@
-"""The score that needs no truth against the error that does, at every validation of a run.
+"""Draw the score that needs no truth against the error that does, at every validation of a run.
 
 python figures/gamma_against_hidden.py RUN_FOLDER [--out FILE.png|.svg|.pdf]
 """

@@ -1,9 +1,10 @@
-"""How well the scores that need no truth rank a training's checkpoints: Spearman's rank correlation with the hidden errors.
+"""Draw how well the scores that need no truth rank a training's checkpoints: Spearman's rank correlation with the hidden errors.
 
 python figures/gamma_trust.py RUN_FOLDER [--out FILE.png|.svg|.pdf] [--table FILE.md]
 
 Reads the checkpoints.csv of `recipes/gamma_trust.py`. Correlations are taken within each training, of means over test scans, and
-averaged over seeds; the table's last line is taken between objectives. On grey, and in bold (any of its seeds), a score misleads.
+averaged over seeds; the table's last line is taken between objectives. A score misleads where a marker stands on grey, or a number is bold
+(for any of its seeds).
 """
 
 import csv
@@ -18,7 +19,7 @@ import numpy as np
 from ssrecon.core import BadInput
 from ssrecon.study.figures import mean_rank_correlation, plain_log
 from ssrecon.study.redraw import redraw
-from ssrecon.study.run_folder import readable
+from ssrecon.study.run_folder import arm_label
 from ssrecon.study.style import FAINT, INK, MARKERS, SELF_SUPERVISED, SUPERVISED, new_figure, quiet_grid, styled
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ Curves = dict[tuple[str, str], dict[str, np.ndarray]]
 
 
 def read(folder: Path) -> Curves:
-    """By arm and seed, by score: the mean over scans at each checkpoint, in their order."""
+    """Return, by arm and seed and by score, the mean over scans at each checkpoint, in their order."""
     path = folder / "checkpoints.csv"
     if not path.is_file():
         raise BadInput(folder, found="no checkpoints.csv", expected="the folder of recipes/gamma_trust.py")
@@ -48,15 +49,15 @@ def read(folder: Path) -> Curves:
 
 
 def correlations(curves: Curves) -> dict[tuple[str, str, str], dict[str, float]]:
-    """By arm, score and error: of each seed's training, over its checkpoints."""
+    """Return, by arm, score and error, the correlation over the checkpoints of each seed's training."""
     found: dict[tuple[str, str, str], dict[str, float]] = defaultdict(dict)
     for ((arm, seed), values), score, error in product(curves.items(), SCORES, ERRORS):
         found[arm, score, error][seed] = mean_rank_correlation({seed: (values[score], values[error])})
     return found
 
 
-def between(curves: Curves) -> dict[tuple[str, str], float]:
-    """By score and error: over the last checkpoints of all objectives, one seed at a time, and averaged over seeds."""
+def correlations_between_objectives(curves: Curves) -> dict[tuple[str, str], float]:
+    """Return, by score and error, the correlation over the last checkpoints of all objectives, averaged over seeds."""
     seeds = sorted({seed for _, seed in curves})
     return {
         (score, error): mean_rank_correlation(
@@ -70,14 +71,14 @@ def between(curves: Curves) -> dict[tuple[str, str], float]:
 
 
 def table(curves: Curves) -> str:
-    """Markdown: an objective a row, means over seeds; where these lie further than 0.3 apart, the least and the largest. Bold: misleads."""
-    found, across = correlations(curves), between(curves)
+    """Return Markdown with a row for each objective: means over seeds, with the least and the largest where these lie 0.3 apart."""
+    found, across = correlations(curves), correlations_between_objectives(curves)
     columns = list(product(ERRORS, SCORES))
     lines = ["| | " + " | ".join(f"{error.removeprefix('hidden ')}: {score}" for error, score in columns) + " |"]
     lines.append("|---|" + "---|" * len(columns))
     for arm in dict.fromkeys(arm for arm, _ in curves):
         cells = [cell(list(found[arm, score, error].values())) for error, score in columns]
-        lines.append(f"| {readable(arm)} | " + " | ".join(cells) + " |")
+        lines.append(f"| {arm_label(arm)} | " + " | ".join(cells) + " |")
     lines.append("| *between objectives, at the end* | " + " | ".join(f"{across[score, error]:+.2f}" for error, score in columns) + " |")
     return "\n".join(lines) + "\n"
 
@@ -89,10 +90,13 @@ def cell(values: list[float]) -> str:
 
 
 def draw(curves: Curves) -> "Figure":
-    """Above, the hidden NMSE over each score: a line a training, which ends at its dot, black for supervised ones. Below, an objective a
-    row: a marker is the mean of its seeds' rank correlations, a line reaches from the least to the largest."""
+    """Draw, above, the hidden NMSE over each score, and below the rank correlations of each objective.
+
+    Above, a line is a training that ends at its dot; supervised ones are black. Below, a marker is the mean of an objective's seeds, and a
+    line reaches from the least to the largest.
+    """
     arms = list(dict.fromkeys(arm for arm, _ in curves))
-    across = between(curves)
+    across = correlations_between_objectives(curves)
     with styled():
         figure = new_figure(8.2, 0.27 * len(arms) + 4.2)
         grid = figure.add_gridspec(2, 6, height_ratios=[2.6, 0.27 * len(arms) + 0.6])
@@ -117,7 +121,7 @@ def draw(curves: Curves) -> "Figure":
             axes.axvline(0, color=INK, linewidth=0.7)
             axes.axvspan(-1.05, MISLEADS, color=FAINT, alpha=0.15, linewidth=0)
             axes.set(xlim=(-1.05, 1.05), ylim=(-0.6, len(arms) - 0.4), xlabel=f"rank correlation with the {error}")
-            axes.set_yticks(range(len(arms)), [readable(arm) for arm in reversed(arms)] if axes is below[0] else [])
+            axes.set_yticks(range(len(arms)), [arm_label(arm) for arm in reversed(arms)] if axes is below[0] else [])
             quiet_grid(axes, "x")
         below[0].legend(loc="lower left")
     return figure

@@ -1,4 +1,4 @@
-"""Image rows of a run: reference and every method, a zoom, and error maps on one scale.
+"""Draw the image rows of a run: reference and every method, a zoom, and error maps on one scale.
 
 python figures/images.py RUN_FOLDER [--out FILE.png|.svg|.pdf]
 """

@@ -1,4 +1,4 @@
-"""The README's picture: the first test scan of the demo.
+"""Draw the README's picture: the first test scan of the demo.
 
 python figures/quickstart.py runs/quickstart --out figures/quickstart.png
 """

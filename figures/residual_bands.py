@@ -1,4 +1,4 @@
-"""Residual per radial band of k-space, by method.
+"""Draw the residual per radial band of k-space, by method.
 
 python figures/residual_bands.py RUN_FOLDER [--out FILE.png|.svg|.pdf]
 """

@@ -1,4 +1,4 @@
-"""SSDU's own choices: quality over the loss fraction for both selections, and over the number of masks.
+"""Draw what SSDU's own choices do: quality over the loss fraction for both selections, and over the number of masks.
 
 python figures/ssdu_ablation.py RUN_FOLDER [--out FILE.png|.svg|.pdf]
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def draw(run: RunFolder) -> "Figure | None":
-    """PSNR against the noiseless truth where there is one, with intervals over subjects."""
+    """Draw PSNR, against the noiseless truth where there is one, with intervals over subjects."""
     measure = Measure.truest("psnr", run.metrics)
     found = {arm.name: summarise(run.metrics, arm.name, measure) for arm in run.networks}
     sweeps = {kind: sorted(int(name.split("_")[1]) for name in found if name.startswith(f"{kind}_")) for kind in ("gaussian", "uniform")}

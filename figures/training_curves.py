@@ -1,4 +1,4 @@
-"""Loss, Gamma score and hidden error of a run's trainings.
+"""Draw loss, Gamma score and hidden error of a run's trainings.
 
 python figures/training_curves.py RUN_FOLDER [--out FILE.png|.svg|.pdf]
 """

@@ -1,9 +1,9 @@
-"""The study of objectives: quality by condition, as a picture and as a table.
+"""Draw the study of objectives: quality by condition, as a picture and as a table.
 
 python figures/which_objective.py runs/which_objective [--out FILE.png|.svg|.pdf] [--table FILE.md]
 
-Takes the folder of `recipes/which_objective.py` (a run folder a condition), or one run folder. Against the noiseless truth where the
-archive is simulated, else against the reference; checkpoints chosen by Gamma.
+It takes the folder of `recipes/which_objective.py` (a run folder for each condition), or one run folder. Scores are against the noiseless
+truth where the archive is simulated, else against the reference; Gamma chose the checkpoints.
 """
 
 import sys
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ssrecon.core import BadInput
 from ssrecon.study.redraw import redraw
-from ssrecon.study.run_folder import RunFolder, readable
+from ssrecon.study.run_folder import RunFolder, arm_label
 from ssrecon.study.statistics import Interval, Measure, Summary, paired_difference, summarise
 from ssrecon.study.style import FAINT, INK, new_figure, quiet_grid, styled
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 VERSUS = ("supervised", "multi_mask_ssdu")
-"""What the others are compared with, subject by subject: the first that there is."""
+"""The others are compared, subject by subject, with the first of these that is there."""
 METRICS = {"psnr": ("PSNR, dB", "{:.2f}"), "ssim": ("SSIM", "{:.3f}"), "nmse": ("NMSE", "{:.4f}")}
 
 
 def conditions(folder: Path) -> dict[str, RunFolder]:
-    """The finished runs in a folder, or the folder itself."""
+    """Return the finished runs in a folder, or the folder itself."""
     names = [folder] if (folder / "run.json").is_file() else sorted(path.parent for path in folder.glob("*/run.json"))
     runs = {path.name: RunFolder.open(path) for path in names}
     finished = {name: run for name, run in runs.items() if run.metrics}
@@ -35,15 +35,17 @@ def conditions(folder: Path) -> dict[str, RunFolder]:
 
 
 def summaries(run: RunFolder, metric: str) -> list[Summary]:
-    """One an arm, best first."""
+    """Return one summary for each arm, the best first."""
     measure = Measure.truest(metric, run.metrics)
     found = [summarise(run.metrics, arm.name, measure) for arm in run.arms]
     return sorted(found, key=lambda summary: -measure.sign * summary.mean)
 
 
 def draw(runs: dict[str, RunFolder]) -> "Figure":
-    """A panel a condition: PSNR of every arm with its interval over subjects, the supervised arm as a line. Zero-filling, far below, is
-    left to the table."""
+    """Draw a panel for each condition: PSNR of every arm with its interval over subjects, and the supervised arm as a line.
+
+    Zero-filling, far below, is left to the table.
+    """
     # Those with most arms first, so that the panels of a row are about equally tall.
     runs = dict(sorted(runs.items(), key=lambda item: -len(item[1].arms)))
     columns = min(3, len(runs))
@@ -63,7 +65,7 @@ def draw(runs: dict[str, RunFolder]) -> "Figure":
                 axes.plot(summary.mean, y, "o", color=colour, markersize=3.5)
                 if summary.arm == "supervised":
                     axes.axvline(summary.mean, color=FAINT, linewidth=0.8, linestyle=(0, (2, 2)))
-            axes.set_yticks(range(len(found)), [readable(summary.arm) for summary in found], color=INK)
+            axes.set_yticks(range(len(found)), [arm_label(summary.arm) for summary in found], color=INK)
             axes.set_title(run.title.removeprefix("Which objective: ").replace(", ", ",\n", 1))
             axes.set_xlabel("PSNR, dB")
             quiet_grid(axes, "x")
@@ -72,23 +74,23 @@ def draw(runs: dict[str, RunFolder]) -> "Figure":
     return figure
 
 
-def between(interval: Interval | None) -> str:
+def interval_in_brackets(interval: Interval | None) -> str:
     return "" if interval is None else f" ({interval.lower:.2f} to {interval.upper:.2f})"
 
 
 def overview(runs: dict[str, RunFolder]) -> list[str]:
-    """PSNR: an arm a row, the conditions side by side."""
+    """Return the lines of the table of PSNR: a row for each arm, the conditions side by side."""
     values = {name: {summary.arm: summary.mean for summary in summaries(run, "psnr")} for name, run in runs.items()}
     arms = sorted({arm for of in values.values() for arm in of}, key=lambda arm: -max(of.get(arm, 0.0) for of in values.values()))
-    lines = ["| PSNR, dB | " + " | ".join(readable(name) for name in runs) + " |", "|---|" + "---|" * len(runs)]
+    lines = ["| PSNR, dB | " + " | ".join(arm_label(name) for name in runs) + " |", "|---|" + "---|" * len(runs)]
     for arm in arms:
         cells = [METRICS["psnr"][1].format(of[arm]) if arm in of else "" for of in values.values()]
-        lines.append(f"| {readable(arm)} | " + " | ".join(cells) + " |")
+        lines.append(f"| {arm_label(arm)} | " + " | ".join(cells) + " |")
     return [*lines, ""]
 
 
 def table(runs: dict[str, RunFolder]) -> str:
-    """Markdown: all conditions side by side, then each with intervals over subjects, paired differences and the other metrics."""
+    """Return Markdown: all conditions side by side, then each with intervals over subjects, paired differences and other metrics."""
     lines = overview(runs)
     for run in runs.values():
         by_metric = {metric: {summary.arm: summary for summary in summaries(run, metric)} for metric in METRICS}
@@ -101,14 +103,14 @@ def table(runs: dict[str, RunFolder]) -> str:
             "",
         ]
         heads = [name for name, _ in METRICS.values()]
-        heads.insert(1, f"minus {readable(versus)}, dB")
+        heads.insert(1, f"minus {arm_label(versus)}, dB")
         lines += ["| | " + " | ".join(heads) + " |", "|---|" + "---|" * len(heads)]
         for name, summary in by_metric["psnr"].items():
             cells = [METRICS[metric][1].format(by_metric[metric][name].mean) for metric in METRICS]
-            cells[0] += between(summary.interval)
+            cells[0] += interval_in_brackets(summary.interval)
             difference = paired_difference(run.metrics, name, versus, summary.measure)
-            cells.insert(1, "" if name == versus else f"{difference.mean:+.2f}" + between(difference.interval))
-            lines.append(f"| {readable(name)} | " + " | ".join(cells) + " |")
+            cells.insert(1, "" if name == versus else f"{difference.mean:+.2f}" + interval_in_brackets(difference.interval))
+            lines.append(f"| {arm_label(name)} | " + " | ".join(cells) + " |")
         lines.append("")
     return "\n".join(lines)
 

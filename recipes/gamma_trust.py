@@ -52,7 +52,7 @@ SCORES = {"gamma of lines": Gamma(lines=True), "gamma of points": Gamma(lines=Fa
 
 @torch.no_grad()
 def scores(model: LoadedNetwork, prepared: Prepared, device: str = "cpu") -> dict[str, float]:
-    """Of one checkpoint and one scan."""
+    """Return the scores of one checkpoint on one scan, by name."""
     scan, draw = prepared.scan.to(device), Draw(0)
     values = {name: float(gamma_score(model, scan, gamma.hold_out(scan, draw))[0]) for name, gamma in SCORES.items()}
     values["1 - split-half FRC"] = 1 - split_half_correlation(model, scan, draw)
@@ -66,8 +66,11 @@ def scores(model: LoadedNetwork, prepared: Prepared, device: str = "cpu") -> dic
 
 
 def split_half_correlation(model: LoadedNetwork, scan: CalibratedScan, draw: Draw) -> float:
-    """The mean Fourier ring correlation of two images, each from half of the lines, over the rings in which the halves share nothing:
-    those beyond the calibration box, which both are given (no network was trained without it)."""
+    """Return the mean Fourier ring correlation of two images, each from half of the lines.
+
+    It is over the rings in which the halves share nothing: those beyond the calibration box, which both are given (no network was trained
+    without it).
+    """
     part = Lines(0.5, protected=0).split(scan, draw)
     box = scan.mask & scan.calibration
     halves = [model(scan.on(half | box)).image[0, 0, 0].cpu() for half in (part.theta, part.lambda_)]
@@ -78,7 +81,7 @@ def split_half_correlation(model: LoadedNetwork, scan: CalibratedScan, draw: Dra
 
 @dataclass(frozen=True)
 class Kept:
-    """One checkpoint to be scored on the test scans."""
+    """This is one checkpoint to be scored on the test scans."""
 
     path: Path
     store: Path

@@ -8,9 +8,10 @@ equal updates. `figures/ssdu_ablation.py` draws it.
 
 from dataclasses import replace
 
+from which_objective import NETWORK
+
 from ssrecon import Comparison, Recipe
 from ssrecon.archive import BySubject
-from ssrecon.networks import ResNet, Unrolled
 from ssrecon.objectives import SSDU, MultiMaskSSDU, Supervised
 from ssrecon.partition import Gaussian, Uniform
 from ssrecon.recipe import Training
@@ -24,7 +25,7 @@ base = Recipe(
         pattern=Equispaced(acceleration=4, calibration_lines=12, overall=False),
         split=BySubject(validation=2, test=8),
     ),
-    network=Unrolled(ResNet(blocks=3, channels=24, residual=True, init_std=0.1), unrolls=4, cg_iterations=5, mixed_precision=True),
+    network=NETWORK,
     training=Training(steps=400, learning_rate=4e-3, final_learning_rate=1e-5, clip_norm=1.0, validate_every=100),
 )
 FRACTIONS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8)

@@ -75,23 +75,23 @@ OBJECTIVES = {
 NETWORK = Unrolled(ResNet(blocks=3, channels=24, residual=True, init_std=0.1), unrolls=4, cg_iterations=5, mixed_precision=True)
 """At the published 0.05 this few channels start almost linear, and hundreds of updates pass before they learn."""
 AROUND = {"heteroscedastic": WithUncertainty, "spicer": LearnedCSM, "learned_csm": LearnedCSM}
-"""Networks around the study's one, for objectives that train more than an image."""
+"""These networks are put around the study's one, for objectives that train more than an image."""
 
 
 def around(name: str, network: NetworkSpec) -> NetworkSpec:
-    """The study's network, or what an objective needs around it."""
+    """Return the study's network, or what an objective needs around it."""
     return AROUND[name](network) if name in AROUND else network
 
 
-SEVERAL_MASKS = {"moi", "mo_ei", "robust_mo_ei"}
-NOISE_KNOWN = {"robust_ssdu", "noise2recon", "sure", "ensure", "robust_ei", "robust_mo_ei", "heteroscedastic"}
+SEVERAL_MASKS = {name for name, objective in OBJECTIVES.items() if getattr(objective, "needs_several_masks", False)}
+NOISE_KNOWN = {name for name, objective in OBJECTIVES.items() if objective.needs_noise_level}
 LINES = {"ssdu_lines"}
 CHOSEN = ("supervised", "multi_mask_ssdu", "k_weighted")
 
 
 @dataclass(frozen=True)
 class Condition:
-    """An archive, and which objectives are tried on it (all that can be, in the full grid)."""
+    """A condition is an archive, and which objectives are tried on it (all that can be, in the full grid)."""
 
     says: str
     pattern: Pattern
@@ -101,12 +101,12 @@ class Condition:
     seeds: tuple[int, ...] = (0,)
     steps: int = 500
     subjects: int = 34
-    """2 of them choose the checkpoint by Gamma, 8 are tested. 1: a single scan, which is all there is."""
+    """Of so many subjects, 2 choose the checkpoint by Gamma and 8 are tested. With 1 there is a single scan, which is all there is."""
     calibrator: Calibrator = Calibrator()
 
     @property
     def possible(self) -> dict[str, object]:
-        """What this archive can train: MOI and MO-EI need masks that differ, noise-aware methods noise, lines a readout."""
+        """Return what this archive can train: MOI and MO-EI need masks that differ, noise-aware methods noise, lines a readout."""
         impossible = {"zero_shot"} if self.subjects > 1 else set(OBJECTIVES) - {"zero_shot"}
         if isinstance(self.pattern, Equispaced) and self.pattern.offset is not None:
             impossible |= SEVERAL_MASKS
@@ -122,7 +122,7 @@ EVERY = tuple(name for name in OBJECTIVES if name not in {"zero_shot", "robust_m
 COLUMNS = RandomColumns(acceleration=4, calibration_lines=12)
 LATTICE = Equispaced(acceleration=4, calibration_lines=12, offset=0, overall=False)
 OFFSETS = replace(LATTICE, offset=None)
-"""One offset a volume: what MOI and MO-EI need of a lattice."""
+"""It has one offset a volume, which is what MOI and MO-EI need of a lattice."""
 POISSON = PoissonDisc(acceleration=8, calibration=16, retrospective_2d=True)
 NOISY = ("supervised", "ssdu", "multi_mask_ssdu", "k_weighted", *sorted(NOISE_KNOWN))
 CONDITIONS = {
@@ -151,7 +151,7 @@ CONDITIONS = {
 
 
 def comparison_of(name: str, full: bool = False, seeds: tuple[int, ...] = ()) -> Comparison:
-    """One condition of the study, with its own seeds unless others are given."""
+    """Return one condition of the study, with its own seeds unless others are given."""
     condition = CONDITIONS[name]
     alone = condition.subjects == 1
     matrix, subjects = ((192, 192), 120 if condition.subjects == 34 else condition.subjects) if full else ((96, 96), condition.subjects)
@@ -178,7 +178,7 @@ def comparison_of(name: str, full: bool = False, seeds: tuple[int, ...] = ()) ->
 
 
 LONG = {"columns_long"}
-"""Conditions that are not of the two hours: for a GPU."""
+"""These conditions are not of the two hours: they are for a GPU."""
 comparison = comparison_of("columns")
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ssrecon.reconstruction import load_checkpoint
     from ssrecon.store import Data, Store
     from ssrecon.study import run
+    from ssrecon.training import train
 
 _PLACES = {
     "CalibratedScan": "core",
@@ -38,6 +39,7 @@ _PLACES = {
     "process": "core",
     "run": "study",
     "scan_from_arrays": "archive",
+    "train": "training",
 }
 __version__ = "0.1.0"
 __all__ = [
@@ -57,6 +59,7 @@ __all__ = [
     "process",
     "run",
     "scan_from_arrays",
+    "train",
 ]
 
 

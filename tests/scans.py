@@ -6,6 +6,7 @@ import torch
 
 from ssrecon.core.encoding import GridPoints, WholeLines
 from ssrecon.core.scan import CalibratedScan, Header
+from ssrecon.networks import ResNet, Unrolled
 from ssrecon.operators import sense
 
 
@@ -110,3 +111,5 @@ def make_reference(scan: CalibratedScan, full: torch.Tensor) -> CalibratedScan:
 
 EXAMPLE = make_scan()
 """For networks whose size does not depend on it."""
+SMALL_NETWORK = Unrolled(ResNet(blocks=1, channels=4), unrolls=2, cg_iterations=3)
+"""The network of the tests wherever any one will do."""

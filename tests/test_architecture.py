@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from ssrecon.core.folder_lock import NAME
+
 ROOT = Path(__file__).parents[1]
 DOCS = {path.name: path.read_text() for path in sorted(ROOT.glob("docs/*.md"))}
 PAGE = DOCS["architecture.md"]
@@ -36,6 +38,10 @@ def resolved(name: str) -> object:
 @pytest.mark.parametrize("name", sorted({name for text in DOCS.values() for name in re.findall(r"`(ssrecon(?:\.\w+)+)`", text)}))
 def test_names_are_there(name):
     assert resolved(name) is not None
+
+
+def test_the_page_of_the_run_folder_names_its_lock():
+    assert f"`{NAME}`" in DOCS["run_folder.md"]
 
 
 def test_the_picture_is_that_of_the_imports():

@@ -30,10 +30,10 @@ TENSORS: dict[str, Callable[[], Any]] = {
 """The cached functions that compute with torch."""
 PLAIN = {
     "ssrecon.partition.gaussian.log_pixel_mass",
-    "ssrecon.partition.bernoulli._inclusion",
+    "ssrecon.partition.bernoulli._probability_in_lambda",
     "ssrecon.core.shapes",
     "ssrecon.metrics.hfen._log_profiles",
-    "ssrecon.sampling.describe._described",
+    "ssrecon.sampling.describe.mask._describe_packed",
     "ssrecon.store.freed_memory._malloc_trim",
     "ssrecon.privacy.pseudonyms",
     "ssrecon.archive",

@@ -13,13 +13,14 @@ from ssrecon.archive.splits import BySubject
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadInput
 from ssrecon.objectives import Objective
-from ssrecon.recipe.overrides import load_recipe
+from ssrecon.recipe.load import load_recipe
 from ssrecon.reconstruction.loaded_network import load_checkpoint
 from ssrecon.store.store import Store
 from ssrecon.study.comparison import run
+from tests.recipe.experiments import recipe_file
 from tests.scans import loss_of
 
-RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.py"))
+ROOT = Path(__file__).parents[1]
 
 
 def tiny(comparison, **changes):
@@ -34,7 +35,7 @@ def tiny(comparison, **changes):
 
 @pytest.mark.parametrize("condition", ["columns", "repetitions", "few_lines"])
 def test_the_study_of_objectives_runs_two_steps(condition, tmp_path):
-    load_recipe(next(path for path in RECIPES if path.stem == "which_objective"))
+    load_recipe(recipe_file("which_objective"))
     study = sys.modules["which_objective"]
     comparison = study.comparison_of(condition)
     assert run(tiny(comparison), tmp_path / "out").exists()
@@ -42,11 +43,11 @@ def test_the_study_of_objectives_runs_two_steps(condition, tmp_path):
 
 def test_losses_at_other_networks(tmp_path):
     """A network's own loss stands beside the same loss at the others', without the rules that some objectives have at test time."""
-    load_recipe(next(path for path in RECIPES if path.stem == "which_objective"))
+    load_recipe(recipe_file("which_objective"))
     comparison = sys.modules["which_objective"].comparison_of("columns")
     arms = {name: comparison.arms[name] for name in ("supervised", "multi_mask_ssdu", "robust_ssdu")}
     run(tiny(replace(comparison, arms=arms, seeds=(0,))), tmp_path / "out")
-    table = runpy.run_path(str(RECIPES[0].parents[1] / "figures/cross_losses.py"))["table"]
+    table = runpy.run_path(str(ROOT / "figures/cross_losses.py"))["table"]
     rows = {
         cells[1].strip(): [float(cell) for cell in cells[2:-1]]
         for cells in (line.split("|") for line in table(tmp_path / "out", list(arms), 1)[2:])
@@ -63,8 +64,11 @@ def test_losses_at_other_networks(tmp_path):
         table(tmp_path / "out", ["ei"], 1)
 
 
+NOISE_AWARE = {"robust_ssdu", "noise2recon", "sure", "ensure", "robust_ei", "robust_mo_ei", "heteroscedastic"}
+
+
 def test_the_full_grid_has_all_that_an_archive_can_train():
-    load_recipe(next(path for path in RECIPES if path.stem == "which_objective"))
+    load_recipe(recipe_file("which_objective"))
     study = sys.modules["which_objective"]
     left_out = {}
     for condition in study.CONDITIONS:
@@ -72,25 +76,26 @@ def test_the_full_grid_has_all_that_an_archive_can_train():
         assert set(study.CONDITIONS[condition].objectives) == some <= full
         left_out[condition] = set(study.OBJECTIVES) - full - {"zero_shot"}
     assert left_out["columns"] == left_out["repetitions"] == set() and left_out["lattice"] == {"moi", "mo_ei", "robust_mo_ei"}
-    assert left_out["noiseless"] == study.NOISE_KNOWN and left_out["poisson"] == {"ssdu_lines"}
+    assert left_out["noiseless"] == NOISE_AWARE and left_out["poisson"] == {"ssdu_lines"}
     assert set(study.comparison_of("one", full=True).arms) == {"zero_shot"}
 
 
 def test_every_objective_of_the_package_is_in_the_study():
-    load_recipe(next(path for path in RECIPES if path.stem == "which_objective"))
+    load_recipe(recipe_file("which_objective"))
     study = sys.modules["which_objective"]
     tried = {type(objective) for condition in study.CONDITIONS.values() for objective in condition.possible.values()}
-    named = {kind for name in objectives.__all__ if issubclass(kind := getattr(objectives, name), Objective) and kind is not Objective}
+    exported = [getattr(objectives, name) for name in objectives.__all__]
+    named = {kind for kind in exported if isinstance(kind, type) and issubclass(kind, Objective) and kind is not Objective}
     assert tried == named
 
 
 def test_transfer_adapts_the_network_of_own_archive():
-    own, transfer = (load_recipe(next(path for path in RECIPES if path.stem == stem)) for stem in ("own_archive", "transfer"))
+    own, transfer = (load_recipe(recipe_file(stem)) for stem in ("own_archive", "transfer"))
     assert transfer.network == own.arms["network"].network
 
 
 def test_the_trust_in_gamma_is_scored_at_every_kept_checkpoint(tmp_path):
-    trust = load_recipe(next(path for path in RECIPES if path.stem == "gamma_trust"))
+    trust = load_recipe(recipe_file("gamma_trust"))
     module = sys.modules["gamma_trust"]
     small = tiny(replace(trust, arms={"ssdu_lines": trust.arms["ssdu_lines"]}))
     arms = {name: replace(arm, training=replace(arm.training, keep_every=1)) for name, arm in small.arms.items()}

@@ -16,7 +16,6 @@ from ssrecon.archive.pieces import steps, uneven
 from ssrecon.core.encoding import Encoding, HybridSlice
 from ssrecon.core.errors import BadInput
 from ssrecon.core.scan import Header, Scan
-from ssrecon.sampling.describe import is_partial_fourier
 from ssrecon.sampling.lines import encoding_of
 
 READ, PHASE_1, PHASE_2, COIL, MAPS, ECHO, TIME, TIME_2, SLICE, AVERAGE = 0, 1, 2, 3, 4, 5, 10, 11, 13, 14
@@ -117,9 +116,6 @@ class Bart(PartitionedArchive):
     def headers(self) -> tuple[Header, ...]:
         shape, notes = self._shape, self._notes
         name, k = self._pair.name, self._matrix
-        mask = self._central_plane[0]
-        lines = np.flatnonzero(mask.any(axis=-1))
-        partial = len(lines) > 0 and is_partial_fourier(int(lines[0]), int(lines[-1]), len(mask) // 2, len(mask))
         return tuple(
             Header(
                 **slice_fields(name, index),
@@ -127,7 +123,6 @@ class Bart(PartitionedArchive):
                 encoded_matrix=k,
                 recon_matrix=k,
                 encoding=self._encoding(index),
-                partial_fourier=partial,
                 notes=notes,
             )
             for index in range(shape[SLICE])

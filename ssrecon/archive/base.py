@@ -20,7 +20,7 @@ from ssrecon.core.provenance import content_fingerprint
 from ssrecon.core.scan import Header, Scan
 from ssrecon.privacy.identifying import identity_of
 from ssrecon.privacy.pseudonyms import harmless
-from ssrecon.sampling.describe import on_protocol
+from ssrecon.sampling.describe import on_protocol, protocol_key
 
 DESCRIBED_IN_FULL = 64
 """Up to this many scans `Archive.describe` reads every scan; in a larger archive it reads the middle one of each volume and says so."""
@@ -203,7 +203,7 @@ class Archive(ABC):
 def _described(found: Mapping[str, tuple[Header, Verdict] | str]) -> dict[str, str]:
     """Return what was found of each scan as text, every sampling as its protocol shows it."""
     seen = {scan_id: one for scan_id, one in found.items() if not isinstance(one, str)}
-    protocols = {scan_id: (header.protocol, header.contrast, judged.matrix) for scan_id, (header, judged) in seen.items()}
+    protocols = {scan_id: protocol_key(header, judged.matrix) for scan_id, (header, judged) in seen.items()}
     together = on_protocol({scan_id: judged.sampling for scan_id, (_, judged) in seen.items()}, protocols)
     told = {scan_id: one for scan_id, one in found.items() if isinstance(one, str)}
     for scan_id, (header, judged) in seen.items():

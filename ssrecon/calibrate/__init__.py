@@ -4,7 +4,7 @@ In come the `Scan` objects of a volume, out come `Prepared` ones, with what was 
 scan may train. Read ``calibrator.py`` first.
 """
 
-from ssrecon.calibrate.calibrator import Calibrator, VolumeCalibration
+from ssrecon.calibrate.calibrator import Calibrator, Region, VolumeCalibration
 from ssrecon.calibrate.compress import compression_matrix
 from ssrecon.calibrate.espirit import espirit
 from ssrecon.calibrate.noise_level import estimated_covariance
@@ -13,6 +13,7 @@ from ssrecon.calibrate.whiten import Whitening, mix_coils, noise_covariance, whi
 
 __all__ = [
     "Calibrator",
+    "Region",
     "Verdict",
     "VolumeCalibration",
     "Whitening",

@@ -3,12 +3,15 @@
 import argparse
 from pathlib import Path
 
+from ssrecon.cli.options import Commands, new_command
 
-def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    command = commands.add_parser("evaluate", help="score fastMRI-style reconstructions against references, subject by subject")
-    command.add_argument("reconstructions", type=Path, help="folder of HDF5 files with `reconstruction`")
-    command.add_argument("references", type=Path, help="folder of the fully sampled files")
-    command.add_argument("--out", type=Path, help="where to write metrics.csv")
+
+def add(commands: Commands) -> None:
+    command = new_command(commands, "evaluate", "score images of any program against reference images, and average over subjects")
+    command.add_argument("reconstructions", type=Path, help="folder of HDF5 files with the dataset `reconstruction`, as fastMRI asks for")
+    references = "folder of files of the same names with `reconstruction_rss` or `reconstruction_esc`, as in fastMRI's fully sampled files"
+    command.add_argument("references", type=Path, help=references)
+    command.add_argument("--out", type=Path, help="folder for metrics.csv, every score of every slice and volume (default: not written)")
     command.set_defaults(function=call)
 
 

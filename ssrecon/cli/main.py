@@ -1,4 +1,4 @@
-"""The `ssrecon` command: parse, call one subcommand, and say what went wrong. Heavy imports wait until they are needed."""
+"""The `ssrecon` command parses its words, calls one subcommand, and says what went wrong. Heavy imports wait until they are needed."""
 
 import argparse
 import os
@@ -8,17 +8,18 @@ from collections.abc import Sequence
 
 from ssrecon.cli import audit, evaluate, names, prepare, reconstruct, report, run, simulate
 
-DESCRIPTION = "Train MRI reconstruction on undersampled k-space without ground truth, and compare it honestly."
+DESCRIPTION = "Train MRI reconstruction on undersampled k-space, without fully sampled scans, and compare it fairly with other methods."
 EXIT_CODES = (
-    "exit codes: 0 done, 1 some scans failed, 2 bad input, 3 bad recipe, 4 no calibration, 5 output folder in use, 6 diverged, 130 stopped"
+    "exit codes: 0 done; 1 done, but some scans failed or were left out; 2 input that cannot be used; 3 a recipe that cannot be used; 4 no "
+    "calibration region; 5 the output folder is in use or holds something else; 6 the training diverged; 130 stopped by the user"
 )
 
 COMMANDS = (simulate, prepare, audit, names, run, evaluate, report, reconstruct)
-"""One file each, with `add` for the parser and `call` for the work."""
+"""Each subcommand is a file, with `add` for its parser and `call` for its work."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one subcommand; its exit code."""
+    """Run one subcommand and return its exit code."""
     parser = _parser()
     known, rest = parser.parse_known_args(arguments)
     if rest and known.command != "run":

@@ -3,16 +3,16 @@
 import argparse
 from pathlib import Path
 
+from ssrecon.cli.options import Commands, new_command, opened_archive
 
-def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    command = commands.add_parser("names", help="which file is behind each pseudonym of an archive, for whoever has the key")
-    command.add_argument("archive", type=Path)
-    command.set_defaults(function=call)
+
+def add(commands: Commands) -> None:
+    command = new_command(commands, "names", "print which file is behind each pseudonym; needs the key with which they were made")
+    command.add_argument("archive", type=Path, help="the file or folder of raw scans that the pseudonyms were made from")
+    command.set_defaults(function=call, require_deidentified=False)
 
 
 def call(options: argparse.Namespace, rest: list[str]) -> None:
-    from ssrecon.archive import open_archive
-
-    archive = open_archive(options.archive)
+    archive = opened_archive(options)
     for volume_id in archive.volumes():
         print(volume_id, *archive.files(volume_id), sep="\t")

@@ -3,10 +3,12 @@
 import argparse
 from pathlib import Path
 
+from ssrecon.cli.options import Commands, new_command
 
-def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    command = commands.add_parser("report", help="write a run folder's report again")
-    command.add_argument("run", type=Path)
+
+def add(commands: Commands) -> None:
+    command = new_command(commands, "report", "write the report of a run again, from the files in its folder")
+    command.add_argument("run", type=Path, help="the folder that `ssrecon run` has filled")
     command.set_defaults(function=call)
 
 

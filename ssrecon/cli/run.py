@@ -3,24 +3,24 @@
 import argparse
 from pathlib import Path
 
-from ssrecon.cli.options import device_of, identity_options, leave_out_option
+from ssrecon.cli.options import Commands, device_of, identity_options, keep_unfit_option, leave_out_option, new_command
+
+FIELDS = (
+    "Every field of the recipe is an option too: --dotted.name VALUE, such as --objective.partitioner.loss-fraction 0.3. --show prints all "
+    "fields with their values."
+)
 
 
-def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    command = commands.add_parser(
-        "run",
-        help="run a recipe: train, compare, report",
-        epilog="Any field of the recipe: --dotted.name VALUE, such as --objective.partitioner.loss-fraction 0.3; --show prints them all.",
-    )
-    command.add_argument("recipe", type=Path)
-    command.add_argument("--out", type=Path, help="run folder (default: runs/NAME of the recipe)")
-    command.add_argument("--device", help="cpu, cuda, cuda:1 ... (default: a GPU where there is one)")
-    command.add_argument("--steps", type=int, help="updates of every arm")
-    command.add_argument("--workers", type=int, default=1, help="arms and seeds trained at a time, each in a process of its own")
-    command.add_argument("--resume", action="store_true", help="continue an interrupted run")
-    command.add_argument("--show", action="store_true", help="print the recipe with its overrides as JSON, and stop")
-    keep = "train and evaluate on scans that the verdict says may not train, where they can be calibrated"
-    command.add_argument("--keep-unfit", action="store_true", help=keep)
+def add(commands: Commands) -> None:
+    command = new_command(commands, "run", "do what a recipe says: train networks, compare them on test scans, write a report", FIELDS)
+    command.add_argument("recipe", type=Path, help="a Python file that describes the experiment, such as recipes/quickstart.py")
+    command.add_argument("--out", type=Path, help="folder for the run's files (default: runs/NAME, for a recipe NAME.py)")
+    command.add_argument("--device", help="what to compute on: cpu, cuda, cuda:1 ... (default: a GPU where there is one)")
+    command.add_argument("--steps", type=int, metavar="N", help="train every network for N updates (default: what the recipe says)")
+    command.add_argument("--workers", type=int, default=1, metavar="N", help="train N networks at a time, on the same device (default: 1)")
+    command.add_argument("--resume", action="store_true", help="continue a run that was interrupted, from its last checkpoints")
+    command.add_argument("--show", action="store_true", help="print the recipe as JSON with what these options change, and stop")
+    keep_unfit_option(command)
     leave_out_option(command)
     identity_options(command)
     command.set_defaults(function=call)
@@ -33,7 +33,7 @@ def call(options: argparse.Namespace, rest: list[str]) -> None:
     from ssrecon.archive.leave_out import expanded
     from ssrecon.core.description import describe
     from ssrecon.core.distributed import process
-    from ssrecon.recipe.overrides import load_recipe, override
+    from ssrecon.recipe import load_recipe, override
     from ssrecon.study.comparison import run
 
     steps = [] if options.steps is None else ["--training.steps", str(options.steps)]

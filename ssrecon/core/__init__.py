@@ -12,7 +12,7 @@ from ssrecon.core.errors import BadInput, BadRecipe, BadShape, NoCalibration, Ou
 from ssrecon.core.example import Example
 from ssrecon.core.geometry import Geometry
 from ssrecon.core.origin import Origin
-from ssrecon.core.scan import CalibratedScan, Calibration, Estimate, Header, Prepared, Scan
+from ssrecon.core.scan import CalibratedScan, Calibration, Estimate, Header, Network, Prepared, Scan
 
 __all__ = [
     "Example",
@@ -31,6 +31,7 @@ __all__ = [
     "Estimate",
     "Geometry",
     "Header",
+    "Network",
     "NoCalibration",
     "Origin",
     "OutputInUse",

@@ -12,7 +12,7 @@ image              ``batch frames maps *x``       shown as the root sum of squar
 axis (its `Header.encoding` is a `HybridSlice`). Complex data is complex64.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -68,7 +68,6 @@ class Header:
     """Where the image of `encoded_matrix` pixels lies in the patient, and along which direction each of its axes runs."""
     encoding: Encoding = WholeLines()
     """How the samples lie in k-space; the reader decides it from the samples."""
-    partial_fourier: bool = False
     acceleration: float | None = None
     """Locations of the encoded support over locations acquired, of the scan as it trains; None before it was prepared."""
     content: str = ""
@@ -81,9 +80,9 @@ class Header:
     """fastMRI's ``max`` attribute: the largest value of the reference volume in the file's own units."""
     notes: Mapping[str, str] = field(default_factory=dict)
     """What a reader found worth telling: warnings, derived values."""
-    doubts: tuple[str, ...] = ()
-    """What speaks against the file itself, in fixed words that weigh in the verdict; `notes` say how it shows. ``incomplete``: it may end
-    early. ``no header``: fields of view, oversampling and padding are unknown."""
+    doubts: Mapping[str, str] = field(default_factory=dict)
+    """What speaks against the file itself: fixed words, which weigh in the verdict, each with how it shows. ``incomplete``: the file may
+    end early. ``no header``: fields of view, oversampling and padding are unknown."""
 
     @property
     def scan_key(self) -> str:
@@ -295,6 +294,10 @@ class Estimate:
     def magnitude(self) -> Float[Tensor, "batch frames *x"]:
         """Root sum of squares over the maps: what is shown and scored."""
         return torch.linalg.vector_norm(self.image, dim=2)
+
+
+Network = Callable[[CalibratedScan], Estimate]
+"""Whatever reconstructs: a trained network, a baseline, a function. Its batch is that of the scan."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Scores of reconstructions that lie in files, whoever made them, against references in files."""
+"""Reconstructions in files, whoever made them, are scored against references in files here."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,17 +12,19 @@ from ssrecon.core.hdf5 import unreadable
 from ssrecon.core.progress import track
 from ssrecon.core.scan import Header
 from ssrecon.core.window import crop
-from ssrecon.evaluation.evaluate import Row, tidy_row, write_metrics
+from ssrecon.core.wording import counted
+from ssrecon.evaluation.rows import Row, tidy_row, write_metrics
 from ssrecon.metrics.volume import score_volume
 from ssrecon.privacy.identifying import deidentified
 from ssrecon.privacy.pseudonyms import safe_name
+from ssrecon.recipe.selection import Selection
 
 
 def evaluate_folder(reconstructions: Path, references: Path, out: Path | None = None) -> str:
     """Score HDF5 files with `reconstruction` (fastMRI's layout) against files of the same name with `reconstruction_rss` (or `_esc`).
 
     The name is that of the reference, or the pseudonym that `reconstruct` gave it. Both images are cropped about pixel ``N // 2`` to the
-    size they share. Gives a table of the means over subjects (of each, over its volumes), and writes ``metrics.csv`` into `out` where one
+    size they share. Returns a table of the means over subjects (of each, over its volumes), and writes ``metrics.csv`` into `out` where one
     is given. Raises BadInput where a file has no counterpart or no images.
     """
     files = sorted(Path(reconstructions).rglob("*.h5"))
@@ -31,7 +33,7 @@ def evaluate_folder(reconstructions: Path, references: Path, out: Path | None = 
     named = {safe_name(path.relative_to(references).with_suffix("").as_posix()): path for path in Path(references).rglob("*.h5")}
     rows: list[Row] = []
     scored: set[Path] = set()
-    labels: Row = {"arm": "reconstruction", "seed": "", "selection": "none"}
+    labels: Row = {"arm": "reconstruction", "seed": "", "selection": Selection.NONE}
     for file in track(files, "Scoring"):
         name = file.relative_to(reconstructions)
         images, _ = _read_images(file, ("reconstruction",))
@@ -62,19 +64,14 @@ def evaluate_folder(reconstructions: Path, references: Path, out: Path | None = 
         if not row["scan"]:
             subjects = values.setdefault((str(row["metric"]), str(row["convention"])), {})
             subjects.setdefault(str(row["subject"]), []).append(float(row["value"]))
-    means = {key: [float(np.mean(own)) for own in subjects.values()] for key, subjects in values.items()}
+    means = {key: [float(np.mean(volumes)) for volumes in subjects.values()] for key, subjects in values.items()}
     lines = [f"{metric:8} {np.mean(found):10.5g}   {convention}" for (metric, convention), found in means.items()]
     people = len({row["subject"] for row in rows})
     left = sorted(set(named.values()) - scored)
     if left:
-        lines.append(
-            f"{len(left)} references have no reconstruction: {', '.join(path.name for path in left[:5])}{' ...' * (len(left) > 5)}"
-        )
+        names = ", ".join(path.name for path in left[:5]) + " ..." * (len(left) > 5)
+        lines.append(f"{counted(len(left), 'reference')} without a reconstruction: {names}")
     return "\n".join([f"{counted(len(files), 'volume')} of {counted(people, 'subject')}, mean of the subjects' means", *lines])
-
-
-def counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _read_images(path: Path, names: Sequence[str]) -> tuple[Float[np.ndarray, "slices frames y x"], str]:

@@ -1,4 +1,4 @@
-"""What is in an archive, and may it train: every scan looked at once, what was found kept part by part, and put together in one page."""
+"""The audit of an archive: every scan is looked at once, and what was found is kept volume by volume."""
 
 import json
 from collections import Counter
@@ -23,9 +23,11 @@ from ssrecon.core.provenance import data_fingerprint
 from ssrecon.inspect.cohort import Cohort, cohorts
 from ssrecon.inspect.duplicates import duplicates
 from ssrecon.inspect.finding import Finding
-from ssrecon.inspect.look import ScanReport, description_of, group_key, look, unreadable, with_sampling
+from ssrecon.inspect.look import look
+from ssrecon.inspect.scan_report import ScanReport, description_of, group_key, unreadable, with_sampling
 from ssrecon.privacy.pseudonyms import safe_name, safe_reason
-from ssrecon.sampling.describe import on_protocol
+from ssrecon.sampling.describe import on_protocol, protocol_key
+from ssrecon.sampling.describe.description import tuples_of
 
 PARTS, VERSION = "parts", 2
 """Parts of another version, or made with other settings, are made again by the same call."""
@@ -33,13 +35,13 @@ PARTS, VERSION = "parts", 2
 
 @dataclass(frozen=True)
 class Audit:
-    """What was found in an archive."""
+    """This audit holds what was found in an archive."""
 
     scans: tuple[ScanReport, ...]
     refused: Mapping[str, str]
     """Files that could not be read at all, each with the reason."""
     missing: int = 0
-    """Volumes that no shard has looked at yet."""
+    """The number of volumes that no shard has looked at yet."""
     left_out: tuple[str, ...] = ()
     """Scans that were not looked at because somebody said so."""
     leave_out: tuple[str, ...] = ()
@@ -63,13 +65,13 @@ def audit(
     calibrator: Calibrator = Calibrator(),  # noqa: B008 - frozen
     leave_out: Sequence[str] = (),
 ) -> Audit:
-    """Look at every scan of an archive and keep what was found in ``OUT/parts``, one JSON a volume; what all parts say is returned.
+    """Look at every scan of an archive, keep what was found in ``OUT/parts``, one JSON a volume, and return what all parts say.
 
     A part made from the same files is kept: an interrupted audit is continued by the same call, and shards put theirs beside each other.
     Verdicts are those of `calibrator`, the one that `prepare` is to use. Scans that match a pattern of `leave_out` are not looked at
     (`ssrecon.archive.leave_out`).
 
-    A scan is in memory at a time. Raises OutputInUse where `out` is a file, or holds parts of another archive.
+    One scan at a time is in memory. Raises OutputInUse where `out` is a file, or holds parts of another archive.
     """
     archive, out = without_names(archive), Path(out)
     if out.exists() and not out.is_dir():
@@ -92,7 +94,7 @@ def audit(
             scans += [_with_picture_once(record, pictured) for record in job.read()]
     refused = {safe_name(name): safe_reason(reason, Path(name)) for name, reason in archive.skipped.items()}
     missing = sum(not job.path.exists() for job in jobs)
-    return Audit(_on_protocols(_with_copies(scans)), refused, missing, tuple(sorted(spared)), tuple(leave_out))
+    return Audit(_with_protocol_acceleration(_with_duplicates_named(scans)), refused, missing, tuple(sorted(spared)), tuple(leave_out))
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,7 @@ class _VolumeAudit:
     def read(self) -> list[ScanReport]:
         known = {f.name for f in fields(ScanReport)}
         written: Sequence[dict[str, Any]] = json.loads(self.path.read_text())["scans"]
-        return [ScanReport(**{key: _tuples(value) for key, value in item.items() if key in known}) for item in written]
+        return [ScanReport(**{key: tuples_of(value) for key, value in item.items() if key in known}) for item in written]
 
 
 def _audit_volume(job: _VolumeAudit) -> None:
@@ -150,12 +152,8 @@ def _audit_volume(job: _VolumeAudit) -> None:
         torch.set_num_threads(threads)
 
 
-def _tuples(value: Any) -> Any:
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value
-
-
 def _with_picture_once(record: ScanReport, seen: set[tuple[Any, ...]], protocol: bool = True) -> ScanReport:
-    """With its picture where that is the first of its protocol, or of a kind of finding; `seen` remembers which there were."""
+    """Return a record, with its picture only where that is the first of its protocol or of a kind of finding; `seen` remembers these."""
     if not record.picture:
         return record
     first = {("finding", str(finding["kind"])) for finding in record.findings}
@@ -166,16 +164,16 @@ def _with_picture_once(record: ScanReport, seen: set[tuple[Any, ...]], protocol:
     return record if new else replace(record, picture="")
 
 
-def _on_protocols(scans: Sequence[ScanReport]) -> tuple[ScanReport, ...]:
-    """Accelerations on the union of the locations that each protocol ever acquired, and what follows from them."""
+def _with_protocol_acceleration(scans: Sequence[ScanReport]) -> tuple[ScanReport, ...]:
+    """Return the records with accelerations on what each protocol ever acquired, and with what follows from them."""
     sampled = {place: description_of(record) for place, record in enumerate(scans) if record.sampling}
-    protocols = {place: (scans[place].protocol, scans[place].contrast, scans[place].matrix) for place in sampled}
-    together = on_protocol(sampled, protocols)
-    return tuple(with_sampling(record, together[place]) if place in together else record for place, record in enumerate(scans))
+    protocols = {place: protocol_key(scans[place], scans[place].matrix) for place in sampled}
+    sampled = on_protocol(sampled, protocols)
+    return tuple(with_sampling(record, sampled[place]) if place in sampled else record for place, record in enumerate(scans))
 
 
-def _with_copies(scans: Sequence[ScanReport]) -> tuple[ScanReport, ...]:
-    """Copies of a scan, which would be in training and in test at once, are named."""
+def _with_duplicates_named(scans: Sequence[ScanReport]) -> tuple[ScanReport, ...]:
+    """Return the records with a finding for each copy of a scan, which would be in training and in test at once."""
     shapes: dict[tuple[Any, ...], dict[str, tuple[float, ...]]] = {}
     for record in scans:
         if record.signature:
@@ -183,10 +181,10 @@ def _with_copies(scans: Sequence[ScanReport]) -> tuple[ScanReport, ...]:
     copies: dict[str, str] = {}
     for signatures in shapes.values():
         copies |= duplicates(signatures)
-    return tuple(_copy(record, copies[record.scan]) if record.scan in copies else record for record in scans)
+    return tuple(_with_duplicate_finding(record, copies[record.scan]) if record.scan in copies else record for record in scans)
 
 
-def _copy(record: ScanReport, of: str) -> ScanReport:
+def _with_duplicate_finding(record: ScanReport, of: str) -> ScanReport:
     finding = Finding(
         "duplicate",
         "refuse",

@@ -1,25 +1,26 @@
-"""Whether k-space has its energy where its header says that its centre is."""
+"""The detector of k-space whose energy is not where its header says that the centre is."""
 
 import torch
 
 from ssrecon.core.scan import Scan
 from ssrecon.inspect.finding import Finding
-from ssrecon.inspect.profiles import acquired, line_power
+from ssrecon.inspect.profiles import acquired_frame, line_power
 
 TOLERANCE = 2.0
 """Samples: gradient delays, phase across the object and an even echo shift the peak by one or two."""
 RELATIVE = 0.02
-"""Of the matrix, where that is more."""
+"""The part of the matrix that is tolerated, where that is more."""
 
 CLEAR = 4.0
 """Power of the peak over the median line's: noise alone has a highest line too."""
 
 
 def off_centre(scan: Scan) -> Finding | None:
-    """The line (along every axis) that holds most power lies farther from N // 2 than `TOLERANCE` and `RELATIVE` allow: the wrong centre of
-    a partial Fourier scan (converters write half the matrix), or an echo that is not where the header has it.
+    """Find an axis along which the line with most power lies farther from N // 2 than `TOLERANCE` and `RELATIVE` allow.
+
+    It is the wrong centre of a partial Fourier scan (converters write half the matrix), or an echo that is not where the header has it.
     """
-    kspace, mask = acquired(scan)
+    kspace, mask = acquired_frame(scan)
     if not bool((kspace != 0).any()):
         return None
     shifts = []

@@ -8,7 +8,7 @@ from torch.nn.functional import avg_pool2d
 
 from ssrecon.core.scan import Scan
 from ssrecon.inspect.finding import Finding
-from ssrecon.inspect.profiles import acquired, radius
+from ssrecon.inspect.profiles import acquired_frame, outer_half
 
 DEAD = 1e-3
 """Noise power of a channel over the upper quartile of the channels."""
@@ -22,9 +22,9 @@ FEWEST = 12
 
 
 def dead_coil(scan: Scan) -> Finding | None:
-    """Channels whose power in the outer half of k-space is below `DEAD` of the channels' upper quartile, or zero."""
-    kspace, mask = acquired(scan)
-    where = mask & (radius(tuple(mask.shape)) > 0.5)
+    """Find channels whose power in the outer half of k-space is zero, or at most `DEAD` times the channels' upper quartile."""
+    kspace, mask = acquired_frame(scan)
+    where = mask & outer_half(tuple(mask.shape))
     where = where if int(where.sum()) >= 64 else mask
     power = kspace[:, where].abs().square().mean(dim=1)
     # The upper quartile: where most channels are dead, their median is too.
@@ -43,19 +43,22 @@ def dead_coil(scan: Scan) -> Finding | None:
 
 
 def spiking_coil(scan: Scan) -> Finding | None:
-    """Samples of the outer half of k-space with `SPARK` times the mean power of the acquired ones around them (a square of `WINDOW` along
-    the last two axes without its core), and `ALONE` times that of the ones right beside them. Neighbours that are exactly zero are no
-    measure of anything. A spark that lasts for two samples of like power is not told from signal."""
-    kspace, mask = acquired(scan)
+    """Find samples of the outer half of k-space that are far stronger than the acquired ones around them.
+
+    They have `SPARK` times the mean power in a square of `WINDOW` along the last two axes without its core, and `ALONE` times that of the
+    samples right beside them. Neighbours that are exactly zero are no measure of anything. A spark that lasts for two samples of like power
+    is not told from signal.
+    """
+    kspace, mask = acquired_frame(scan)
     if mask.ndim < 2 or min(mask.shape[-2:]) < 2 * WINDOW:
         return None
-    where = (mask & (radius(tuple(mask.shape)) > 0.5)).reshape(-1, 1, *mask.shape[-2:])
+    where = (mask & outer_half(tuple(mask.shape))).reshape(-1, 1, *mask.shape[-2:])
     count, channels = 0, set()
     for coil, power in enumerate(kspace.abs().square().reshape(len(kspace), *where.shape)):
         heard = (power > 0).double()
-        around, beside = _around(heard), _beside(heard)
+        around, beside = _sum_around_core(heard), _sum_beside(heard)
         sparks = where & (around >= FEWEST) & (beside > 0)
-        sparks &= (power * around > SPARK * _around(power)) & (power * beside > ALONE * _beside(power))
+        sparks &= (power * around > SPARK * _sum_around_core(power)) & (power * beside > ALONE * _sum_beside(power))
         if bool(sparks.any()):
             count += int(sparks.sum())
             channels.add(coil)
@@ -70,14 +73,14 @@ def spiking_coil(scan: Scan) -> Finding | None:
     )
 
 
-def _around(values: Float[Tensor, "n 1 z y"]) -> Float[Tensor, "n 1 z y"]:
-    """Sums over the window less those over its core."""
+def _sum_around_core(values: Float[Tensor, "n 1 z y"]) -> Float[Tensor, "n 1 z y"]:
+    """Return the sums over the window less those over its core."""
     whole, core = (avg_pool2d(values, w, stride=1, padding=w // 2, divisor_override=1) for w in (WINDOW, CORE))
     return (whole - core).clamp_min(0)
 
 
-def _beside(values: Float[Tensor, "n 1 z y"]) -> Float[Tensor, "n 1 z y"]:
-    """Sums over the core less its centre."""
+def _sum_beside(values: Float[Tensor, "n 1 z y"]) -> Float[Tensor, "n 1 z y"]:
+    """Return the sums over the core less its centre."""
     return (avg_pool2d(values, CORE, stride=1, padding=CORE // 2, divisor_override=1) - values).clamp_min(0)
 
 

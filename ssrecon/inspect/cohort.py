@@ -1,4 +1,4 @@
-"""What an archive as a whole can teach: how often each location of k-space was acquired."""
+"""Cohorts: how often the scans of one matrix acquired each location of k-space, and what they can teach as a whole."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from ssrecon.inspect.look import ScanReport, acquired_lines
+from ssrecon.inspect.scan_report import ScanReport, acquired_lines
 
 RARE = 0.02
 """Frequencies below which a location is hardly ever seen."""
@@ -14,7 +14,7 @@ RARE = 0.02
 
 @dataclass(frozen=True)
 class Cohort:
-    """Scans of one matrix. `frequency` is :math:`p_j`, the part of them that acquired location j of the phase-encoded axes."""
+    """A cohort is the scans of one matrix. Its `frequency` is the part of them that acquired each location of the phase-encoded axes."""
 
     matrix: tuple[int, ...]
     scans: int
@@ -25,11 +25,12 @@ class Cohort:
 
     @property
     def never(self) -> float:
+        """This is the part of the locations that no scan acquired."""
         return float((self.frequency == 0).mean())
 
 
 def cohorts(records: Sequence[ScanReport]) -> list[Cohort]:
-    """The scans that may train, by matrix. One pattern a volume counts once."""
+    """Return the scans that may train, by matrix. A pattern counts once in each volume."""
     groups: dict[tuple[tuple[int, ...], tuple[int, ...]], list[ScanReport]] = {}
     for record in records:
         if record.verdict != "refuse" and record.mask:
@@ -41,11 +42,11 @@ def cohorts(records: Sequence[ScanReport]) -> list[Cohort]:
         for record in patterns.values():
             count += acquired_lines(record)
         frequency = count / len(patterns)
-        found.append(Cohort(matrix, len(members), len({record.volume for record in members}), frequency, _follows(frequency, members)))
+        found.append(Cohort(matrix, len(members), len({record.volume for record in members}), frequency, _conclusions(frequency, members)))
     return found
 
 
-def _follows(frequency: Float[np.ndarray, "*phase"], members: Sequence[ScanReport]) -> tuple[str, ...]:
+def _conclusions(frequency: Float[np.ndarray, "*phase"], members: Sequence[ScanReport]) -> tuple[str, ...]:
     never, rare = float((frequency == 0).mean()), float(((frequency > 0) & (frequency < RARE)).mean())
     sides = {tuple(record.sampling["missing_side"]) for record in members}
     patterns = {str(record.sampling["pattern"]) for record in members}
@@ -71,9 +72,7 @@ def _follows(frequency: Float[np.ndarray, "*phase"], members: Sequence[ScanRepor
     if rare:
         says.append(f"{rare:.1%} were acquired in fewer than one scan in {1 / RARE:.0f}: weighted losses cap their weights there.")
     if len(members) == 1:
-        says.append(
-            "The union of one scan is all that is known of this protocol: R is counted on what its own pattern reaches."
-        )
+        says.append("The union of one scan is all that is known of this protocol: R is counted on what its own pattern reaches.")
     if not never:
         says.append("Every location was acquired in some scan: self-supervision reaches all of k-space.")
     return tuple(says)

@@ -1,4 +1,4 @@
-"""Processed k-space taken for raw, found from the data themselves.
+"""The detectors of processed k-space that is taken for raw; they look at the data themselves.
 
 Shimron et al. Implicit data crimes: machine learning bias arising from misuse of public data. PNAS 119:e2117203119 (2022).
 doi:10.1073/pnas.2117203119
@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from ssrecon.core.scan import Scan
+from ssrecon.inspect.filled_lines import parallel_imaging_filled
 from ssrecon.inspect.finding import Finding
-from ssrecon.inspect.profiles import acquired, line_power, noise_modes
+from ssrecon.inspect.profiles import acquired_frame, line_power, noise_modes
 
 DROP = 1e-2
 """Power beyond an edge over power before it, below which the outside was never measured: receivers' noise is on both sides of any edge."""
@@ -23,30 +24,21 @@ EDGE_FALL = 0.2
 """Power in the last tenth of an axis over that at .7 to .8 of it: 1 for noise, .4 for signal alone that falls as the fourth power of k, and
 below .15 for Hann, Hamming, Tukey and Fermi windows."""
 SYMMETRIC = 0.98
-PREDICTED = 0.02
-"""Power left of lines after their best prediction from their neighbours. Noise cannot be predicted: what was acquired leaves about all of
-it where noise rules, and filled lines leave the rounding."""
-BETTER = 0.05
-"""And over what is left of lines by prediction from another lattice: of raw scans, at any SNR, .37 to 1; of filled ones 1e-12."""
-UNEVEN, SIGMAS = 0.375, 8.0
-"""Filled lines: by how much lattice lines hold more power of noise-like coil combinations than their neighbours, in nepers, and how
-significantly."""
-LONGEST_PERIOD = 6
 
 
 def zero_filled(scan: Scan) -> Finding | None:
-    """Samples said to be acquired that are zero (or nothing but rounding, or the leakage of an interpolation) beyond an inner box.
+    """Find samples said to be acquired that are zero beyond an inner box, or hold nothing but rounding or an interpolation's leakage.
 
-    Along each axis: the power of all the lines from a place outwards, below `DROP` times that of the four lines before it. The lines beyond
-    an edge of raw k-space hold the receiver's noise.
+    Along each axis, every line from the edge outwards has less than `DROP` times the power of the four lines before it. The lines beyond an
+    edge of raw k-space hold the receiver's noise.
     """
-    kspace, mask = acquired(scan)
+    kspace, mask = acquired_frame(scan)
     found: list[tuple[int, int, float]] = []
     for axis, n in enumerate(mask.shape):
         power = line_power(kspace, mask, axis)
         for side in (range(n // 2, n), range(n // 2 - 1, -1, -1)):
             known = [i for i in side if math.isfinite(float(power[i]))]
-            if edge := _edge([float(power[i]) for i in known]):
+            if edge := _empty_edge([float(power[i]) for i in known]):
                 inside, left = edge
                 found.append((axis, len(known) - inside, left))
     if not found:
@@ -64,8 +56,8 @@ def zero_filled(scan: Scan) -> Finding | None:
     )
 
 
-def _edge(power: list[float]) -> tuple[int, float] | None:
-    """From the centre outwards: the first line of the empty part, and its power over that of the four lines before."""
+def _empty_edge(power: list[float]) -> tuple[int, float] | None:
+    """Return where the empty part begins, counted from the centre outwards, and its power over that of the four lines before."""
     for first in range(4, len(power) - 1):
         inside = min(power[first - 4 : first])
         outside = sum(power[first:]) / len(power[first:])
@@ -75,13 +67,13 @@ def _edge(power: list[float]) -> tuple[int, float] | None:
 
 
 def filtered(scan: Scan) -> Finding | None:
-    r"""A window over k-space: the power of the combinations of coils that hold least signal falls towards the ends of an axis.
+    r"""Find a window over k-space: the power of the combinations of coils that hold least signal falls towards the ends of an axis.
 
-    :math:`P(.9 .. 1) / P(.7 .. .8) <` `EDGE_FALL`, P the median power in a band of an axis over its acquired samples; a tenth of it with
-    fewer than four coils, of which no combination is without signal. Noise is white over k-space in any raw measurement; an axis that
-    ends before the matrix does is measured by its own extent.
+    It does where :math:`P(.9 .. 1) / P(.7 .. .8) <` `EDGE_FALL`; P is the median power in a band of an axis over its acquired samples. With
+    fewer than four coils, of which no combination is without signal, it has to be below a tenth of that. Noise
+    is white over k-space in any raw measurement; an axis that ends before the matrix does is measured by its own extent.
     """
-    kspace, mask = acquired(scan)
+    kspace, mask = acquired_frame(scan)
     modes = noise_modes(kspace, mask)
     if not len(modes):
         return None
@@ -112,7 +104,7 @@ def filtered(scan: Scan) -> Finding | None:
 
 
 def magnitude_derived(scan: Scan) -> Finding | None:
-    r"""K-space of a magnitude (or otherwise real) image, or one side of which is the conjugate of the other.
+    r"""Find k-space that was made of a magnitude (or otherwise real) image, or one side of which is the conjugate of the other.
 
     :math:`\rho = |\sum_k y(k) y(-k)| / \sum_k |y(k)|^2` is 1 for a real image times a constant phase, and about 0 for noise and for images
     whose phase varies. It is taken over locations acquired with their opposites, over all k-space and over the outer half of each axis
@@ -120,9 +112,9 @@ def magnitude_derived(scan: Scan) -> Finding | None:
     of a single coil and an object of little phase they may be symmetric; the noise never is. So the same has to hold with every pair of
     one weight, :math:`|\mathrm{mean}_k\, 2 y(k) y(-k) / (|y(k)|^2 + |y(-k)|^2)|`, in which weak samples count like strong ones.
     """
-    kspace, mask = acquired(scan)
-    opposite = _opposite(kspace)
-    both = mask & _opposite(mask[None])[0]
+    kspace, mask = acquired_frame(scan)
+    opposite = _reflected(kspace)
+    both = mask & _reflected(mask[None])[0]
     places = [(torch.arange(n) - n // 2).abs() / max(1, n // 2) > 0.5 for n in mask.shape]
     ends = [both & place.reshape(-1, *[1] * (mask.ndim - 1 - axis)) for axis, place in enumerate(places)]
     for where, what in ((both, "an image without phase"), *((end, "lines that are the conjugates of the opposite ones") for end in ends)):
@@ -149,115 +141,12 @@ def magnitude_derived(scan: Scan) -> Finding | None:
     return None
 
 
-def _opposite(kspace: Tensor) -> Tensor:
-    """Values at -k, DC at N // 2; the first place of an even axis is its own opposite."""
+def _reflected(kspace: Tensor) -> Tensor:
+    """Return the values at -k, DC at N // 2; the first place of an even axis is its own opposite."""
     for axis in range(1, kspace.ndim):
         n = kspace.shape[axis]
         kspace = kspace.index_select(axis, (2 * (n // 2) - torch.arange(n)) % n)
     return kspace
-
-
-def parallel_imaging_filled(scan: Scan) -> Finding | None:
-    """Lines that a reconstruction filled in and that are said to be acquired: GRAPPA, SPIRiT or SENSE on a lattice of every R-th line.
-
-    Two tests, for lattices of 2 to `LONGEST_PERIOD` and each of their offsets, outside the middle (1/4, 1/3 or 1/2). (1) Lines off the
-    lattice are predicted by linear combinations of the four nearest lattice lines over seven readout samples and all coils (fitted on one
-    half of the readout, tried on the other): a remainder below `PREDICTED` of the power is no measurement, as noise cannot be predicted.
-    (2) Noise-like coil combinations have more power on lattice lines than beside them, by `UNEVEN` and `SIGMAS` standard errors. Scans
-    without a readout, with a single coil, or in three dimensions are not looked at.
-
-    Griswold et al. GRAPPA. Magn Reson Med 47:1202-1210 (2002). doi:10.1002/mrm.10171
-    """
-    kspace, mask = acquired(scan)
-    if mask.ndim != 2 or not scan.header.encoding.has_readout or len(kspace) < 2:
-        return None
-    if not bool(mask.any(dim=-1).all()):
-        lines = mask.any(dim=-1).nonzero().flatten()
-        kspace, mask = kspace[:, lines[0] : lines[-1] + 1], mask[lines[0] : lines[-1] + 1]
-        if not bool(mask.any(dim=-1).all()):
-            return None  # lines are missing: nobody filled them in
-    return _predicted(kspace) or _uneven(noise_modes(kspace, mask))
-
-
-def _predicted(kspace: Tensor) -> Finding | None:
-    for period in range(2, LONGEST_PERIOD + 1):
-        # Calibration lines in the middle may have been put back as they were acquired: how many, nobody knows.
-        for left in (
-            side
-            for part in (8, 6, 4)
-            for side in zip(*(_remainders(kspace, period, offset, part) for offset in range(period)), strict=True)
-        ):
-            # Signal alone is predicted well from any lines, and the better the higher its SNR: filled lines are those that are
-            # predicted from one lattice and not, by the same number of lines at the same distances, from the others.
-            told = sorted(rest for rest in left if rest is not None)
-            if len(told) > 1 and told[0] < PREDICTED and told[0] < BETTER * told[-1]:
-                return Finding(
-                    "grappa_filled",
-                    "refuse",
-                    f"lines between every {period}th are linear combinations of these, to {told[0]:.0e} of their power: filled in",
-                    "take the raw data, or give a mask of the acquired lines",
-                    {"remainder": told[0], "contrast": told[0] / told[-1], "period": float(period)},
-                )
-    return None
-
-
-def _remainders(kspace: Tensor, period: int, offset: int, part: int) -> tuple[float | None, float | None]:
-    """What is left of the lines just behind a lattice's after their prediction, over their power, farther from the centre than one `part`
-    of the matrix: of the two sides of k-space, as reconstructions may fill them by weights of their own."""
-    n = kspace.shape[1]
-    targets = [y + 1 for y in range(offset, n, period) if y - period >= 0 and y + 2 * period < n and abs(y + 1 - n // 2) > n // part]
-    low, high = ([y for y in targets if y < n // 2], [y for y in targets if y > n // 2])
-    return _unpredicted(kspace, low, period), _unpredicted(kspace, high, period)
-
-
-def _unpredicted(kspace: Tensor, targets: list[int], period: int) -> float | None:
-    samples = kspace.shape[2]
-    width, half = min(7, samples // 4), samples // 2
-    if len(targets) < 3 or width < 3:
-        return None
-    sources = torch.cat([kspace[:, [y - 1 + step * period for y in targets]] for step in (-1, 0, 1, 2)])
-    rows = sources.unfold(-1, width, 1).permute(1, 2, 0, 3).flatten(2)  # (lines, places, 4 coils x width)
-    wanted = kspace[:, targets][..., width // 2 : width // 2 + rows.shape[1]].permute(1, 2, 0)
-    # Fitted on one half of the readout and tried on the other. Unknowns have to be few beside the equations, or nothing can be said.
-    fit, seen = rows[:, : half - width].flatten(0, 1), wanted[:, : half - width].flatten(0, 1)
-    if len(fit) < 1.5 * fit.shape[1]:
-        return None
-    unseen = wanted[:, half:].flatten(0, 1)
-    if not bool((fit != 0).any()) or not bool((unseen != 0).any()):
-        return None  # zeros are predicted by anything
-    gram = fit.mH @ fit
-    ridge = 1e-12 * gram.diagonal().real.mean() * torch.eye(len(gram)).to(gram)
-    weights = torch.linalg.solve(gram + ridge, fit.mH @ seen)
-    left = (unseen - rows[:, half:].flatten(0, 1) @ weights).abs().square().sum()
-    return float(left / unseen.abs().square().sum())
-
-
-def _uneven(modes: Tensor) -> Finding | None:
-    n = modes.shape[1]
-    power = modes.abs().square().median(dim=-1).values.mean(dim=0)
-    if n < 48 or not bool((power > 0).all()):
-        return None
-    log = power.log()
-    against = torch.full_like(log, math.nan)
-    against[1:-1] = log[1:-1] - (log[:-2] + log[2:]) / 2
-    outside = (torch.arange(n) - n // 2).abs() > n // 8
-    for period in range(2, LONGEST_PERIOD + 1):
-        for offset in range(period):
-            on = outside & (torch.arange(n) % period == offset) & against.isfinite()
-            off = outside & ~on & against.isfinite()
-            if int(on.sum()) < 8:
-                continue
-            difference = float(against[on].mean() - against[off].mean())
-            error = math.sqrt(float(against[on].var()) / int(on.sum()) + float(against[off].var()) / int(off.sum()))
-            if difference > UNEVEN and difference > SIGMAS * error:
-                return Finding(
-                    "grappa_filled",
-                    "refuse",
-                    f"every {period}th line holds {math.exp(difference):.2f} times the noise of the lines between: these were filled in",
-                    "take the raw data, or give a mask of the acquired lines",
-                    {"noise_ratio": math.exp(difference), "period": float(period)},
-                )
-    return None
 
 
 DATA_CRIMES: tuple[Callable[[Scan], Finding | None], ...] = (zero_filled, filtered, magnitude_derived, parallel_imaging_filled)

@@ -1,4 +1,4 @@
-"""The same measurement under two names."""
+"""The search for one measurement that is in the archive under two names."""
 
 from collections.abc import Mapping
 
@@ -12,9 +12,9 @@ SAME = 1e-3
 
 
 def signature(scan: Scan) -> tuple[float, ...]:
-    """Logarithms of the power of 64 acquired samples spread over k-space and frames, summed over the coils, less their mean.
+    """Return the logarithms of the power of 64 acquired samples spread over k-space and frames, summed over the coils, less their mean.
 
-    The same for a copy, a scaled copy and one whose channels come in another order.
+    They are the same for a copy, a scaled copy and one whose channels come in another order.
     """
     mask = (scan.mask & ~scan.padding)[0, :, 0]
     power = scan.kspace[0].abs().double().square().sum(dim=1)[mask].numpy()
@@ -24,7 +24,7 @@ def signature(scan: Scan) -> tuple[float, ...]:
 
 
 def duplicates(signatures: Mapping[str, tuple[float, ...]]) -> dict[str, str]:
-    """Scans that are copies of one before them, each with that one. `signatures` are of scans of one shape, in the archive's order."""
+    """Return the scans that are copies of one before them, each with that one. All have one shape and come in the archive's order."""
     names = list(signatures)
     if len(names) < 2:
         return {}

@@ -1,4 +1,4 @@
-"""What an inspection found in a scan: one record for every test."""
+"""The record of what an inspection found in a scan, one for every test."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -8,7 +8,7 @@ Severity = Literal["note", "warn", "refuse"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing found in one scan. `kind` is a fixed word per test; reason and remedy are sentences for a person."""
+    """A finding is one thing that a test found in one scan. `kind` is a fixed word for each test; reason and remedy are sentences."""
 
     kind: str
     severity: Severity

@@ -1,10 +1,9 @@
-"""One scan looked at: how it was sampled, how noisy it is, what is wrong with it, and whether it may train."""
+"""The look at one scan: how it was sampled, how noisy it is, what is wrong with it, and whether it may train."""
 
 import base64
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import asdict, replace
 
 import numpy as np
 import torch
@@ -13,7 +12,7 @@ from torch import Tensor
 from ssrecon.calibrate import Calibrator, noise_covariance
 from ssrecon.calibrate.noise_level import estimated_covariance
 from ssrecon.calibrate.verdict import BrokenOff, EmptySamples, empty_locations, unfit
-from ssrecon.core.errors import BadInput, NoCalibration, SsreconError
+from ssrecon.core.errors import NoCalibration, SsreconError
 from ssrecon.core.scan import Header, Scan
 from ssrecon.core.window import crop
 from ssrecon.inspect.centre import off_centre
@@ -23,68 +22,22 @@ from ssrecon.inspect.duplicates import signature
 from ssrecon.inspect.finding import Finding
 from ssrecon.inspect.oversampling import oversampled
 from ssrecon.inspect.picture import picture
+from ssrecon.inspect.scan_report import ScanReport, header_fields
 from ssrecon.sampling.centre import centred_region
-from ssrecon.sampling.describe import SamplingDescription, describe_sampling, phase_encoded, read_description
-
-VERDICTS = {"note": "train", "warn": "train with a warning", "refuse": "refuse"}
-"""By the gravest finding."""
-GRAVITY = ("note", "warn", "refuse")
-
-
-@dataclass(frozen=True)
-class ScanReport:
-    """What the audit knows of one scan; plain numbers and words, for JSON."""
-
-    scan: str
-    volume: str
-    subject: str
-    protocol: str = ""
-    contrast: str = ""
-    vendor: str = ""
-    site: str = ""
-    scanner: str = ""
-    field_strength: float | None = None
-    matrix: tuple[int, ...] = ()
-    coils: int = 0
-    frames: int = 0
-    readout: bool = True
-    sampling: Mapping[str, Any] = field(default_factory=dict)
-    """The fields of `SamplingDescription`, its acceleration on the union of the locations that the protocol acquired."""
-    oversampling: tuple[float, ...] = ()
-    """Encoded over reconstructed field of view along each axis, of what is left after the readout's own oversampling was removed."""
-    noise_std: float | None = None
-    """Root mean square over coils of the noise of one acquired sample, in the file's units."""
-    noise_source: str = "unknown"
-    snr_db: float | None = None
-    """10 log10 of signal over noise power of a sample, the mean over the calibration region and the coils."""
-    findings: tuple[Mapping[str, Any], ...] = ()
-    """The fields of `Finding`."""
-    signature: tuple[float, ...] = ()
-    mask: str = ""
-    """The phase-encoded locations that were acquired in any frame, packed in bits, base64."""
-    mask_shape: tuple[int, ...] = ()
-    notes: Mapping[str, str] = field(default_factory=dict)
-    """What the reader noted."""
-    picture: str = ""
-    """A small PNG in base64 (`ssrecon.inspect.picture`); of few scans of a volume."""
-
-    @property
-    def verdict(self) -> str:
-        worst = max((GRAVITY.index(str(finding["severity"])) for finding in self.findings), default=0)
-        return VERDICTS[GRAVITY[worst]]
+from ssrecon.sampling.describe import SamplingDescription, describe_sampling, phase_encoded
 
 
 def look(scan: Scan, calibrator: Calibrator = Calibrator()) -> ScanReport:  # noqa: B008 - frozen
-    """Everything about one scan, which `calibrator` is to calibrate. Its memory is a few copies of it in double precision."""
+    """Report everything about one scan, which `calibrator` is to calibrate. It takes the memory of a few copies in double precision."""
     header, found = scan.header, describe_sampling(scan)
     silent = not bool(torch.where(scan.mask & ~scan.padding, scan.kspace, 0).any())
-    noise, source, signal = (None, "unknown", None) if silent else _noise(scan, calibrator)
+    noise, source, signal = (None, "unknown", None) if silent else _noise_and_signal(scan, calibrator)
     # Of a scan that is zero throughout nothing more can be told, and nothing has to be.
-    findings = [*_unfit(scan, calibrator, found), *_doubted(header)]
-    findings += [] if silent else [*_detected(scan), *_geometry(scan, found, source)]
+    findings = [*_unfit_findings(scan, calibrator, found), *_doubt_findings(header)]
+    findings += [] if silent else [*_detected_findings(scan), *_sampling_findings(scan, found, source)]
     lines = phase_encoded((scan.mask & ~scan.padding)[0, :, 0].any(dim=0), header.encoding.has_readout)
     return ScanReport(
-        **_said(header),
+        **header_fields(header),
         matrix=tuple(scan.kspace.shape[3:]),
         coils=scan.kspace.shape[2],
         frames=scan.kspace.shape[1],
@@ -102,22 +55,8 @@ def look(scan: Scan, calibrator: Calibrator = Calibrator()) -> ScanReport:  # no
     )
 
 
-def unreadable(header: Header, error: SsreconError, reason: str) -> ScanReport:
-    """A scan that could not be read."""
-    finite = isinstance(error, BadInput) and "finite" in error.found
-    finding = Finding(
-        "non_finite" if finite else "unreadable",
-        "refuse",
-        reason,
-        "export it again from the scanner or the archive"
-        if finite
-        else "export or convert it again; the other scans are not touched by it",
-    )
-    return ScanReport(**_said(header), findings=(asdict(finding),))
-
-
-def _detected(scan: Scan) -> Iterator[Finding]:
-    """What the detectors find in the first, the middle and the last frame, each kind once."""
+def _detected_findings(scan: Scan) -> Iterator[Finding]:
+    """Yield what the detectors find in the first, the middle and the last frame, each kind once."""
     count = scan.kspace.shape[1]
     found: dict[str, Finding] = {}
     for frame in sorted({0, count // 2, count - 1}):
@@ -129,14 +68,8 @@ def _detected(scan: Scan) -> Iterator[Finding]:
     yield from found.values()
 
 
-def _said(header: Header) -> dict[str, Any]:
-    names = ("subject", "protocol", "contrast", "vendor", "site", "scanner", "field_strength")
-    notes = {key: str(text) for key, text in header.notes.items()}
-    return {"scan": header.scan_id, "volume": header.volume_id, "notes": notes, **{name: getattr(header, name) for name in names}}
-
-
-def _noise(scan: Scan, calibrator: Calibrator) -> tuple[float | None, str, float | None]:
-    """Noise level, where it is known from, and the power of a sample of the calibration region."""
+def _noise_and_signal(scan: Scan, calibrator: Calibrator) -> tuple[float | None, str, float | None]:
+    """Return the noise level, where it is known from, and the power of a sample of the calibration region."""
     mask = (scan.mask & ~scan.padding)[0, 0, 0]
     region = centred_region(mask, calibrator.width)
     data = crop(scan.kspace[:, :1], region) if min(region) > 0 else None
@@ -156,8 +89,8 @@ def _noise(scan: Scan, calibrator: Calibrator) -> tuple[float | None, str, float
     return math.sqrt(float(covariance.diagonal().real.mean())), source, signal
 
 
-def _unfit(scan: Scan, calibrator: Calibrator, found: SamplingDescription) -> Iterator[Finding]:
-    """The verdict (`ssrecon.calibrate.verdict.unfit`), each reason with its remedy."""
+def _unfit_findings(scan: Scan, calibrator: Calibrator, found: SamplingDescription) -> Iterator[Finding]:
+    """Yield the reasons of the verdict (`ssrecon.calibrate.verdict.unfit`), each with its remedy."""
     for error in unfit(scan, calibrator, found):
         kind, remedy, measured = "unfit", "export it again from the scanner or the archive", {}
         if isinstance(error, NoCalibration):
@@ -173,18 +106,17 @@ def _unfit(scan: Scan, calibrator: Calibrator, found: SamplingDescription) -> It
         yield Finding(kind, "refuse", f"found {error.found}; expected {error.expected}", remedy, measured)
 
 
-def _doubted(header: Header) -> Iterator[Finding]:
-    """What the reader cannot vouch for."""
+def _doubt_findings(header: Header) -> Iterator[Finding]:
+    """Yield what the reader doubts of the file (`Header.doubts`)."""
     if "incomplete" in header.doubts:
-        said = "; ".join(header.notes[key] for key in ("end", "incomplete") if key in header.notes)
-        yield Finding("may_be_incomplete", "warn", said or "the file may end early", "compare its size and lines with the scanner's own")
+        yield Finding("may_be_incomplete", "warn", header.doubts["incomplete"], "compare its size and lines with the scanner's own")
     if "no header" in header.doubts:
-        said = header.notes.get("header", "none: what it would say is unknown")
-        yield Finding("no_header", "warn", f"header {said}", "check oversampling and the field of view, or export with the header")
+        remedy = "check oversampling and the field of view, or export with the header"
+        yield Finding("no_header", "warn", f"header {header.doubts['no header']}", remedy)
 
 
-def _geometry(scan: Scan, found: SamplingDescription, noise: str) -> Iterator[Finding]:
-    """What the sampling allows and what it does not."""
+def _sampling_findings(scan: Scan, found: SamplingDescription, noise: str) -> Iterator[Finding]:
+    """Yield what follows from how the scan was sampled."""
     coils, whole = scan.kspace.shape[2], "incomplete" not in scan.header.doubts
     for axis, (part, side) in enumerate(zip(found.partial_fourier, found.missing_side, strict=True)):
         if side and whole:
@@ -215,38 +147,3 @@ def _geometry(scan: Scan, found: SamplingDescription, noise: str) -> Iterator[Fi
             "no noise readouts, and a calibration region too small to tell noise from signal",
             "train; Gamma is then not in units of the noise, and noise-aware objectives are out",
         )
-
-
-def acquired_lines(report: ScanReport) -> np.ndarray:
-    """The mask of a record, unpacked."""
-    bits = np.unpackbits(np.frombuffer(base64.b64decode(report.mask), np.uint8), count=math.prod(report.mask_shape))
-    return bits.reshape(report.mask_shape).astype(bool)
-
-
-def description_of(report: ScanReport) -> SamplingDescription:
-    """The sampling of a record, as its class."""
-    return read_description(report.sampling)
-
-
-def group_key(report: ScanReport) -> tuple[Any, ...]:
-    """Scans that have these alike are shown as one group."""
-    found = description_of(report) if report.sampling else None
-    # A distance between lines that is no whole number comes out a little different in each scan.
-    sampled = (found.family, *(round(step) for step in found.step)) if found else ()
-    return report.protocol, report.contrast, report.matrix, report.coils, sampled, report.noise_source
-
-
-def with_sampling(report: ScanReport, found: SamplingDescription) -> ScanReport:
-    """The record with its sampling as the protocol shows it, and a warning where that is more undersampled than there are coils."""
-    findings = report.findings
-    lattice = any(finding["kind"] == "single_coil_lattice" for finding in findings)
-    if found.acceleration > report.coils and found.pattern != "full" and not lattice:
-        warning = Finding(
-            "acceleration",
-            "warn",
-            f"{found.acceleration:.1f} times undersampled with {report.coils} coils",
-            "train with scans of lower acceleration beside it",
-            {"acceleration": found.acceleration},
-        )
-        findings = (*findings, asdict(warning))
-    return replace(report, sampling=asdict(found), findings=findings)

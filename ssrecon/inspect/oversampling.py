@@ -1,10 +1,10 @@
-"""A readout that is sampled more densely than the image needs, in a file whose header does not say so."""
+"""The detector of a readout that is sampled more densely than the image needs, in a file whose header does not say so."""
 
 import torch
 
 from ssrecon.core.scan import Scan
 from ssrecon.inspect.finding import Finding
-from ssrecon.inspect.profiles import acquired
+from ssrecon.inspect.profiles import acquired_frame
 
 BESIDE = 0.03
 """Part of the field of view beyond its inner half that may still hold the object's edge."""
@@ -18,7 +18,7 @@ PARTS = 8
 
 
 def oversampled(scan: Scan) -> Finding | None:
-    r"""The outer half of the field of view along the readout holds noise alone, and the header states no field of view.
+    r"""Find a scan of which the outer half of the field of view along the readout holds noise alone and no field of view is stated.
 
     Scanners sample readouts twice as densely as the image needs; a header gives both fields of view, and files without one look stretched.
     The profile along the readout, :math:`p(x) = \sum |F^{-1} h y|^2` over lines and coils with a Hann window h against ringing, is compared
@@ -30,7 +30,7 @@ def oversampled(scan: Scan) -> Finding | None:
     stated = len(header.encoded_fov) > 0 and len(header.recon_fov) > 0 and max(*header.encoded_fov, *header.recon_fov) > 0
     if stated or not header.encoding.has_readout:
         return None
-    kspace, mask = acquired(scan)
+    kspace, mask = acquired_frame(scan)
     n = mask.shape[-1]
     lines = mask.any(dim=-1)
     if n < 32 or not bool(lines.any()) or not bool(mask[lines].all()):

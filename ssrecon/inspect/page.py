@@ -11,10 +11,20 @@ from string import Template
 import numpy as np
 
 from ssrecon.core.files import whole_file
+from ssrecon.core.wording import counted
 from ssrecon.inspect.audit import Audit
 from ssrecon.inspect.cohort import Cohort
-from ssrecon.inspect.look import VERDICTS, ScanReport
-from ssrecon.inspect.summary import Found, between, by_kind, by_protocol, counted, notes_of, numbers, pattern, size
+from ssrecon.inspect.scan_report import VERDICTS, ScanReport
+from ssrecon.inspect.summary import (
+    FindingKind,
+    findings_by_kind,
+    groups_by_protocol,
+    numbers,
+    pattern_words,
+    range_text,
+    scans_by_note,
+    size_text,
+)
 
 WORDS = {"refuse": "refused", "warn": "warned of", "note": "noted"}
 NAMED = 8
@@ -23,37 +33,37 @@ NAMED = 8
 def write_page(found: Audit, path: Path) -> Path:
     """Write the page. It shows ids as the archive gives them: pseudonyms, where names could name someone."""
     template = Template(files("ssrecon.inspect").joinpath("audit_template.html").read_text(encoding="utf-8"))
-    counts = "".join(_key(str(found.verdicts[verdict]), verdict, kind) for kind, verdict in VERDICTS.items())
+    counts = "".join(_key_figure(str(found.verdicts[verdict]), verdict, kind) for kind, verdict in VERDICTS.items())
     page = template.substitute(
         css=files("ssrecon.inspect").joinpath("audit.css").read_text(encoding="utf-8"),
-        keys=_key(str(len(found.scans)), "scans", "")
+        keys=_key_figure(str(len(found.scans)), "scans", "")
         + counts
-        + _key(str(len(found.refused)), "files not read", "refuse" if found.refused else ""),
+        + _key_figure(str(len(found.refused)), "files not read", "refuse" if found.refused else ""),
         missing=f"<p class=warn>{found.missing} volumes were not looked at yet: run the remaining shards.</p>" if found.missing else "",
-        protocols=_protocols(found.scans),
-        cohorts="".join(map(_cohort, found.cohorts)) or "<p>No scan may train.</p>",
-        findings="".join(_findings(found.scans)) or "<p>Nothing.</p>",
-        refused=_notes(found.scans) + _left_out(found) + _refused(found),
-        scans=_scans(found.scans),
+        protocols=_protocol_table(found.scans),
+        cohorts="".join(map(_cohort_figure, found.cohorts)) or "<p>No scan may train.</p>",
+        findings="".join(_finding_sections(found.scans)) or "<p>Nothing.</p>",
+        refused=_notes_section(found.scans) + _left_out_section(found) + _refused_section(found),
+        scans=_scan_table(found.scans),
     )
     with whole_file(path) as partial:
         partial.write_text(page, encoding="utf-8")
     return path
 
 
-def _key(value: str, caption: str, kind: str) -> str:
+def _key_figure(value: str, caption: str, kind: str) -> str:
     return f'<div class="key {kind}"><b>{value}</b><span>{escape(caption)}</span></div>'
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def _table_html(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     cells = "".join(f"<th>{escape(name)}</th>" for name in head)
     body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
     return f'<div class="scroll"><table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
-def _protocols(scans: Sequence[ScanReport]) -> str:
+def _protocol_table(scans: Sequence[ScanReport]) -> str:
     rows: list[list[str]] = []
-    for group in by_protocol(scans):
+    for group in groups_by_protocol(scans):
         counts = [
             f'<span class="chip {kind}">{group.verdicts[verdict]} {verdict}</span>'
             for kind, verdict in VERDICTS.items()
@@ -61,15 +71,15 @@ def _protocols(scans: Sequence[ScanReport]) -> str:
         ]
         rows.append(
             [
-                _picture_of(group.picture, group.protocol or "a scan of this protocol"),
+                _picture_tag(group.picture, group.protocol or "a scan of this protocol"),
                 escape(group.protocol or "(no name)"),
                 escape(group.contrast),
-                size(group.matrix),
+                size_text(group.matrix),
                 str(group.coils),
                 escape(group.pattern),
-                between(*group.accelerations),
-                size(group.calibration),
-                between(*group.snr_db, 0) if group.snr_db else "",
+                range_text(*group.accelerations),
+                size_text(group.calibration),
+                range_text(*group.snr_db, 0) if group.snr_db else "",
                 escape(group.noise),
                 str(group.subjects),
                 " ".join(counts),
@@ -77,28 +87,28 @@ def _protocols(scans: Sequence[ScanReport]) -> str:
         )
     noise = ("SNR (dB)", "noise level from")
     head = ("", "protocol", "contrast", "matrix", "coils", "pattern", "R", "calibration", *noise, "subjects", "scans")
-    return _table(head, rows)
+    return _table_html(head, rows)
 
 
-def _cohort(cohort: Cohort) -> str:
+def _cohort_figure(cohort: Cohort) -> str:
     says = "".join(f"<li>{escape(text)}</li>" for text in cohort.says)
-    title = f"{size(cohort.matrix)}: {counted(cohort.scans, 'scan')} of {counted(cohort.volumes, 'volume')}"
+    title = f"{size_text(cohort.matrix)}: {counted(cohort.scans, 'scan')} of {counted(cohort.volumes, 'volume')}"
     kind = "line" if cohort.frequency.ndim == 1 else "point"
     name = f"how often each {'line' if kind == 'line' else 'location'} was acquired"
     if bool((cohort.frequency == 1).all()):
         return f'<p class="cohort"><b>{escape(title)}</b>: everything was acquired in every scan.</p>'
     return (
-        f'<figure class="cohort {kind}"><img alt="{escape(name)}" src="data:image/png;base64,{_picture(cohort.frequency)}">'
+        f'<figure class="cohort {kind}"><img alt="{escape(name)}" src="data:image/png;base64,{_frequency_picture(cohort.frequency)}">'
         f"<figcaption><b>{escape(title)}</b>: {name}: never is red, rarely dark, always white.<ul>{says}</ul>"
         "</figcaption></figure>"
     )
 
 
-def _picture_of(png: str, alt: str) -> str:
+def _picture_tag(png: str, alt: str) -> str:
     return f'<img class="scan" alt="{escape(alt)}" src="data:image/png;base64,{png}">' if png else ""
 
 
-def _picture(frequency: np.ndarray) -> str:
+def _frequency_picture(frequency: np.ndarray) -> str:
     from matplotlib import colormaps
     from matplotlib.image import imsave
 
@@ -110,18 +120,18 @@ def _picture(frequency: np.ndarray) -> str:
     return base64.b64encode(buffer.getvalue()).decode()
 
 
-def _findings(scans: Sequence[ScanReport]) -> Iterator[str]:
-    for one in by_kind(scans):
+def _finding_sections(scans: Sequence[ScanReport]) -> Iterator[str]:
+    for one in findings_by_kind(scans):
         yield (
-            f'<section class="finding {one.severity}">{_picture_of(one.picture, one.kind)}<div>'
+            f'<section class="finding {one.severity}">{_picture_tag(one.picture, one.kind)}<div>'
             f"<h3>{escape(one.kind.replace('_', ' '))}"
             f'<span class="chip {one.severity}">{counted(len(one.scans), "scan")} {WORDS[one.severity]}</span></h3>'
-            f"<p>{escape(one.reason)}.</p><p><b>Remedy:</b> {escape(one.remedy)}.</p>{_each(one)}</div></section>"
+            f"<p>{escape(one.reason)}.</p><p><b>Remedy:</b> {escape(one.remedy)}.</p>{_scans_of_kind(one)}</div></section>"
         )
 
 
-def _each(one: Found) -> str:
-    """The scans of a finding, each with its own numbers, and its own words where these differ; unfolded where there are few."""
+def _scans_of_kind(one: FindingKind) -> str:
+    """Return the scans of a kind of finding, each with its numbers, and with its own words where these differ; few of them are unfolded."""
     same = len({str(finding["reason"]) for finding in one.findings}) == 1
     if same and not any(map(numbers, one.findings)):
         named = ", ".join(escape(record.scan) for record in one.scans[:NAMED])
@@ -130,36 +140,36 @@ def _each(one: Found) -> str:
         [escape(record.scan), escape(numbers(finding)), *([] if same else [escape(str(finding["reason"]))])]
         for record, finding in zip(one.scans, one.findings, strict=True)
     ]
-    table = _table(("scan", "measured", *(() if same else ("what was found",))), rows)
+    table = _table_html(("scan", "measured", *(() if same else ("what was found",))), rows)
     return table if len(rows) <= NAMED else f"<details><summary>Show the {len(rows)} scans</summary>{table}</details>"
 
 
-def _notes(scans: Sequence[ScanReport]) -> str:
-    found = notes_of(scans)
+def _notes_section(scans: Sequence[ScanReport]) -> str:
+    found = scans_by_note(scans)
     if not found:
         return ""
     rows = [
         [escape(key), escape(text), str(len(ids)), ", ".join(map(escape, ids[:3])) + (" ..." if ids[3:] else "")]
         for (key, text), ids in found.items()
     ]
-    return "<h2>What the readers noted</h2>" + _table(("about", "note", "scans", "such as"), rows)
+    return "<h2>What the readers noted</h2>" + _table_html(("about", "note", "scans", "such as"), rows)
 
 
-def _left_out(found: Audit) -> str:
+def _left_out_section(found: Audit) -> str:
     if not found.left_out:
         return ""
     named = ", ".join(map(escape, found.left_out[:NAMED])) + (" ..." if found.left_out[NAMED:] else "")
     return f"<h2>Left out</h2><p>{counted(len(found.left_out), 'scan')}, by {escape(', '.join(found.leave_out))}: {named}</p>"
 
 
-def _refused(found: Audit) -> str:
+def _refused_section(found: Audit) -> str:
     if not found.refused:
         return ""
     not_read = [[escape(name), escape(reason)] for name, reason in found.refused.items()]
-    return "<h2>Files that were not read</h2>" + _table(("file", "reason"), not_read)
+    return "<h2>Files that were not read</h2>" + _table_html(("file", "reason"), not_read)
 
 
-def _scans(scans: Sequence[ScanReport]) -> str:
+def _scan_table(scans: Sequence[ScanReport]) -> str:
     rows: list[list[str]] = []
     for record in scans:
         kind = next(kind for kind, verdict in VERDICTS.items() if verdict == record.verdict)
@@ -168,14 +178,14 @@ def _scans(scans: Sequence[ScanReport]) -> str:
             [
                 escape(record.scan),
                 f'<span class="chip {kind}">{record.verdict}</span>',
-                size(record.matrix),
+                size_text(record.matrix),
                 str(record.coils or ""),
-                escape(pattern(record)) if record.sampling else "",
+                escape(pattern_words(record)) if record.sampling else "",
                 f"{record.sampling['acceleration']:.2f}" if record.sampling else "",
-                size(record.sampling["calibration"]) if record.sampling else "",
+                size_text(record.sampling["calibration"]) if record.sampling else "",
                 f"{record.snr_db:.1f}" if record.snr_db is not None else "",
                 escape(what),
             ]
         )
     head = ("scan", "verdict", "matrix", "coils", "pattern", "R", "calibration", "SNR (dB)", "because of")
-    return _table(head, rows)
+    return _table_html(head, rows)

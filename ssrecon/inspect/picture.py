@@ -14,15 +14,16 @@ from ssrecon.core.scan import Scan
 from ssrecon.operators import Fourier
 
 SIDE = 128
-"""Longest side of a picture, in pixels."""
+"""The longest side of a picture, in pixels."""
 BRIGHTEST = 0.995
-"""Quantile of the magnitude that is shown white."""
+"""The quantile of the magnitude that is shown white."""
 
 
 def picture(scan: Scan) -> str:
-    r"""The magnitude :math:`\sqrt{\sum_c |F^H y_c|^2}` of the first frame as a PNG in base64, the middle partition of a 3-D scan.
+    r"""Return the magnitude :math:`\sqrt{\sum_c |F^H y_c|^2}` of the first frame as a PNG in base64; of a 3-D scan the middle partition.
 
-    Coils are transformed one after another, so that it takes the memory of a coil image. Empty where the image is zero or not finite.
+    Coils are transformed one after another, so that it takes the memory of a coil image. The text is empty where the image is zero or not
+    finite.
     """
     mask = (scan.mask & ~scan.padding)[0, 0, 0]
     fourier = Fourier(mask.ndim)
@@ -31,10 +32,10 @@ def picture(scan: Scan) -> str:
         total += fourier.adjoint(torch.where(mask, coil, 0)[None, None, None])[0, 0, 0].abs().square()
     image = total.sqrt()
     image = image[image.shape[0] // 2] if image.ndim == 3 else image
-    return _encoded(image)
+    return _png_in_base64(image)
 
 
-def _encoded(image: Tensor) -> str:
+def _png_in_base64(image: Tensor) -> str:
     if not bool(torch.isfinite(image).all()) or not bool((image > 0).any()):
         return ""
     factor = max(1.0, max(image.shape) / SIDE)
@@ -47,12 +48,12 @@ def _encoded(image: Tensor) -> str:
 
 
 def png(grey: UInt8[np.ndarray, "y x"]) -> bytes:
-    """An 8-bit greyscale PNG (ISO/IEC 15948): signature, header, one compressed block of rows without filters, end."""
+    """Return an 8-bit greyscale PNG (ISO/IEC 15948): signature, header, one compressed block of rows without filters, end."""
     height, width = grey.shape
     rows = np.concatenate([np.zeros((height, 1), np.uint8), grey], axis=1).tobytes()
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(rows, 9)) + _chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + _png_chunk(b"IHDR", header) + _png_chunk(b"IDAT", zlib.compress(rows, 9)) + _png_chunk(b"IEND", b"")
 
 
-def _chunk(kind: bytes, content: bytes) -> bytes:
+def _png_chunk(kind: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))

@@ -4,24 +4,26 @@ import torch
 from jaxtyping import Bool, Complex, Float
 from torch import Tensor
 
+from ssrecon.core.radius import largest_offset
 from ssrecon.core.scan import Scan
-from ssrecon.sampling.centre import largest_offset
 
 
-def acquired(scan: Scan) -> tuple[Complex[Tensor, "coils *k"], Bool[Tensor, "*k"]]:
-    """The first frame in double precision, zero where nothing was acquired, and where something was."""
+def acquired_frame(scan: Scan) -> tuple[Complex[Tensor, "coils *k"], Bool[Tensor, "*k"]]:
+    """Return the first frame in double precision, zero where nothing was acquired, and a mask of what was."""
     mask = (scan.mask & ~scan.padding)[0, 0, 0]
     return torch.where(mask, scan.kspace[0, 0], 0).to(torch.complex128), mask
 
 
-def radius(shape: tuple[int, ...]) -> Float[Tensor, "*k"]:
-    """The largest of the distances from DC along the axes, each 1 at its end."""
-    return torch.from_numpy(largest_offset(shape))
+def outer_half(shape: tuple[int, ...]) -> Bool[Tensor, "*k"]:
+    """Return a mask of the locations that lie beyond half of k-space along any axis."""
+    return torch.from_numpy(largest_offset(shape) > 0.5)
 
 
 def noise_modes(kspace: Complex[Tensor, "coils *k"], mask: Bool[Tensor, "*k"]) -> Complex[Tensor, "modes *k"]:
-    r"""The combinations of coils with the least signal: eigenvectors of the smaller half of the eigenvalues of the coils' covariance, where
-    channels that are dead are left out. With fewer than four coils there are none apart, and all coils are given.
+    r"""Return the combinations of coils with the least signal.
+
+    They are the eigenvectors of the smaller half of the eigenvalues of the coils' covariance; channels that are dead are left out. With
+    fewer than four coils no combination is without signal, and all coils are returned.
     """
     samples = kspace[:, mask]
     power = samples.abs().square().mean(dim=1)
@@ -34,7 +36,7 @@ def noise_modes(kspace: Complex[Tensor, "coils *k"], mask: Bool[Tensor, "*k"]) -
 
 
 def line_power(kspace: Complex[Tensor, "coils *k"], mask: Bool[Tensor, "*k"], axis: int) -> Float[Tensor, " n"]:
-    """Mean power of the acquired samples at each place along an axis, over coils and the other axes; NaN where none was acquired."""
+    """Return the mean power of the acquired samples at each place along an axis, over coils and the other axes; NaN where there is none."""
     others = tuple(i for i in range(mask.ndim) if i != axis)
     power = kspace.abs().square().mean(dim=0)
     return power.sum(dim=others) / mask.sum(dim=others)

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from ssrecon.core.files import whole_file
+from ssrecon.core.wording import counted
 from ssrecon.inspect.audit import Audit
-from ssrecon.inspect.look import GRAVITY, VERDICTS, ScanReport, description_of, group_key
+from ssrecon.inspect.scan_report import GRAVITY, VERDICTS, ScanReport, description_of, group_key
 
 LISTED = 12
 """Scans or files named one by one before the rest are counted."""
@@ -17,7 +18,7 @@ LISTED = 12
 
 @dataclass(frozen=True)
 class Group:
-    """Scans of one protocol that were sampled alike."""
+    """A group is the scans of one protocol that were sampled in the same way."""
 
     protocol: str
     contrast: str
@@ -32,19 +33,19 @@ class Group:
     subjects: int
     verdicts: Counter[str]
     picture: str
-    """Of one of the scans, a PNG in base64; empty where none has one."""
+    """The picture of one of the scans, a PNG in base64; empty where none has one."""
 
 
-def by_protocol(scans: Sequence[ScanReport]) -> list[Group]:
-    """Those that could be read, grouped."""
+def groups_by_protocol(scans: Sequence[ScanReport]) -> list[Group]:
+    """Return the scans that could be read, grouped."""
     groups: dict[tuple[Any, ...], list[ScanReport]] = {}
     for record in scans:
         if record.matrix:
             groups.setdefault(group_key(record), []).append(record)
-    return [_group(members) for _, members in sorted(groups.items(), key=lambda item: str(item[0]))]
+    return [_group_of(members) for _, members in sorted(groups.items(), key=lambda item: str(item[0]))]
 
 
-def _group(members: Sequence[ScanReport]) -> Group:
+def _group_of(members: Sequence[ScanReport]) -> Group:
     first = members[0]
     accelerations = [float(record.sampling["acceleration"]) for record in members]
     snrs = [record.snr_db for record in members if record.snr_db is not None]
@@ -53,7 +54,7 @@ def _group(members: Sequence[ScanReport]) -> Group:
         contrast=first.contrast,
         matrix=first.matrix,
         coils=first.coils,
-        pattern=Counter(map(pattern, members)).most_common(1)[0][0],
+        pattern=Counter(map(pattern_words, members)).most_common(1)[0][0],
         accelerations=(min(accelerations), max(accelerations)),
         calibration=min(tuple(record.sampling["calibration"]) for record in members),
         noise=first.noise_source,
@@ -65,14 +66,14 @@ def _group(members: Sequence[ScanReport]) -> Group:
     )
 
 
-def pattern(record: ScanReport) -> str:
-    """A pattern in words, with its steps."""
+def pattern_words(record: ScanReport) -> str:
+    """Return a pattern with its steps, in words."""
     return description_of(record).words
 
 
 @dataclass(frozen=True)
-class Found:
-    """One kind of finding and the scans that have it, each with its own words and numbers."""
+class FindingKind:
+    """A kind of finding comes with the scans that have it, each with its own words and numbers."""
 
     kind: str
     severity: str
@@ -83,17 +84,17 @@ class Found:
 
     @property
     def reason(self) -> str:
-        """That of the first scan, as an example."""
+        """This is the reason of the first scan, as an example."""
         return str(self.findings[0]["reason"])
 
     @property
     def picture(self) -> str:
-        """Of the first scan that has one."""
+        """This is the picture of the first scan that has one."""
         return next((record.picture for record in self.scans if record.picture), "")
 
 
-def by_kind(scans: Sequence[ScanReport]) -> list[Found]:
-    """Each kind of finding with its scans, the gravest first."""
+def findings_by_kind(scans: Sequence[ScanReport]) -> list[FindingKind]:
+    """Return each kind of finding with its scans, the gravest first."""
     found: dict[str, list[tuple[ScanReport, Mapping[str, Any]]]] = {}
     for record in scans:
         for finding in record.findings:
@@ -102,12 +103,12 @@ def by_kind(scans: Sequence[ScanReport]) -> list[Found]:
     for kind, pairs in found.items():
         records, findings = zip(*pairs, strict=True)
         severity = max((str(finding["severity"]) for finding in findings), key=GRAVITY.index)
-        kinds.append(Found(kind, severity, str(findings[0]["remedy"]), records, findings))
+        kinds.append(FindingKind(kind, severity, str(findings[0]["remedy"]), records, findings))
     return sorted(kinds, key=lambda one: (-GRAVITY.index(one.severity), -len(one.scans), one.kind))
 
 
-def notes_of(scans: Sequence[ScanReport]) -> dict[tuple[str, str], list[str]]:
-    """What readers noted, each note with the scans that have it."""
+def scans_by_note(scans: Sequence[ScanReport]) -> dict[tuple[str, str], list[str]]:
+    """Return what readers noted: each note with the scans that have it."""
     found: dict[tuple[str, str], list[str]] = {}
     for record in scans:
         for key, text in record.notes.items():
@@ -116,85 +117,78 @@ def notes_of(scans: Sequence[ScanReport]) -> dict[tuple[str, str], list[str]]:
 
 
 def numbers(finding: Mapping[str, Any]) -> str:
-    """What a finding was decided by, for one scan."""
+    """Return the numbers that a finding was decided by, for one scan, as text."""
     return ", ".join(f"{name.replace('_', ' ')} {value:.3g}" for name, value in dict(finding.get("measured") or {}).items())
 
 
-def between(low: float, high: float, digits: int = 2) -> str:
-    one, other = f"{low:.{digits}f}", f"{high:.{digits}f}"
-    return one if one == other else f"{one} to {other}"
+def range_text(low: float, high: float, digits: int = 2) -> str:
+    least, greatest = f"{low:.{digits}f}", f"{high:.{digits}f}"
+    return least if least == greatest else f"{least} to {greatest}"
 
 
-def counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def size(numbers: Sequence[int]) -> str:
+def size_text(numbers: Sequence[int]) -> str:
     return "x".join(map(str, numbers))
 
 
 def table(found: Audit) -> str:
-    """What a terminal shows: protocols, what was found and how often, what could not be read."""
+    """Return what a terminal shows: protocols, what was found and how often, what could not be read."""
     rows = [("protocol", "matrix", "coils", "pattern", "R", "calib.", "SNR dB", "noise", "scans", *VERDICTS.values())]
-    for group in by_protocol(found.scans):
+    for group in groups_by_protocol(found.scans):
         name = " ".join(part for part in (group.protocol, group.contrast) if part) or "(no name)"
-        snr = between(*group.snr_db, 0) if group.snr_db else "?"
+        snr = range_text(*group.snr_db, 0) if group.snr_db else "?"
         counts = tuple(str(group.verdicts[verdict] or "-") for verdict in VERDICTS.values())
         rows.append(
-            (name[:32], size(group.matrix), str(group.coils), group.pattern, between(*group.accelerations), size(group.calibration), snr,
-             group.noise, str(group.scans), *counts)
+            (name[:32], size_text(group.matrix), str(group.coils), group.pattern, range_text(*group.accelerations),
+             size_text(group.calibration), snr, group.noise, str(group.scans), *counts)
         )  # fmt: skip
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    below = (*_findings(found), *_notes(found), *_cohorts(found), *_left_out(found), *_refused(found))
-    return "\n".join([*lines, "", *below, _verdict(found)])
+    below = (*_finding_lines(found), *_note_lines(found), *_cohort_lines(found), *_left_out_line(found), *_refused_lines(found))
+    return "\n".join([*lines, "", *below, _verdict_line(found)])
 
 
-def _findings(found: Audit) -> Iterator[str]:
-    for one in by_kind(found.scans):
+def _finding_lines(found: Audit) -> Iterator[str]:
+    for one in findings_by_kind(found.scans):
         if one.severity != "note":
-            own = [f"{record.scan}{f': {said}' if (said := numbers(finding)) else ''}" for record, finding in _first(one)]
-            yield f"{one.severity}: {one.kind} in {counted(len(one.scans), 'scan')} ({', '.join(own)}{' ...' * (len(one.scans) > 3)})"
+            first = list(zip(one.scans, one.findings, strict=True))[:3]
+            named = [f"{record.scan}{f': {measured}' if (measured := numbers(finding)) else ''}" for record, finding in first]
+            yield f"{one.severity}: {one.kind} in {counted(len(one.scans), 'scan')} ({', '.join(named)}{' ...' * (len(one.scans) > 3)})"
             yield f"    {one.reason}"
             yield f"    remedy: {one.remedy}"
 
 
-def _first(one: Found) -> list[tuple[ScanReport, Mapping[str, Any]]]:
-    return list(zip(one.scans, one.findings, strict=True))[:3]
-
-
-def _notes(found: Audit) -> Iterator[str]:
-    for (key, text), scans in list(notes_of(found.scans).items())[:LISTED]:
+def _note_lines(found: Audit) -> Iterator[str]:
+    for (key, text), scans in list(scans_by_note(found.scans).items())[:LISTED]:
         yield f"noted in {counted(len(scans), 'scan')} ({scans[0]}{' ...' * (len(scans) > 1)}): {key}: {text}"
-    if more := max(0, len(notes_of(found.scans)) - LISTED):
+    if more := max(0, len(scans_by_note(found.scans)) - LISTED):
         yield f"and {counted(more, 'note')} more, in the page and the JSON"
 
 
-def _left_out(found: Audit) -> Iterator[str]:
+def _left_out_line(found: Audit) -> Iterator[str]:
     if found.left_out:
         yield f"left out: {counted(len(found.left_out), 'scan')} ({', '.join(found.leave_out)})"
 
 
-def _cohorts(found: Audit) -> Iterator[str]:
+def _cohort_lines(found: Audit) -> Iterator[str]:
     for cohort in found.cohorts:
-        yield f"{size(cohort.matrix)}, {counted(cohort.scans, 'scan')}: " + " ".join(cohort.says)
+        yield f"{size_text(cohort.matrix)}, {counted(cohort.scans, 'scan')}: " + " ".join(cohort.says)
 
 
-def _refused(found: Audit) -> Iterator[str]:
+def _refused_lines(found: Audit) -> Iterator[str]:
     for name, reason in list(found.refused.items())[:LISTED]:
         yield f"not read: {name}: {reason}"
     if more := len(found.refused) - LISTED:
         yield f"not read: {more} files more" if more > 0 else ""
 
 
-def _verdict(found: Audit) -> str:
+def _verdict_line(found: Audit) -> str:
     counts = ", ".join(f"{found.verdicts[verdict]} {verdict}" for verdict in VERDICTS.values())
     missing = f"; {found.missing} volumes not looked at yet" if found.missing else ""
     return f"{len(found.scans)} scans: {counts}; {len(found.refused)} files not read{missing}"
 
 
 def write_json(found: Audit, path: Path) -> None:
-    """Everything, for other programs: ``scans`` (as `ScanReport`, with ``verdict``), ``cohorts``, ``refused``."""
+    """Write everything for other programs: ``scans`` (as `ScanReport`, with ``verdict``), ``cohorts``, ``refused``."""
     content = {
         "verdicts": {verdict: found.verdicts[verdict] for verdict in VERDICTS.values()},
         "scans": [{**asdict(replace(record, picture="")), "verdict": record.verdict} for record in found.scans],

@@ -1,4 +1,4 @@
-"""What every metric asks of its images before it computes."""
+"""Every metric checks its images here before it computes."""
 
 import math
 from typing import Any
@@ -10,11 +10,17 @@ Array = np.ndarray | Tensor
 
 
 def as_array(values: Any) -> np.ndarray:
+    """Return a tensor, wherever it lies, or anything that NumPy takes, as a NumPy array."""
     return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
 
 
-def checked(estimate: Array, reference: Array, mask: Array | None, slices: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Float64 arrays and a mask of one shape; with `slices`, of three axes."""
+def comparable_arrays(
+    estimate: Array, reference: Array, mask: Array | None, slices: bool = False
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return estimate and reference as float64 arrays and a mask, all of one shape; with `slices` that has three axes.
+
+    Raises ValueError for shapes that differ, complex or non-finite values, and an empty mask.
+    """
     e, r = as_array(estimate), as_array(reference)
     m = np.ones(r.shape, dtype=bool) if mask is None else as_array(mask).astype(bool)
     if e.shape != r.shape or m.shape != r.shape:
@@ -32,12 +38,14 @@ def checked(estimate: Array, reference: Array, mask: Array | None, slices: bool 
 
 
 def positive(norm: np.floating, reference: np.ndarray) -> float:
+    """Return the norm of a reference. Raises ValueError where it is zero."""
     if not norm > 0:
         raise ValueError(f"the reference of shape {reference.shape} has no energy to compare with")
     return float(norm)
 
 
 def positive_range(data_range: float) -> float:
+    """Return a data range. Raises ValueError where it is not a positive number."""
     if not (data_range > 0 and math.isfinite(data_range)):
         raise ValueError(f"the data range must be a positive number: found {data_range}")
     return float(data_range)

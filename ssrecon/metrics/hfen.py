@@ -1,22 +1,22 @@
-"""The high-frequency error norm."""
+"""The high-frequency error norm tells how well edges and fine detail are kept."""
 
 import math
 from functools import lru_cache
 
 import numpy as np
 
-from ssrecon.metrics.checks import Array, checked, positive
+from ssrecon.metrics.checks import Array, comparable_arrays, positive
 
 
 def hfen(estimate: Array, reference: Array, mask: Array | None = None) -> float:
-    r"""High-frequency error norm :math:`\|h * e - h * r\| / \|h * r\|` of a slice or, slice by slice filtered, of a volume.
+    r"""Return the high-frequency error norm :math:`\|h * e - h * r\| / \|h * r\|` of a slice or, slice by slice filtered, of a volume.
 
     h is the rotationally symmetric Laplacian of Gaussian of 15 x 15 pixels and standard deviation 1.5; images are zero outside.
 
     Ravishankar & Bresler. MR image reconstruction from highly undersampled k-space data by dictionary learning. IEEE Trans Med Imaging
     30:1028-1041 (2011). doi:10.1109/TMI.2010.2090538
     """
-    e, r, m = checked(estimate, reference, mask, slices=True)
+    e, r, m = comparable_arrays(estimate, reference, mask, slices=True)
     filtered = _laplacian_of_gaussian(r)
     error = _laplacian_of_gaussian(e - r)
     return math.sqrt(float((error[m] ** 2).sum() / positive((filtered[m] ** 2).sum(), r)))
@@ -24,7 +24,7 @@ def hfen(estimate: Array, reference: Array, mask: Array | None = None) -> float:
 
 @lru_cache(maxsize=1)
 def _log_profiles(size: int = 15, sigma: float = 1.5) -> tuple[np.ndarray, np.ndarray, float]:
-    """The kernel is b(y) a(x) + a(y) b(x) - mean: three separable filters."""
+    """Return a, b and mean of the kernel b(y) a(x) + a(y) b(x) - mean, which is three separable filters."""
     offset = np.arange(size) - size // 2
     a = np.exp(-(offset**2) / (2 * sigma**2))
     a /= a.sum()

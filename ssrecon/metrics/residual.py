@@ -1,4 +1,4 @@
-"""The residual on held-out measurements, which needs no reference."""
+"""The residual on held-out samples judges an image without a reference: its floor, the noise alone, is 1."""
 
 import torch
 from jaxtyping import Bool, Complex, Float
@@ -14,7 +14,7 @@ def heldout_residual(
     mask: Bool[Tensor, "batch frames 1 *k"],
     noise_std: Float[Tensor, " batch"] | None,
 ) -> Float[Tensor, " batch"]:
-    r"""Quality without a reference: how well acquired samples that nothing has seen are predicted, one value a scan (float64).
+    r"""Return how well acquired samples that nothing has seen are predicted, one value a scan (float64): it needs no reference.
 
     .. math:: \frac{1}{|\Gamma| C} \sum_{k \in \Gamma,\, c} \frac{|y_{kc} - (E \hat x)_{kc}|^2}{\sigma^2}
 

@@ -1,16 +1,16 @@
-"""Structural similarity, with the windows in use."""
+"""Structural similarity compares images window by window; the windows in use stand here too."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 
-from ssrecon.metrics.checks import Array, checked, positive_range
+from ssrecon.metrics.checks import Array, comparable_arrays, positive_range
 
 
 @dataclass(frozen=True)
 class Window:
-    """The window and constants of SSIM; the default is scikit-image's and fastMRI's. With `sigma`: Gaussian of that width, as Wang's."""
+    """This is SSIM's window with its constants. The default is scikit-image's and fastMRI's; with `sigma` it is Gaussian, as Wang's."""
 
     size: int = 7
     sigma: float | None = None
@@ -20,25 +20,25 @@ class Window:
     """Normalise covariances by one less than the number of pixels of the window."""
 
     def weights(self) -> Float[np.ndarray, " size"]:
-        """One axis of the separable window; they sum to 1."""
+        """Return the weights along one axis of the separable window, which sum to 1."""
         offset = np.arange(self.size) - self.size // 2
         profile = np.ones(self.size) if self.sigma is None else np.exp(-(offset**2) / (2 * self.sigma**2))
         return profile / profile.sum()
 
 
 WANG = Window(size=11, sigma=1.5, sample_covariance=False)
-"""Wang et al. (2004), as SSDU's published code uses it."""
+"""The window of Wang et al. (2004), as SSDU's published code uses it."""
 
 
 def ssim(estimate: Array, reference: Array, data_range: float, window: Window | None = None, mask: Array | None = None) -> float:
-    """Structural similarity of a slice ``(y, x)``, or the mean over the slices of a volume ``(slice, y, x)``.
+    """Return the structural similarity of a slice ``(y, x)``, or the mean over the slices of a volume ``(slice, y, x)``.
 
-    Averaged where the window lies inside the image and its centre in `mask`. `window` is by default fastMRI's and scikit-image's.
+    It is averaged where the window lies inside the image and its centre in `mask`. `window` is by default fastMRI's and scikit-image's.
 
     Wang et al. Image quality assessment: from error visibility to structural similarity. IEEE Trans Image Process 13:600-612 (2004).
     doi:10.1109/TIP.2003.819861
     """
-    e, r, m = checked(estimate, reference, mask, slices=True)
+    e, r, m = comparable_arrays(estimate, reference, mask, slices=True)
     window = window or Window()
     if min(e.shape[-2:]) < window.size or window.size % 2 == 0:
         raise ValueError(f"an image of shape {e.shape} has no room for the {window.size} x {window.size} window of SSIM, or that is even")
@@ -52,7 +52,7 @@ def ssim(estimate: Array, reference: Array, data_range: float, window: Window | 
 
 
 def _valid(image: np.ndarray, profile: np.ndarray) -> np.ndarray:
-    """Separable filter, kept where the window lies inside the image."""
+    """Filter an image along both axes, and keep what the window inside the image gives."""
     from scipy.ndimage import correlate1d
 
     edge = len(profile) // 2

@@ -1,4 +1,4 @@
-"""Scores of a volume and of its slices against a reference, in every convention.
+"""A volume and its slices are scored against a reference here, in every convention.
 
 Images are real magnitudes, NumPy arrays or torch tensors, computed in float64. A number means nothing without its convention: data range of
 the slice or of the volume, mean over the volume or over its slices, which SSIM. `Convention` names it, and `score_volume` puts it beside
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ssrecon.metrics.checks import Array, checked
+from ssrecon.metrics.checks import Array, comparable_arrays
 from ssrecon.metrics.hfen import hfen
 from ssrecon.metrics.nmse import nmse, nrmse
 from ssrecon.metrics.psnr import psnr
@@ -19,13 +19,13 @@ from ssrecon.metrics.ssim import WANG, Window, ssim
 
 @dataclass(frozen=True)
 class Convention:
-    """How values were made; `name` is what stands beside them in ``metrics.csv``."""
+    """A convention says how values were made. Its `name` stands beside them in ``metrics.csv``."""
 
     name: str
     volume_range: bool
-    """Data range: the maximum of the reference volume, or of each reference slice."""
+    """Whether the data range is the maximum of the reference volume, or that of each reference slice."""
     whole_volume: bool
-    """A volume's NMSE, NRMSE, PSNR and HFEN over all its pixels at once, or as the mean of its slices'. SSIM always is such a mean."""
+    """Whether a volume's NMSE, NRMSE, PSNR and HFEN are taken over all its pixels, or as means over slices, as SSIM always is."""
     metrics: tuple[str, ...] = ("nmse", "nrmse", "psnr", "ssim", "hfen")
     window: Window = Window()
 
@@ -33,7 +33,7 @@ class Convention:
 FASTMRI = Convention("fastmri", volume_range=True, whole_volume=True)
 """fastMRI's evaluation. Zbontar et al. fastMRI: an open dataset and benchmarks for accelerated MRI. arXiv:1811.08839 (2018)."""
 PER_SLICE = Convention("slice", volume_range=False, whole_volume=False)
-"""Every slice on its own, in its own data range."""
+"""Every slice is scored on its own, in its own data range."""
 PAPER = Convention("wang", volume_range=False, whole_volume=False, metrics=("ssim",), window=WANG)
 """SSIM as in the SSDU papers: Wang's Gaussian window, slice by slice."""
 CONVENTIONS = (FASTMRI, PER_SLICE, PAPER)
@@ -43,7 +43,7 @@ HIGHER_IS_BETTER = {"nmse": False, "nrmse": False, "psnr": True, "ssim": True, "
 
 @dataclass(frozen=True)
 class Value:
-    """One tidy row; `slice` is None for the whole volume."""
+    """A value is one tidy row; `slice` is None for the whole volume."""
 
     slice: int | None
     metric: str
@@ -58,13 +58,13 @@ def score_volume(
     volume_max: float | None = None,
     conventions: Sequence[Convention] = CONVENTIONS,
 ) -> list[Value]:
-    """All metrics in all conventions of a volume ``(slice, y, x)`` and of each of its slices, tidy.
+    """Return all metrics in all conventions of a volume ``(slice, y, x)`` and of each of its slices, tidy.
 
     `mask` restricts everything to a foreground; `volume_max` is the data range of conventions that take the volume's, by default the
     maximum of `reference`. Slices whose reference is zero everywhere have no rows of their own; a convention that looks at the whole
     volume counts them.
     """
-    e, r, m = checked(estimate, reference, mask, slices=True)
+    e, r, m = comparable_arrays(estimate, reference, mask, slices=True)
     filled = [i for i in range(len(r)) if (r[i][m[i]] > 0).any()]
     if not filled:
         raise ValueError(f"the reference of shape {r.shape} is zero everywhere")

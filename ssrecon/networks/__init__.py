@@ -1,6 +1,6 @@
 """Networks, one a file: frozen descriptions that build a ``module(scan) -> Estimate``.
 
-In comes a `CalibratedScan`, out comes an `Estimate`. The regulariser of an unrolled network is a `DenoiserSpec` (``denoisers.py``). Read
+In comes a `CalibratedScan`, out comes an `Estimate`. The regulariser of an unrolled network is a `DenoiserSpec` (``denoisers/``). Read
 ``base.py`` first, then ``unrolled.py``.
 """
 

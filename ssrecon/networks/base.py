@@ -11,32 +11,32 @@ from ssrecon.core.scan import CalibratedScan
 
 
 class NetworkSpec(ABC):
-    """A frozen description of a network: two arms with equal descriptions and seeds start from equal weights."""
+    """This is a frozen description of a network. Two arms with equal descriptions and seeds start from equal weights."""
 
     @abstractmethod
     def build(self, seed: int, example: CalibratedScan) -> nn.Module:
-        """A module that maps a `CalibratedScan` to an `Estimate`, its initial weights drawn from `seed` alone.
+        """Build a module that maps a `CalibratedScan` to an `Estimate`, its initial weights drawn from `seed` alone.
 
-        `example` is a scan or a batch of those it will see: the network's size may depend on its shapes (matrix, coils, frames, map sets,
-        sides of the calibration region), which are kept in checkpoints, and on nothing else of it.
+        `example` is a scan or a batch of those that the network will see. The network's size may depend on its shapes (matrix, coils,
+        frames, map sets, sides of the calibration region), which are kept in checkpoints, and on nothing else of it.
         """
 
 
 class DenoiserSpec(ABC):
-    """A frozen description of a real-valued image-to-image network: the learned regulariser inside an unrolled one."""
+    """This is a frozen description of a real-valued image-to-image network: the learned regulariser inside an unrolled one."""
 
     dims: ClassVar[tuple[int, ...]] = (2,)
-    """Numbers of spatial axes of the images that it takes."""
+    """The denoiser takes images of these numbers of spatial axes."""
 
     @abstractmethod
     def build(self, maps: int) -> nn.Module:
-        """A module from `(batch, 2 maps, *x)` to the same shape: real and imaginary parts are channels. Draws from torch's own
+        """Build a module from `(batch, 2 maps, *x)` to the same shape: real and imaginary parts are channels. It draws from torch's own
         generator.
         """
 
 
 def parts(spec: Any) -> Iterator[Any]:
-    """A description and all the descriptions inside it, however deep."""
+    """Yield a description and all the descriptions inside it, however deep."""
     yield spec
     for f in fields(spec):
         if is_dataclass(value := getattr(spec, f.name)):

@@ -20,7 +20,7 @@ TINY = 1e-12
 
 @dataclass(frozen=True)
 class LearnedCSM(NetworkSpec):
-    r"""Any network, with sensitivities that another one corrects and that are trained with it:
+    r"""This is any network, with sensitivities that another one corrects and that are trained with it:
 
     .. math:: s_c = \gamma\big(s^0_c + g\, W\, D(s^0_c, \tilde x_c)\big)
 
@@ -43,7 +43,7 @@ class LearnedCSM(NetworkSpec):
     denoiser: DenoiserSpec = ResNet(blocks=2, channels=16)
     width: float = 6.0
     gain: float = 0.1
-    """g at the start."""
+    """This is g at the start."""
 
     def __post_init__(self) -> None:
         if not (0 < self.width < math.inf and 0 < abs(self.gain) < math.inf):
@@ -87,14 +87,14 @@ class _LearnedCSM(nn.Module):
 
     def _smooth(self, maps: Complex[Tensor, "batch maps coils *x"]) -> Complex[Tensor, "batch maps coils *x"]:
         fourier = Fourier(maps.ndim - 3)
-        return fourier.adjoint(fourier(maps) * _taper(tuple(maps.shape[3:]), self.spec.width, maps.device))
+        return fourier.adjoint(fourier(maps) * _gaussian_taper(tuple(maps.shape[3:]), self.spec.width, maps.device))
 
 
 @checked
 def gauge_fixed(
     csm: Complex[Tensor, "batch maps coils *x"], like: Complex[Tensor, "batch maps coils *x"]
 ) -> Complex[Tensor, "batch maps coils *x"]:
-    """Of unit norm over the coils wherever it is not zero, in phase with another csm."""
+    """Return a csm of unit norm over the coils wherever it is not zero, in phase with another csm."""
     norm = csm.abs().square().sum(dim=2, keepdim=True).clamp_min(TINY).sqrt()
     overlap = (like.conj() * csm).sum(dim=2, keepdim=True)
     # Where the overlap is nothing there is no phase to be in; and no gradient of one.
@@ -103,17 +103,20 @@ def gauge_fixed(
 
 
 def low_resolution(scan: CalibratedScan) -> Complex[Tensor, "batch 1 coils *x"]:
-    """Coil images of the calibration samples that a scan holds, averaged over its frames and tapered to the region's border, over their
-    root sum of squares; zero where a scan holds none (a separate calibration measurement)."""
+    """Return the coil images of the calibration samples that a scan holds, over their root sum of squares.
+
+    The samples are averaged over frames and tapered to the border of the region. The images are zero where a scan holds no such samples (a
+    separate calibration measurement).
+    """
     region = scan.calibration & scan.mask
     count = region.sum(dim=1, keepdim=True)
     mean = torch.where(region, scan.kspace, 0).sum(dim=1, keepdim=True) / count.clamp_min(1)
-    images = Fourier(scan.dims).adjoint(mean * _tapers(count > 0))
+    images = Fourier(scan.dims).adjoint(mean * _cosine_taper(count > 0))
     return images / images.abs().square().sum(dim=2, keepdim=True).clamp_min(TINY).sqrt()
 
 
-def _tapers(region: Bool[Tensor, "batch 1 1 *k"]) -> Float[Tensor, "batch 1 1 *k"]:
-    """Along every axis half a cosine that ends where the region does."""
+def _cosine_taper(region: Bool[Tensor, "batch 1 1 *k"]) -> Float[Tensor, "batch 1 1 *k"]:
+    """Return along every axis half a cosine that ends where the region does."""
     taper = torch.ones_like(region, dtype=torch.float32)
     for axis in range(3, region.ndim):
         others = tuple(other for other in range(3, region.ndim) if other != axis)
@@ -125,7 +128,7 @@ def _tapers(region: Bool[Tensor, "batch 1 1 *k"]) -> Float[Tensor, "batch 1 1 *k
     return taper
 
 
-def _taper(shape: tuple[int, ...], width: float, device: torch.device) -> Float[Tensor, "*k"]:
+def _gaussian_taper(shape: tuple[int, ...], width: float, device: torch.device) -> Float[Tensor, "*k"]:
     axes = [torch.arange(n, device=device) - n // 2 for n in shape]
     squares = torch.stack(torch.meshgrid(*axes, indexing="ij")).square().sum(dim=0)
     return torch.exp(-0.5 * squares / width**2)

@@ -18,7 +18,7 @@ from ssrecon.operators import encoding
 
 @dataclass(frozen=True)
 class Unrolled(NetworkSpec):
-    r"""Variable splitting with quadratic penalty, unrolled: from :math:`x = E^H y`, `unrolls` times
+    r"""This is variable splitting with a quadratic penalty, unrolled: from :math:`x = E^H y`, it computes `unrolls` times
 
     .. math:: z = R_\theta(x), \qquad x = (E^H E + \mu I)^{-1} (E^H y + \mu z)
 
@@ -35,21 +35,24 @@ class Unrolled(NetworkSpec):
     unrolls: int = 10
     cg_iterations: int = 10
     mu: float = 0.05
-    """Initial value."""
+    """This is the initial value."""
     warm_start: bool = False
-    """Start conjugate gradients at the denoised image instead of at zero, where the published networks start."""
+    """Conjugate gradients start at the denoised image instead of at zero, where the published networks start."""
     maps: int = 1
-    """Map sets of the csm it is made for: they become channels of the denoiser."""
+    """The network is made for so many map sets of the csm, or for those of its example where these are more. They become channels of the
+    denoiser. The example says it; the setting is for checkpoints of earlier versions, which keep none."""
     shared: bool = True
-    """One denoiser for all unrolls, as published, or one each."""
+    """One denoiser serves all unrolls, as published; else each has its own."""
     mixed_precision: bool = False
-    """Run the denoiser in bfloat16; the k-space arithmetic stays in single precision."""
+    """The denoiser runs in bfloat16; the k-space arithmetic stays in single precision."""
     implicit_backward: bool = False
-    """Differentiate the converged solve instead of the truncated iteration: less memory, exact only where it converged."""
+    """The converged solve is differentiated instead of the truncated iteration. That takes less memory, and is exact only where it
+    converged.
+    """
     recompute: bool = field(default=False, metadata=NO_RESULT)
-    """Recompute each unroll in the backward pass: memory of one unroll for a third more time."""
+    """Each unroll is computed again in the backward pass: the memory of one unroll, for a third more time."""
     padding_is_known: bool = False
-    """Let data consistency hold zero-padded samples at zero, as SSDU's published code does."""
+    """Data consistency holds zero-padded samples at zero, as SSDU's published code does."""
 
     def __post_init__(self) -> None:
         at_least(self, unrolls=1, cg_iterations=1, maps=1)
@@ -57,22 +60,22 @@ class Unrolled(NetworkSpec):
     def build(self, seed: int, example: CalibratedScan) -> nn.Module:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return UnrolledNetwork(self)
+            return UnrolledNetwork(self, maps=max(self.maps, example.csm.shape[1]))
 
 
 class UnrolledNetwork(nn.Module):
-    """The module that an `Unrolled` describes."""
+    """This is the module that an `Unrolled` describes, for csm of so many map sets."""
 
-    def __init__(self, spec: Unrolled):
+    def __init__(self, spec: Unrolled, maps: int):
         super().__init__()
-        self.spec = spec
+        self.spec, self.maps = spec, maps
         count = 1 if spec.shared else spec.unrolls
-        self.denoisers = nn.ModuleList(spec.denoiser.build(spec.maps) for _ in range(count)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.denoisers = nn.ModuleList(spec.denoiser.build(maps) for _ in range(count)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.mu = nn.Parameter(torch.tensor(spec.mu))
 
     def forward(self, scan: CalibratedScan) -> Estimate:
-        if scan.csm.shape[1] != self.spec.maps:
-            expected = f"{self.spec.maps}, which the network was made for (`Unrolled.maps`), or another calibration"
+        if scan.csm.shape[1] != self.maps:
+            expected = f"{self.maps}, which the network was made for, or another calibration"
             raise BadInput(scan.ids[0], f"{scan.csm.shape[1]} sets of sensitivity maps", expected)
         known = replace(scan, mask=scan.mask | scan.padding) if self.spec.padding_is_known else scan
         operator = encoding(known)

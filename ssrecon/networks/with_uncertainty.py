@@ -20,8 +20,10 @@ TINY = 1e-6
 
 @dataclass(frozen=True)
 class WithUncertainty(NetworkSpec):
-    r"""Any network, and a small one beside it that returns `Estimate.kspace_std`: the expected error :math:`u_k` of the predicted sample at
-    each location of k-space, alike for all coils (whitened, they share one noise level).
+    r"""This is any network, and a small one beside it that returns `Estimate.kspace_std`.
+
+    That is the expected error :math:`u_k` of the predicted sample at each location of k-space, alike for all coils (whitened, they share
+    one noise level).
 
     :math:`\log u` is computed by `layers` 3x3 convolutions over k-space from what is known without truth: the logarithm of the predicted
     signal (root sum of squares over coils), whether the location was given, how much of its neighbourhood was, its distance from DC, and
@@ -33,7 +35,7 @@ class WithUncertainty(NetworkSpec):
     layers: int = 3
     channels: int = 16
     initial: float = 0.1
-    """u at the start, about."""
+    """This is u at the start, about."""
 
     def __post_init__(self) -> None:
         at_least(self, layers=1, channels=1)

@@ -14,7 +14,8 @@ from ssrecon.objectives.sure import check_step, divergence_probe, risk
 
 @dataclass(frozen=True)
 class ENSURE(SamplingAware):
-    r"""SURE on what was acquired, every location weighted by :math:`1 / p_j`, the inverse of the archive's own density (`Sampling`):
+    r"""ENSURE is SURE on what was acquired, with every location weighted by :math:`1 / p_j`, the inverse of the archive's own density
+    (`Sampling`):
 
     .. math:: \frac1m \sum_{j \in \Omega} \frac1{p_j} \Big( |h_j - y_j|^2 - \sigma^2
               + \frac{2\sigma^2}{\tau} {\rm Re}\, \bar b_j \big(h_j(y + \tau b) - h_j(y)\big) \Big)
@@ -32,16 +33,14 @@ class ENSURE(SamplingAware):
     """
 
     step: float = 0.1
-    """Of the divergence, in units of the noise level."""
+    """This is the step of the divergence, in units of the noise level."""
     cap: float = 10.0
     holds_out: ClassVar[bool] = False
+    needs_noise_level: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_step(self, self.step)
         check_cap(self, self.cap)
-
-    def needs_noise_level(self) -> bool:
-        return True
 
     def draws(self, scan: CalibratedScan, draw: Draw) -> Draws:
         return Draws(probe=divergence_probe(scan, draw))

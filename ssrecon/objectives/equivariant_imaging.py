@@ -14,12 +14,14 @@ from ssrecon.core.scan import CalibratedScan, Estimate
 from ssrecon.objectives.base import Draws, Loss, Network, Objective
 from ssrecon.objectives.distances import Distance, MeanSquare
 from ssrecon.objectives.measurement import along, mean_square, measured, noise_level, predicted, support, white_noise, with_noise
-from ssrecon.objectives.transforms import Move, Rotations, Transform, moved
+from ssrecon.objectives.moves import Move, moved
+from ssrecon.objectives.transforms import Rotations, Transform
 
 
 @dataclass(frozen=True)
 class EquivariantImaging(Objective):
-    r"""Data consistency, and the network's estimate of a transformed image from that image's own virtual measurement:
+    r"""Equivariant imaging has two terms. One is data consistency; the other compares a transformed image with the network's estimate of it
+    from that image's own virtual measurement:
 
     .. math:: d\big(y, E x_1\big) + \frac{\alpha}{G} \sum_g \tfrac1N \big\| T_g x_1 - f(E T_g x_1) \big\|^2, \qquad x_1 = f(y)
 
@@ -37,18 +39,14 @@ class EquivariantImaging(Objective):
     transform: Transform = Rotations()
     distance: Distance = MeanSquare()
     weight: float = 1.0
-    r""":math:`\alpha`."""
+    r"""This is :math:`\alpha`."""
     transforms: int = 1
-    """Drawn for each scan at each update."""
+    """So many transforms are drawn for each scan at each update."""
     holds_out: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         check_transform(self, self.transform)
         at_least(self, weight=0, transforms=1)
-
-    @property
-    def remarks(self) -> tuple[str, ...]:
-        return self.transform.remarks
 
     def draws(self, scan: CalibratedScan, draw: Draw) -> Draws:
         return Draws(moves=drawn_moves(self.transform, scan, draw, self.transforms))
@@ -61,19 +59,19 @@ class EquivariantImaging(Objective):
 
 
 def check_transform(owner: object, transform: Transform) -> None:
-    """Raises BadRecipe for transforms that teach nothing about what Cartesian sampling leaves out."""
+    """Raise BadRecipe for transforms that teach nothing about what Cartesian sampling leaves out."""
     if transform.commutes_with_sampling:
         found = f"{type(transform).__name__}, which commute with Cartesian sampling: nothing that was not acquired is learned from them"
         raise BadRecipe(f"{type(owner).__name__}.transform", found=found, expected="rotations by any angle, or diffeomorphisms")
 
 
 def drawn_moves(transform: Transform, scan: CalibratedScan, draw: Draw, transforms: int = 1) -> tuple[tuple[Move, ...], ...]:
-    """So many moves of every scan of a batch."""
+    """Draw so many moves of every scan of a batch."""
     return tuple(transform.moves(scan, draw, f"transform {number}") for number in range(transforms))
 
 
 def virtual_noise(scan: CalibratedScan, draw: Draw) -> Complex[Tensor, "batch frames coils *k"]:
-    """White noise of variance 1 for virtual measurements."""
+    """Draw white noise of variance 1 for virtual measurements."""
     return white_noise(scan, draw, "virtual noise")
 
 
@@ -85,9 +83,11 @@ def equivariance_of(
     mask: Bool[Tensor, "batch frames 1 *k"] | None = None,
     noise: Complex[Tensor, "batch frames coils *k"] | None = None,
 ) -> Float[Tensor, " batch"]:
-    r""":math:`\tfrac1N \| T_g x - f(E_g T_g x) \|^2`, the mean over drawn `moves`: through another `mask` where one is given, and with the
-    noise that the scanner would have added where white `noise` is given. What coils see of the image moves, and is kept where they still
-    see it: no data hold an image elsewhere."""
+    r"""Return :math:`\tfrac1N \| T_g x - f(E_g T_g x) \|^2`, the mean over drawn `moves`.
+
+    The virtual measurement goes through another `mask` where one is given, and gets the noise that the scanner would have added where white
+    `noise` is given. What coils see of the image moves, and it is kept where they still see it: no data hold an image elsewhere.
+    """
     terms, inside = [], support(scan.csm)
     if noise is not None:
         noise = along(noise_level(scan), noise) * noise

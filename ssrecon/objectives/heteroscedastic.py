@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -17,7 +18,7 @@ from ssrecon.partition import Partitioner, Uniform
 
 @dataclass(frozen=True)
 class Heteroscedastic(Objective):
-    r"""The negative log likelihood of what was held out, per sample of :math:`\Lambda` and coil, under a complex Gaussian:
+    r"""The loss is the negative log likelihood of what was held out, per sample of :math:`\Lambda` and coil, under a complex Gaussian:
 
     .. math:: \frac{1}{N_c |\Lambda|} \sum_{k \in \Lambda} \Big[ \log(\pi s_k^2) + \frac{|y_k - (E f)_k|^2}{s_k^2} \Big], \qquad
               s_k^2 = \sigma^2 + u_k^2
@@ -38,13 +39,11 @@ class Heteroscedastic(Objective):
 
     partitioner: Partitioner = Uniform(loss_fraction=0.4)
     beta: float = 0.5
+    needs_noise_level: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not 0 <= self.beta <= 1:
             raise BadRecipe("Heteroscedastic.beta", found=repr(self.beta), expected="a number from 0 to 1")
-
-    def needs_noise_level(self) -> bool:
-        return True
 
     def draws(self, scan: CalibratedScan, draw: Draw) -> Draws:
         return Draws(part=self.partitioner.split(scan, draw))
@@ -62,8 +61,8 @@ class Heteroscedastic(Objective):
         else:
             variance = floor + estimate.kspace_std**2
         likelihood = coils * torch.log(math.pi * variance) + squares / variance
-        return Loss(_mean_over(likelihood * variance.detach() ** self.beta, lambda_) / coils)
+        return Loss(_mean_inside(likelihood * variance.detach() ** self.beta, lambda_) / coils)
 
 
-def _mean_over(values: Float[Tensor, "batch frames 1 *k"], where: Tensor) -> Float[Tensor, " batch"]:
+def _mean_inside(values: Float[Tensor, "batch frames 1 *k"], where: Tensor) -> Float[Tensor, " batch"]:
     return torch.where(where, values, 0).flatten(1).sum(dim=1) / where.flatten(1).sum(dim=1)

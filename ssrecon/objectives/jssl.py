@@ -17,8 +17,21 @@ from ssrecon.partition import Gaussian, Partitioner
 
 
 @dataclass(frozen=True)
+class ChosenSubjects:
+    """These are the training subjects whose reference may be used."""
+
+    names: frozenset[str]
+    among: int
+    """They were chosen among so many training subjects."""
+
+    def remarks(self) -> tuple[str, ...]:
+        return (f"references of {len(self.names)} of {self.among} subjects may be used",)
+
+
+@dataclass(frozen=True)
 class JSSL(Objective):
-    r"""Joint supervised and self-supervised learning: scans with a fully sampled reference are trained on it, all others as by SSDU.
+    r"""JSSL is joint supervised and self-supervised learning: scans with a fully sampled reference are trained on it, all others as by
+    SSDU.
 
     .. math:: L\big(y_{\rm full}, E_{\rm full} f(y_\Omega)\big) \quad\text{or}\quad L\big(y_\Lambda, E_\Lambda f(y_\Theta)\big)
 
@@ -36,10 +49,8 @@ class JSSL(Objective):
     distance: Distance = NormalizedL1L2()
     fraction: float = 1.0
     takes_reference: ClassVar[bool] = True
-    subjects: frozenset[str] | None = field(default=None, compare=False, repr=False, kw_only=True, metadata=FROM_DATA)
-    """Filled in by `fitted` for a fraction below 1: whose references may be used."""
-    of: int = field(default=0, compare=False, repr=False, kw_only=True, metadata=FROM_DATA)
-    """And of how many they were chosen."""
+    chosen: ChosenSubjects | None = field(default=None, compare=False, repr=False, kw_only=True, metadata=FROM_DATA)
+    """This is what `fitted` found for a fraction below 1: whose references may be used."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.fraction <= 1:
@@ -54,19 +65,15 @@ class JSSL(Objective):
             keys[header.subject] = min(keys.get(header.subject, header.draw_key), header.draw_key)
         drawn = {name: float(Draw(0).generator("reference", key or name).random()) for name, key in sorted(keys.items())}
         ranked = sorted(drawn, key=lambda name: drawn[name])
-        return replace(self, subjects=frozenset(ranked[: round(self.fraction * len(ranked))]), of=len(ranked))
-
-    @property
-    def remarks(self) -> tuple[str, ...]:
-        return () if self.subjects is None else (f"references of {len(self.subjects)} of {self.of} subjects may be used",)
+        return replace(self, chosen=ChosenSubjects(frozenset(ranked[: round(self.fraction * len(ranked))]), len(ranked)))
 
     def uses(self, subject: str) -> bool:
-        """Whether a subject's reference may be used. Raises BadRecipe for a fraction of subjects that are not known."""
-        if self.fraction < 1 and self.subjects is None:
+        """Tell whether a subject's reference may be used. Raises BadRecipe for a fraction of subjects that are not known."""
+        if self.fraction < 1 and self.chosen is None:
             raise BadRecipe(
                 "JSSL", found="no subjects to take a fraction of", expected="JSSL.fitted(scans), which a training calls by itself"
             )
-        return self.subjects is None or subject in self.subjects
+        return self.chosen is None or subject in self.chosen.names
 
     def draws(self, scan: CalibratedScan, draw: Draw) -> Draws:
         return Draws(part=self.partitioner.split(scan, draw))

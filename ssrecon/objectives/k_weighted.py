@@ -17,7 +17,7 @@ from ssrecon.partition import Bernoulli, Partition
 
 @dataclass(frozen=True)
 class KWeighted(SamplingAware):
-    r"""SSDU whose held-out samples count for all that were not given to the network:
+    r"""This is SSDU whose held-out samples count for all that were not given to the network:
 
     .. math:: \Big\| (1 - K)^{-1/2}\, M_\Lambda \big(y - E f(y_\Theta)\big) \Big\|^2, \qquad
               1 - K_j = \frac{p_j (1 - \tilde p_j)}{1 - \tilde p_j p_j}
@@ -61,7 +61,7 @@ class KWeighted(SamplingAware):
 
 
 def k_weight(probability: Float[Tensor, "1 1 1 *k"], part: Partition, cap: float) -> Float[Tensor, "batch frames 1 *k"]:
-    r""":math:`1 / (1 - K)` on :math:`\Lambda`, at most cap squared; zero elsewhere."""
+    r"""Return :math:`1 / (1 - K)` on :math:`\Lambda`, at most cap squared, and zero elsewhere."""
     # The density in double precision: 1 - (1 - i) p loses its digits where p is near 1 and i is small.
     p, i = probability.double(), part.inclusion.double()
     weight = (1 - (1 - i) * p) / (p * i).clamp_min(torch.finfo(torch.float64).tiny)

@@ -15,33 +15,33 @@ from ssrecon.core.scan import CalibratedScan, Estimate
 from ssrecon.operators import LinearOperator, encoding
 
 NOISE_FROM = f"a noise scan, or a calibration region of {SHORTEST} lines to estimate it from"
-"""What a scan without a noise level would need."""
+"""This is what a scan without a noise level would need."""
 
 
 def encoding_of(scan: CalibratedScan, estimate: Estimate) -> LinearOperator:
-    """E on what `scan` holds, with the estimate's own sensitivities where it has any."""
+    """Return E on what `scan` holds, with the estimate's own sensitivities where it has any."""
     return encoding(scan.with_csm_of(estimate))
 
 
 def predicted(scan: CalibratedScan, estimate: Estimate) -> Complex[Tensor, "batch frames coils *k"]:
-    """:math:`E x`, see `encoding_of`."""
+    """Return the predicted measurement :math:`E x`; see `encoding_of`."""
     return encoding_of(scan, estimate)(estimate.image)
 
 
 def noise_level(scan: CalibratedScan) -> Float[Tensor, " batch"]:
-    r""":math:`\sigma = \sqrt{E|n|^2}` of the scan's white noise. Raises BadInput, naming the scan, where it is not known."""
+    r"""Return :math:`\sigma = \sqrt{E|n|^2}` of the scan's white noise. Raises BadInput, naming the scan, where it is not known."""
     if scan.noise_std is None:
         raise BadInput(scan.ids[0], found="an unknown noise level", expected=NOISE_FROM)
     return scan.noise_std
 
 
 def along(values: Shaped[Tensor, " batch"], like: Tensor) -> Shaped[Tensor, "batch *ones"]:
-    """One value a scan, to multiply an array of the scans with."""
+    """Shape one value a scan so that it multiplies an array of the scans."""
     return values.reshape(-1, *[1] * (like.ndim - 1))
 
 
 def white_noise(scan: CalibratedScan, draw: Draw, purpose: str) -> Complex[Tensor, "batch frames coils *k"]:
-    """Complex noise with E|n|^2 = 1 in the shape of the k-space, drawn scan by scan."""
+    """Draw complex noise with E|n|^2 = 1 in the shape of the k-space, scan by scan."""
     shape = (2, *scan.kspace.shape[1:])
     drawn = np.stack([draw.generator(purpose, key).standard_normal(shape, dtype=np.float32) for key in scan.keys])
     parts = torch.from_numpy(drawn / np.float32(math.sqrt(2)))
@@ -49,39 +49,41 @@ def white_noise(scan: CalibratedScan, draw: Draw, purpose: str) -> Complex[Tenso
 
 
 def with_noise(scan: CalibratedScan, noise: Complex[Tensor, "batch frames coils *k"]) -> CalibratedScan:
-    """The scan with noise added where it was acquired."""
+    """Return the scan with noise added where it was acquired."""
     return replace(scan, kspace=scan.kspace + torch.where(scan.mask, noise, 0))
 
 
 def noisier(scan: CalibratedScan, noise: Complex[Tensor, "batch frames coils *k"], added: Float[Tensor, " batch"]) -> CalibratedScan:
-    """The scan with white `noise` added to a standard deviation of `added`; its noise level says so."""
+    """Return the scan with white `noise` added to a standard deviation of `added`; its noise level says so."""
     return replace(with_noise(scan, along(added, noise) * noise), noise_std=torch.hypot(noise_level(scan), added))
 
 
 def measured(
     scan: CalibratedScan, image: Complex[Tensor, "batch frames maps *x"], mask: Bool[Tensor, "batch frames 1 *k"], estimate: Estimate
 ) -> CalibratedScan:
-    """The scan that a scanner with these coils would have made of another image through another mask, without noise. The coils are those
-    that `estimate` found, where it found any; the network starts again from the scan's own csm."""
+    """Return the scan that a scanner with these coils would have made of another image through another mask, without noise.
+
+    The coils are those that `estimate` found, where it found any; the network starts again from the scan's own csm.
+    """
     virtual = replace(scan, mask=mask)
     return replace(virtual, kspace=predicted(virtual, replace(estimate, image=image)))
 
 
 def support(csm: Complex[Tensor, "batch maps coils *x"]) -> Bool[Tensor, "batch 1 maps *x"]:
-    """Where a map set sees anything."""
+    """Tell where a map set sees anything."""
     return (csm != 0).any(dim=2).unsqueeze(1)
 
 
 def l1_norm(image: Complex[Tensor, "batch *any"]) -> Float[Tensor, " batch"]:
-    """Of real and imaginary parts, a value a scan."""
+    """Return the l1 norm of real and imaginary parts, one value a scan."""
     return torch.view_as_real(image).flatten(1).abs().sum(dim=1)
 
 
 def relative(size: Float[Tensor, " batch"], whole: Float[Tensor, " batch"]) -> Float[Tensor, " batch"]:
-    """The quotient of two norms; 0 where both are, as those of a slice outside the object, which no coil sees."""
+    """Return the quotient of two norms. It is 0 where both are, as in a slice outside the object, which no coil sees."""
     return size / whole.clamp_min(torch.finfo(whole.dtype).tiny)
 
 
 def mean_square(image: Complex[Tensor, "batch frames maps *x"]) -> Float[Tensor, " batch"]:
-    """Per pixel, a value a scan: in images what `MeanSquare` is in k-space."""
+    """Return the mean square a pixel, one value a scan: in images it is what `MeanSquare` is in k-space."""
     return torch.view_as_real(image).flatten(1).square().sum(dim=1) / (image.shape[1] * math.prod(image.shape[3:]))

@@ -13,7 +13,7 @@ from ssrecon.partition import Gaussian, Partitioner
 
 @dataclass(frozen=True)
 class MultiMaskSSDU(Objective):
-    r"""SSDU with K splits of the same :math:`\Omega`: :math:`\tfrac1K \sum_k L(y_{\Lambda_k}, E_{\Lambda_k} f(y_{\Theta_k},
+    r"""This is SSDU with K splits of the same :math:`\Omega`: :math:`\tfrac1K \sum_k L(y_{\Lambda_k}, E_{\Lambda_k} f(y_{\Theta_k},
     E_{\Theta_k}))`.
 
     One step uses one split; successive passes over the data go through the K splits in turn, so that K passes are one epoch of the paper

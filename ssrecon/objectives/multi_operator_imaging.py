@@ -4,18 +4,18 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ssrecon.core.draw import Draw
-from ssrecon.core.errors import BadRecipe, at_least
+from ssrecon.core.errors import at_least
 from ssrecon.core.scan import CalibratedScan
-from ssrecon.objectives.base import Draws, Loss, Network, Objective
+from ssrecon.objectives.base import Draws, Loss, Network
 from ssrecon.objectives.distances import Distance, MeanSquare
 from ssrecon.objectives.measurement import mean_square, measured, predicted, support
 from ssrecon.objectives.sampling_aware import SamplingAware
-from ssrecon.sampling import Sampling
 
 
 @dataclass(frozen=True)
 class MultiOperatorImaging(SamplingAware):
-    r"""Data consistency, and the same image again from its virtual measurement through another mask of the archive:
+    r"""The loss is data consistency, and the difference between an image and what the network makes of that image's virtual measurement
+    through another mask of the archive:
 
     .. math:: d\big(y, E x_1\big) + \alpha\, \tfrac1N \big\| x_1 - f(E_g x_1) \big\|^2, \qquad x_1 = f(y)
 
@@ -28,14 +28,12 @@ class MultiOperatorImaging(SamplingAware):
 
     distance: Distance = MeanSquare()
     weight: float = 1.0
-    r""":math:`\alpha`."""
+    r"""This is :math:`\alpha`."""
     holds_out: ClassVar[bool] = False
+    needs_several_masks: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         at_least(self, weight=0)
-
-    def check(self, sampling: Sampling) -> None:
-        require_several_masks(self, sampling)
 
     def draws(self, scan: CalibratedScan, draw: Draw) -> Draws:
         return Draws(mask=self.known.other_masks(scan, draw, "other mask"))
@@ -47,12 +45,3 @@ class MultiOperatorImaging(SamplingAware):
         # Where no coil sees anything the images agree on nothing that was measured.
         agreement = self.weight * mean_square((estimate.image - again.image) * support(scan.csm))
         return Loss(consistency + agreement, {"consistency": consistency, "agreement": agreement})
-
-
-def require_several_masks(objective: Objective, sampling: Sampling) -> None:
-    """Raises BadRecipe where the scans of a matrix were all sampled by one mask."""
-    for matrix, density in sampling.densities.items():
-        if all((mask == density.masks[0]).all() for mask in density.masks):
-            name = "x".join(map(str, matrix))
-            found = f"one sampling mask in all scans of {name}: no second operator to learn from"
-            raise BadRecipe(type(objective).__name__, found=found, expected="masks that differ from scan to scan, or equivariant imaging")

@@ -14,7 +14,7 @@ from ssrecon.objectives.measurement import predicted
 
 @dataclass(frozen=True)
 class Noise2Noise(Objective):
-    r"""Frames that are repetitions of one object (as M4Raw's are): the network is given one, and judged on all others.
+    r"""Here frames are repetitions of one object (as M4Raw's are). The network is given one of them, and it is judged on all others.
 
     .. math:: \frac{1}{R - 1} \sum_{s \ne r} d\big(y_s, E_s f(y_r)\big)
 
@@ -33,7 +33,7 @@ class Noise2Noise(Objective):
 
     distance: Distance = MeanSquare()
     average: bool = True
-    """Of the images at test time."""
+    """This averages the images at test time."""
 
     def draws(self, scan: CalibratedScan, draw: Draw) -> Draws:
         frames = scan.kspace.shape[1]
@@ -44,9 +44,9 @@ class Noise2Noise(Objective):
     def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draws: Draws) -> Loss:
         frames, given = scan.kspace.shape[1], draws.given
         rows = torch.arange(len(scan.ids), device=given.device)
-        estimate = network(_frames(scan, rows[:, None], given[:, None]))
+        estimate = network(_select_frames(scan, rows[:, None], given[:, None]))
         others = (given[:, None] + torch.arange(1, frames, device=given.device)) % frames
-        judged = _frames(scan, rows[:, None], others)
+        judged = _select_frames(scan, rows[:, None], others)
         repeated = replace(estimate, image=estimate.image.expand(-1, frames - 1, *estimate.image.shape[2:]))
         return Loss(self.distance(predicted(judged, repeated), judged.kspace))
 
@@ -54,13 +54,13 @@ class Noise2Noise(Objective):
         if not self.average:
             return network(scan)
         frames = scan.kspace.shape[1]
-        estimates = [network(_frames(scan, slice(None), slice(frame, frame + 1))) for frame in range(frames)]
+        estimates = [network(_select_frames(scan, slice(None), slice(frame, frame + 1))) for frame in range(frames)]
         # Images times their own sensitivities: of what the network found in each frame, the mean too.
         mean = torch.stack([estimate.image for estimate in estimates]).mean(dim=0)
         found = [estimate.csm for estimate in estimates if estimate.csm is not None]
         return Estimate(mean.expand(-1, frames, *mean.shape[2:]), csm=torch.stack(found).mean(dim=0) if found else None)
 
 
-def _frames(scan: CalibratedScan, rows: object, frames: object) -> CalibratedScan:
+def _select_frames(scan: CalibratedScan, rows: object, frames: object) -> CalibratedScan:
     parts = {name: getattr(scan, name)[rows, frames] for name in ("kspace", "mask", "padding")}
     return replace(scan, **parts)

@@ -16,7 +16,7 @@ from ssrecon.partition import Partitioner, Uniform
 
 @dataclass(frozen=True)
 class Noise2Recon(Objective):
-    r"""SSDU, and consistency of the image under noise added to all that was acquired:
+    r"""This is SSDU, and in addition consistency of the image under noise added to all that was acquired:
 
     .. math:: L\big(y_\Lambda, E_\Lambda f(y_\Theta)\big) + \lambda \frac{\| f(y + \tilde n) - {\rm sg} f(y) \|_1}{\| {\rm sg} f(y) \|_1}
 
@@ -32,18 +32,20 @@ class Noise2Recon(Objective):
     partitioner: Partitioner = Uniform(loss_fraction=0.4)
     distance: Distance = NormalizedL1L2()
     weight: float = 1.0
-    """Lambda."""
+    r"""This is :math:`\lambda`."""
     least: float = 0.5
     most: float = 2.0
-    """The range of the added noise in units of the scan's own; those of SSIBench. The paper's absolute levels and image term that is not
-    divided cannot be had here, where scans differ in brightness and noise."""
+    """`least` and `most` are the range of the added noise in units of the scan's own, and are those of SSIBench. The paper's absolute
+    levels and its image term that is not divided cannot be had here, where scans differ in brightness and noise.
+    """
 
     def __post_init__(self) -> None:
         at_least(self, weight=0)
         if not (0 <= self.least <= self.most < float("inf") and self.most > 0):
             raise BadRecipe("Noise2Recon.most", found=f"noise from {self.least} to {self.most}", expected="a range of positive multiples")
 
-    def needs_noise_level(self) -> bool:
+    @property
+    def needs_noise_level(self) -> bool:  # type: ignore[override]  # here a setting decides
         return self.weight > 0
 
     def draws(self, scan: CalibratedScan, draw: Draw) -> Draws:

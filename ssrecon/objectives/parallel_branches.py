@@ -15,8 +15,8 @@ from ssrecon.partition import Partition, Partitioner, Uniform
 
 @dataclass(frozen=True)
 class ParallelBranches(Objective):
-    r"""Two parts of :math:`\Omega` that share the centre of k-space, each reconstructed by the same network, each judged on all of
-    :math:`\Omega`, and their difference penalised where nothing was acquired:
+    r"""Two parts of :math:`\Omega` share the centre of k-space. The same network reconstructs each, each is judged on all of
+    :math:`\Omega`, and their difference is penalised where nothing was acquired:
 
     .. math:: \sum_{b = 1, 2} d\big(y, E x_b\big) + \beta\, d\big(\bar E x_1, \bar E x_2\big), \qquad x_b = f(y_{\Omega_b})
 
@@ -35,7 +35,7 @@ class ParallelBranches(Objective):
     partitioner: Partitioner = Uniform(loss_fraction=0.5)
     distance: Distance = MeanSquare()
     agreement: float = 0.01
-    r""":math:`\beta`."""
+    r"""This is :math:`\beta`."""
     held_out_only: bool = False
 
     def __post_init__(self) -> None:
@@ -59,7 +59,7 @@ class ParallelBranches(Objective):
 
 
 def branches(scan: CalibratedScan, part: Partition) -> tuple[torch.Tensor, torch.Tensor]:
-    """Theta and Lambda, both with the calibration region and what is never held out."""
+    """Return Theta and Lambda, both with the calibration region and what is never held out."""
     omega = part.theta | part.lambda_
     shared = omega & (scan.calibration | (part.inclusion == 0))
     return part.theta | shared, part.lambda_ | shared

@@ -14,7 +14,7 @@ from ssrecon.objectives.transforms import Rotations, Transform
 
 @dataclass(frozen=True)
 class RobustEI(Objective):
-    r"""`SURE` for what was acquired, equivariance for what was not, and noise where the scanner would have added some:
+    r"""This takes `SURE` for what was acquired, equivariance for what was not, and adds noise where the scanner would have added some:
 
     .. math:: {\rm SURE}(f; y) + \alpha\, \tfrac1N \big\| T_g x_1 - f(E T_g x_1 + n) \big\|^2, \qquad x_1 = f(y),\ n \sim CN(0, \sigma^2)
 
@@ -28,24 +28,18 @@ class RobustEI(Objective):
 
     transform: Transform = Rotations()
     weight: float = 1.0
-    r""":math:`\alpha`."""
+    r"""This is :math:`\alpha`."""
     step: float = 0.1
-    """Of SURE's divergence, in units of the noise level; absolute in the paper (0.01)."""
+    """This is the step of SURE's divergence, in units of the noise level; in the paper it is absolute (0.01)."""
     transforms: int = 1
-    """Drawn for each scan at each update."""
+    """So many transforms are drawn for each scan at each update."""
     holds_out: ClassVar[bool] = False
+    needs_noise_level: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_transform(self, self.transform)
         check_step(self, self.step)
         at_least(self, weight=0, transforms=1)
-
-    def needs_noise_level(self) -> bool:
-        return True
-
-    @property
-    def remarks(self) -> tuple[str, ...]:
-        return self.transform.remarks
 
     def draws(self, scan: CalibratedScan, draw: Draw) -> Draws:
         moves = drawn_moves(self.transform, scan, draw, self.transforms)

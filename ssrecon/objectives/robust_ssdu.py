@@ -1,6 +1,7 @@
 """Robust SSDU: held-out k-space for what is missing, added noise for what is noisy."""
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from jaxtyping import Complex
@@ -19,8 +20,8 @@ from ssrecon.partition import Bernoulli
 
 @dataclass(frozen=True)
 class RobustSSDU(SamplingAware):
-    r"""K-weighted SSDU from an input with noise added, judged on all of :math:`\Omega`, with a correction at test time. With
-    :math:`\tilde y = M_\Theta (y + \tilde n)`, :math:`\tilde n` of standard deviation :math:`\alpha\sigma`:
+    r"""This is K-weighted SSDU from an input with noise added, judged on all of :math:`\Omega`, with a correction at test time. With
+    :math:`\tilde y = M_\Theta (y + \tilde n)`, and :math:`\tilde n` of standard deviation :math:`\alpha\sigma`, the loss is
 
     .. math:: \Big\| (1 - K)^{-1/2} M_\Lambda (y - E f(\tilde y)) \Big\|^2
               + \Big\| \frac{1 + \alpha^2}{\alpha^2} M_\Theta (y - E f(\tilde y)) \Big\|^2
@@ -47,14 +48,12 @@ class RobustSSDU(SamplingAware):
     weighted: bool = True
     noisy_at_test: bool = False
     cap: float = 10.0
+    needs_noise_level: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not 0 < self.alpha < float("inf"):
             raise BadRecipe("RobustSSDU.alpha", found=repr(self.alpha), expected="a positive number")
         check_cap(self, self.cap)
-
-    def needs_noise_level(self) -> bool:
-        return True
 
     def draws(self, scan: CalibratedScan, draw: Draw) -> Draws:
         return Draws(part=self.partitioner.split(scan, draw), noise=white_noise(scan, draw, "noisier"))

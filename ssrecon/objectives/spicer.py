@@ -37,7 +37,7 @@ class SPICER(Objective):
     partitioner: Partitioner = Uniform(loss_fraction=0.5)
     distance: Distance = MeanSquare()
     smoothness: float = 1e-3
-    r""":math:`\lambda`, as published."""
+    r"""This is :math:`\lambda`, as published."""
 
     def __post_init__(self) -> None:
         at_least(self, smoothness=0)
@@ -57,6 +57,6 @@ class SPICER(Objective):
 
 
 def roughness(csm: Complex[Tensor, "batch maps coils *x"]) -> Float[Tensor, " batch"]:
-    """The mean squared step to the next pixel along each axis, summed over the axes."""
+    """Return the mean squared step to the next pixel along each axis, summed over the axes."""
     steps = [csm.diff(dim=axis) for axis in range(3, csm.ndim)]
     return torch.stack([torch.view_as_real(step).flatten(1).square().mean(dim=1) * 2 for step in steps]).sum(dim=0)

@@ -15,12 +15,13 @@ from ssrecon.partition import Gaussian, Partition, Partitioner
 
 @dataclass(frozen=True)
 class SSDU(Objective):
-    r"""Split :math:`\Omega = \Theta \cup \Lambda`; reconstruct from :math:`\Theta`, compare with what was measured on :math:`\Lambda`:
+    r"""SSDU splits :math:`\Omega = \Theta \cup \Lambda`, reconstructs from :math:`\Theta`, and compares with what was measured on
+    :math:`\Lambda`:
 
     .. math:: L\big(y_\Lambda,\ E_\Lambda f(y_\Theta, E_\Theta)\big)
 
     As published, a scan's split is drawn once and kept for the whole training, and :math:`\Lambda` may lie in the calibration region
-    except for its protected centre. At test time: all of :math:`\Omega`.
+    except for its protected centre. At test time the network is given all of :math:`\Omega`.
 
     Yaman et al. Self-supervised learning of physics-guided reconstruction neural networks without fully sampled reference data.
     Magn Reson Med 84:3172-3191 (2020). doi:10.1002/mrm.28378
@@ -39,7 +40,9 @@ class SSDU(Objective):
 def held_out_loss(
     network: Network, scan: CalibratedScan, part: Partition, distance: Distance, weight: Float[Tensor, "batch frames 1 *k"] | None = None
 ) -> Loss:
-    """What SSDU and its successors share: the network sees Theta, its prediction is compared with the measurement on Lambda."""
+    """Return the loss that SSDU and its successors share: the network sees Theta, and its prediction is compared with the measurement on
+    Lambda.
+    """
     estimate = network(scan.on(part.theta))
     held_out = scan.on(part.lambda_)
     return Loss(distance(predicted(held_out, estimate), held_out.kspace, weight))

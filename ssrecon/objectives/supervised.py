@@ -13,10 +13,11 @@ from ssrecon.objectives.measurement import predicted
 
 @dataclass(frozen=True)
 class Supervised(Objective):
-    r"""Reconstruct from all of :math:`\Omega`, compare with the fully sampled k-space: :math:`L(y_{\rm full}, E_{\rm full} f(y_\Omega))`.
+    r"""The network reconstructs from all of :math:`\Omega` and is compared with the fully sampled k-space: :math:`L(y_{\rm full}, E_{\rm
+    full} f(y_\Omega))`.
 
-    The same domain and distance as the self-supervised objectives, so that arms differ in their data alone. At test time: all of
-    :math:`\Omega`. Raises BadInput, naming the scan, where it has no reference.
+    The same domain and distance as the self-supervised objectives, so that arms differ in their data alone. At test time the network is
+    given all of :math:`\Omega`. Raises BadInput, naming the scan, where it has no reference.
 
     Yaman et al. Magn Reson Med 84:3172-3191 (2020), its supervised comparison. doi:10.1002/mrm.28378
     """

@@ -16,8 +16,8 @@ from ssrecon.objectives.measurement import along, noise_level, predicted, white_
 
 @dataclass(frozen=True)
 class SURE(Objective):
-    r"""Stein's unbiased risk estimate of the predicted measurement :math:`h(y) = E f(y)`, for complex white noise with
-    :math:`E|n|^2 = \sigma^2` a sample m acquired locations and :math:`N_c` coils:
+    r"""SURE is Stein's unbiased risk estimate of the predicted measurement :math:`h(y) = E f(y)`, for complex white noise with
+    :math:`E|n|^2 = \sigma^2` a sample, m acquired locations and :math:`N_c` coils:
 
     .. math:: \frac1m \|h(y) - y\|^2 - N_c \sigma^2 + \frac{2 \sigma^2}{m \tau} {\rm Re}\, b^H \big(h(y + \tau b) - h(y)\big)
 
@@ -33,14 +33,12 @@ class SURE(Objective):
     """
 
     step: float = 0.1
-    """Of the divergence, in units of the noise level."""
+    """This is the step of the divergence, in units of the noise level."""
     holds_out: ClassVar[bool] = False
+    needs_noise_level: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_step(self, self.step)
-
-    def needs_noise_level(self) -> bool:
-        return True
 
     def draws(self, scan: CalibratedScan, draw: Draw) -> Draws:
         return Draws(probe=divergence_probe(scan, draw))
@@ -50,13 +48,13 @@ class SURE(Objective):
 
 
 def check_step(owner: object, step: float) -> None:
-    """Raises BadRecipe unless positive."""
+    """Raise BadRecipe unless the step is positive."""
     if not 0 < step < float("inf"):
         raise BadRecipe(f"{type(owner).__name__}.step", found=repr(step), expected="a positive number")
 
 
 def divergence_probe(scan: CalibratedScan, draw: Draw) -> Complex[Tensor, "batch frames coils *k"]:
-    """b, white, of variance 1."""
+    """Draw the probe b: it is white and of variance 1."""
     return white_noise(scan, draw, "divergence")
 
 
@@ -68,7 +66,7 @@ def risk(
     step: float,
     weight: Float[Tensor, "batch frames 1 *k"] | None = None,
 ) -> tuple[Float[Tensor, " batch"], dict[str, Float[Tensor, " batch"]]]:
-    r"""The estimate of :math:`\sum W |h - E x|^2 / m` of each scan, and its three terms; W is 1 where no `weight` is given."""
+    r"""Return the estimate of :math:`\sum W |h - E x|^2 / m` of each scan, and its three terms; W is 1 where no `weight` is given."""
     sigma = noise_level(scan)
     first = predicted(scan, estimate)
     # Without noise there is no divergence to know, and no unit for the step.

@@ -1,73 +1,57 @@
-"""Moves of an image that leave the distribution of images as it is: the group actions of equivariant imaging.
+"""Families of moves that leave the distribution of images as it is: what equivariant imaging draws from.
 
-The image moves and the coils do not, so none of these touches a csm. All act within the last two axes, alike on all frames, maps and
-further axes of a scan, and on real and imaginary parts together; lengths are pixels, so that angles are true for square pixels.
+The image moves and the coils do not, so none of these touches a csm. What one move does stands in ``moves.py``.
 """
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 import torch
-from jaxtyping import Complex, Float
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadInput, BadRecipe
 from ssrecon.core.scan import CalibratedScan
+from ssrecon.objectives.moves import Flip, Move, PullBack, QuarterTurn, Shift, rotation
 
-Images = Complex[Tensor, "frames maps *x"]
 SQUARINGS = 6
 """A flow is halved so often before it is composed with itself."""
 
 
-class Move(ABC):
-    """One move of images, the same for all of a scan's frames and maps."""
-
-    @abstractmethod
-    def __call__(self, images: Images) -> Images:
-        """The images, moved: linear, and differentiable in them."""
-
-    def to(self, device: torch.device | str) -> "Move":
-        """The same move for images on another device."""
-        return self
-
-
 class Transform(ABC):
-    """A family of moves, one drawn a scan. Frozen dataclasses: the object is its own configuration."""
+    """A transform is a family of moves, of which one is drawn for each scan. Frozen dataclasses: the object is its own configuration."""
 
     commutes_with_sampling: ClassVar[bool] = False
-    """Whether a move only changes the phase of k-space: then nothing that was not acquired is ever seen through it."""
+    """This tells whether a move only changes the phase of k-space: then nothing that was not acquired is ever seen through it."""
     leaves_unseen: ClassVar[str] = ""
-    """What of k-space no move of the family brings to where Cartesian lines are, in words; empty where everything is reached."""
+    """This says, in words, what of k-space no move of the family brings to where Cartesian lines are; it is empty where everything is
+    reached.
+    """
 
-    @property
     def remarks(self) -> tuple[str, ...]:
-        """What a person should know who trains with these."""
+        """Return what a person should know who trains with these moves."""
         return (self.leaves_unseen,) if self.leaves_unseen else ()
 
     @abstractmethod
     def drawn(self, shape: tuple[int, ...], generator: np.random.Generator) -> Move:
-        """One move of images whose last two sides are `shape`: linear, and differentiable in the image."""
+        """Draw one move of images whose last two sides are `shape`. It is linear, and differentiable in the image."""
 
     def moves(self, scan: CalibratedScan, draw: Draw, purpose: str = "transform") -> tuple[Move, ...]:
-        """A move for every scan of a batch, each drawn for itself."""
+        """Draw a move for every scan of a batch, each for itself."""
         shape = tuple(scan.kspace.shape[-2:])
         return tuple(self.drawn(shape, draw.generator(purpose, key)) for key in scan.keys)
 
 
-def moved(image: Complex[Tensor, "batch frames maps *x"], moves: Sequence[Move]) -> Complex[Tensor, "batch frames maps *x"]:
-    """Every scan's image moved in its own way."""
-    return torch.stack([move(one) for move, one in zip(moves, image, strict=True)])
-
-
 @dataclass(frozen=True)
 class Rotations(Transform):
-    """By an angle uniform between -`largest` and `largest` degrees, about the pixel N // 2; bicubic, with zeros from outside."""
+    """An image is rotated by an angle uniform between -`largest` and `largest` degrees, about the pixel N // 2: bicubic, with zeros from
+    outside.
+    """
 
     largest: float = 180.0
 
@@ -81,8 +65,10 @@ class Rotations(Transform):
 
 @dataclass(frozen=True)
 class QuarterTurns(Transform):
-    """By 0, 90, 180 or 270 degrees about the pixel N // 2, exactly: what leaves the matrix enters on the other side. Raises BadInput for a
-    matrix that is not square."""
+    """An image is turned by 0, 90, 180 or 270 degrees about the pixel N // 2, exactly: what leaves the matrix enters on the other side.
+
+    Raises BadInput for a matrix that is not square.
+    """
 
     leaves_unseen: ClassVar[str] = "quarter turns show rows and columns of k-space alone; its corners stay unseen"
 
@@ -94,7 +80,7 @@ class QuarterTurns(Transform):
 
 @dataclass(frozen=True)
 class Flips(Transform):
-    """About the pixel N // 2 along either axis, each with probability 1/2."""
+    """An image is mirrored about the pixel N // 2 along either axis, each with probability 1/2."""
 
     leaves_unseen: ClassVar[str] = "flips show the mirror image of a mask alone; a symmetric one gains nothing"
 
@@ -104,7 +90,9 @@ class Flips(Transform):
 
 @dataclass(frozen=True)
 class Shifts(Transform):
-    """Circular, by any number of pixels. For Cartesian sampling they teach nothing: kept as the control that must fail."""
+    """An image is shifted circularly by any number of pixels. For Cartesian sampling that teaches nothing: it is kept as the control
+    that must fail.
+    """
 
     commutes_with_sampling: ClassVar[bool] = True
     leaves_unseen: ClassVar[str] = "shifts change the phase of k-space alone"
@@ -115,7 +103,7 @@ class Shifts(Transform):
 
 @dataclass(frozen=True)
 class Diffeomorphisms(Transform):
-    r"""Smooth and invertible: the flow of a random velocity field for unit time, by scaling and squaring.
+    r"""The moves are smooth and invertible: each is the flow of a random velocity field for unit time, by scaling and squaring.
 
     Each component of the velocity is a sum of :math:`c_{ab} \sin(\pi a y) \sin(\pi b x)` for a, b up to `frequencies`, with normal
     coefficients of a standard deviation that falls as 1 / (a b): it vanishes at the border, so that nothing leaves the field of view. The
@@ -125,7 +113,7 @@ class Diffeomorphisms(Transform):
     """
 
     strength: float = 0.05
-    """Root mean square of the velocity, in parts of the field of view, on average over draws."""
+    """This is the root mean square of the velocity, in parts of the field of view, on average over draws."""
     frequencies: int = 3
 
     def __post_init__(self) -> None:
@@ -139,7 +127,7 @@ class Diffeomorphisms(Transform):
         return PullBack(self.flow(shape, generator))
 
     def flow(self, shape: tuple[int, ...], generator: np.random.Generator) -> Float[Tensor, "y x 2"]:
-        """Where the image at each pixel comes from, (x, y) from -1 to 1."""
+        """Return where the image at each pixel comes from, (x, y) from -1 to 1."""
         orders = np.arange(1, self.frequencies + 1)
         falling = 1 / (orders[:, None] * orders)
         # The mean square of sin sin is 1/4.
@@ -154,70 +142,3 @@ class Diffeomorphisms(Transform):
             moved = grid_sample(displacement.permute(2, 0, 1)[None], (here + displacement)[None], align_corners=True, padding_mode="border")
             displacement = displacement + moved[0].permute(1, 2, 0)
         return here + displacement
-
-
-@dataclass(frozen=True)
-class PullBack(Move):
-    """Every pixel takes the value that lies at its place of a grid: bicubic, zero outside."""
-
-    grid: Float[Tensor, "y x 2"]
-    """Where the image at each pixel comes from, (x, y) from -1 to 1."""
-
-    def __call__(self, images: Images) -> Images:
-        planes = torch.view_as_real(images.reshape(-1, *images.shape[-2:])).movedim(-1, 1)
-        channels = planes.reshape(1, -1, *planes.shape[-2:])
-        at = self.grid.to(channels.device, channels.dtype)[None]
-        found = grid_sample(channels, at, mode="bicubic", padding_mode="zeros", align_corners=True)
-        return torch.view_as_complex(found.reshape(planes.shape).movedim(1, -1).contiguous()).reshape(images.shape)
-
-    def to(self, device: torch.device | str) -> "PullBack":
-        return PullBack(self.grid.to(device))
-
-
-def rotation(shape: tuple[int, ...], degrees: float) -> PullBack:
-    """Counterclockwise where the first axis points down, about N // 2."""
-    angle = math.radians(degrees)
-    y, x = torch.meshgrid(*[torch.arange(n, dtype=torch.float64) - n // 2 for n in shape], indexing="ij")
-    from_y = math.cos(angle) * y + math.sin(angle) * x
-    from_x = -math.sin(angle) * y + math.cos(angle) * x
-    places = [2 * (place + n // 2) / max(n - 1, 1) - 1 for place, n in ((from_x, shape[1]), (from_y, shape[0]))]
-    return PullBack(torch.stack(places, dim=-1))
-
-
-@dataclass(frozen=True)
-class QuarterTurn(Move):
-    """So many times 90 degrees, in the sense of `rotation`."""
-
-    count: int
-
-    def __call__(self, images: Images) -> Images:
-        for _ in range(self.count % 4):
-            images = mirrored(images.transpose(-2, -1), -2)
-        return images
-
-
-@dataclass(frozen=True)
-class Flip(Move):
-    """About the pixel N // 2 along the given axes."""
-
-    axes: tuple[int, ...]
-
-    def __call__(self, images: Images) -> Images:
-        for axis in self.axes:
-            images = mirrored(images, axis)
-        return images
-
-
-@dataclass(frozen=True)
-class Shift(Move):
-    """Circular, by so many pixels along the last two axes."""
-
-    by: tuple[int, ...]
-
-    def __call__(self, images: Images) -> Images:
-        return images.roll(self.by, dims=(-2, -1))
-
-
-def mirrored(images: Images, axis: int) -> Images:
-    """About the pixel N // 2, circularly."""
-    return images.flip(axis).roll(1 - images.shape[axis] % 2, dims=axis)

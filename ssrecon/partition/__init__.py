@@ -1,4 +1,4 @@
-r"""How what was acquired is divided: :math:`\Omega = \Theta \cup \Lambda` for training, :math:`\Gamma` for validation.
+r"""This room divides what was acquired: :math:`\Omega = \Theta \cup \Lambda` for training, :math:`\Gamma` for validation.
 
 In come a `CalibratedScan` and a draw, out comes a `Partition` (or, of `Gamma`, the mask that is held out). One law a file; counts are
 exact. Read ``base.py`` first, then ``uniform.py``; ``selection.py`` is what all of them share.

@@ -1,4 +1,4 @@
-"""What a partition is: Omega split into Theta, which the network receives, and Lambda, on which it is judged."""
+"""Partitions of Omega into Theta, which the network receives, and Lambda, on which it is judged."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -13,23 +13,23 @@ from ssrecon.core.scan import CalibratedScan
 
 @dataclass(frozen=True)
 class Partition:
-    """Disjoint sets whose union is Omega without padding; the same for every coil."""
+    """A partition is two disjoint sets whose union is Omega without padding. They are the same for every coil."""
 
     theta: Bool[Tensor, "batch frames 1 *k"]
-    """Given to the network."""
+    """The samples that the network receives."""
     lambda_: Bool[Tensor, "batch frames 1 *k"]
-    """Compared with the network's prediction; the network never receives it."""
+    """The samples that the network's prediction is compared with; it never receives them."""
     inclusion: Float[Tensor, "batch frames 1 *k"]
     """P(location in Lambda) for a location of Omega: what a density-compensated loss divides by. Zero in the protected centre."""
 
     def to(self, device: torch.device | str) -> "Partition":
-        """The same sets on another device."""
+        """Return the same sets on another device."""
         return Partition(self.theta.to(device), self.lambda_.to(device), self.inclusion.to(device))
 
 
 class Partitioner(ABC):
-    """A law by which Omega is split. Frozen dataclasses: the object is its own configuration."""
+    """A partitioner is a law by which Omega is split. It is a frozen dataclass: the object is its own configuration."""
 
     @abstractmethod
     def split(self, scan: CalibratedScan, draw: Draw) -> Partition:
-        """One split per scan of the batch, drawn on the CPU, returned on the scan's device."""
+        """Split each scan of the batch. The split is drawn on the CPU and returned on the scan's device."""

@@ -18,9 +18,10 @@ from ssrecon.partition.selection import (
     assemble,
     check_fraction,
     check_protected,
+    radius_below_one,
     require_lines,
 )
-from ssrecon.sampling.centre import centre_box, radius
+from ssrecon.sampling.centre import centre_box
 from ssrecon.sampling.lines import any_along, line_by_line
 
 ATTEMPTS = 100
@@ -63,15 +64,16 @@ class Bernoulli(Partitioner):
         omega = acquired(scan)
         if self.lines:
             require_lines(scan, omega, "a split of whole lines")
-        halves = [self._one(header, one, draw) for header, one in zip(scan.headers, omega, strict=True)]
-        chosen, inclusion = (np.stack(parts) for parts in zip(*halves, strict=True))
+        choices = [self._choose_lambda(header, own, draw) for header, own in zip(scan.headers, omega, strict=True)]
+        chosen, inclusion = (np.stack(parts) for parts in zip(*choices, strict=True))
         return assemble(scan, omega, chosen, inclusion, lines=False)
 
-    def _one(self, header: Header, omega: Bool[np.ndarray, "frames *k"], draw: Draw) -> tuple[BoolArray, FloatArray]:
-        """What is chosen of one scan, and how likely that was, on the whole grid."""
+    def _choose_lambda(self, header: Header, omega: Bool[np.ndarray, "frames *k"], draw: Draw) -> tuple[BoolArray, FloatArray]:
+        """Return what is chosen of one scan, and how likely each element was to be chosen, on the whole grid."""
         lines = header.encoding.has_readout and line_by_line(omega) if self.lines is None else self.lines
         elements = any_along(omega, -1) if lines else omega
-        inclusion = _inclusion(elements.shape[1:], self.loss_fraction, self.order, self.protected[:1] if lines else self.protected)
+        protected = self.protected[:1] if lines else self.protected
+        inclusion = _probability_in_lambda(elements.shape[1:], self.loss_fraction, self.order, protected)
         generator = draw.generator("partition", header.scan_key)
         for _ in range(ATTEMPTS):
             chosen = generator.random(elements.shape) < inclusion
@@ -83,11 +85,13 @@ class Bernoulli(Partitioner):
 
 
 @lru_cache(maxsize=32)
-def _inclusion(shape: tuple[int, ...], loss_fraction: float, order: float, protected: Sequence[int]) -> Float[np.ndarray, " *k"]:
+def _probability_in_lambda(
+    shape: tuple[int, ...], loss_fraction: float, order: float, protected: Sequence[int]
+) -> Float[np.ndarray, " *k"]:
     free = ~centre_box(shape, protected)
     if order == 0:
         return np.where(free, loss_fraction, 0.0)
-    falling = (1 - radius(shape, beyond=1, mean=True)) ** order
+    falling = (1 - radius_below_one(shape)) ** order
     low, high = -1.0, 1.0
     for _ in range(60):  # the mean rises with c: halve the interval until it is as narrow as a double can tell
         middle = (low + high) / 2

@@ -28,7 +28,7 @@ from ssrecon.sampling.lines import any_along, line_by_line
 
 @dataclass(frozen=True)
 class Gamma:
-    r"""Which part of :math:`\Omega` is held out for validation: drawn once a scan, the same at every epoch.
+    r"""Gamma is the part of :math:`\Omega` that is held out for validation. It is drawn once a scan and is the same at every epoch.
 
     :math:`|\Gamma|` = floor(fraction x what may be held out), at least 1, per frame: uniform random lines where whole lines were acquired
     and points elsewhere, outside the calibration region (from which csm and scale came), the protected centre and padding. A line that
@@ -39,7 +39,7 @@ class Gamma:
     """
 
     fraction: float = 0.2
-    """Held-out share of the elements (lines or points) that may be held out."""
+    """The held-out share of the elements (lines or points) that may be held out."""
     lines: bool | None = None
     """Whole lines, points, or (None) lines where whole lines along a readout were acquired."""
     spare_calibration: bool = True
@@ -52,17 +52,17 @@ class Gamma:
         check_protected(self, self.protected)
 
     def hold_out(self, scan: CalibratedScan, draw: Draw) -> Bool[Tensor, "batch frames 1 *k"]:
-        r""":math:`\Gamma` as a mask beside the scan; ``scan.on(~gamma)`` is what may be trained on.
+        r"""Draw :math:`\Gamma` as a mask beside the scan; ``scan.on(~gamma)`` is what may be trained on.
 
         `draw.epoch` is ignored. Raises BadInput, naming the scan, where nothing can be held out or nothing would be left, and for
         ``lines=True`` where no whole lines were acquired.
         """
         omega = acquired(scan)
         calibration = scan.calibration[:, :, 0].cpu().numpy() & self.spare_calibration
-        gamma = np.stack([self._one(scan[i], omega[i], calibration[i], draw) for i in range(len(scan.headers))])
+        gamma = np.stack([self._gamma_of(scan[i], omega[i], calibration[i], draw) for i in range(len(scan.headers))])
         return to_mask(scan, gamma)
 
-    def _one(
+    def _gamma_of(
         self, scan: CalibratedScan, omega: Bool[np.ndarray, "frames *k"], calibration: Bool[np.ndarray, "1 *k"], draw: Draw
     ) -> Bool[np.ndarray, "frames *k"]:
         (header,) = scan.headers
@@ -89,10 +89,10 @@ class Gamma:
 def gamma_score(
     reconstruct: Callable[[CalibratedScan], Estimate], scan: CalibratedScan, gamma: Bool[Tensor, "batch frames 1 *k"]
 ) -> tuple[Float[Tensor, " batch"], Estimate]:
-    r"""Reconstruct from :math:`\Omega\setminus\Gamma`, compare with the measurement on :math:`\Gamma`; one value a scan, and the estimate.
+    r"""Reconstruct from :math:`\Omega\setminus\Gamma` and compare with the measurement on :math:`\Gamma`. Return scores and the estimate.
 
-    The mean over :math:`\Gamma` and coils of :math:`|y - E x|^2 / \sigma^2`, whose floor is 1; relative to :math:`|y|^2` where the noise is
-    unknown (`metrics.heldout_residual`).
+    The score of a scan is the mean over :math:`\Gamma` and coils of :math:`|y - E x|^2 / \sigma^2`, whose floor is 1. Where the noise is
+    unknown it is relative to :math:`|y|^2` (`metrics.heldout_residual`).
     """
     estimate = reconstruct(scan.on(~gamma))
     held_out = scan.on(gamma).with_csm_of(estimate)

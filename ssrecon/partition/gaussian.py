@@ -15,7 +15,9 @@ from ssrecon.partition.selection import check_fraction, check_protected, split_e
 
 @dataclass(frozen=True)
 class Gaussian(Partitioner):
-    r"""Points of :math:`\Omega` by a Gaussian density about DC with :math:`\sigma = (N - 1)` / `std_scale` on every axis, readout included.
+    r"""Lambda is points of :math:`\Omega`, drawn by a Gaussian density about DC with :math:`\sigma = (N - 1)` / `std_scale` on every axis.
+
+    The readout is an axis too.
 
     As published, a point is drawn by rounding :math:`N(N // 2, \sigma)` to the grid, again and again until enough different points of
     :math:`\Omega` outside the protected centre were hit. So the weight of a grid point is the Gaussian integrated over its pixel,
@@ -50,7 +52,7 @@ class Gaussian(Partitioner):
 
 @lru_cache(maxsize=32)
 def log_pixel_mass(shape: tuple[int, ...], std_scale: float) -> Float[np.ndarray, " *k"]:
-    """The logarithm of w above: it stays finite where w itself would underflow."""
+    """Return the logarithm of w of `Gaussian`, which stays finite where w itself would underflow."""
     from scipy.special import log_ndtr
 
     total = np.zeros(shape)

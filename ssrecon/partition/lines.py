@@ -10,7 +10,7 @@ from ssrecon.partition.selection import check_fraction, check_protected, split_e
 
 @dataclass(frozen=True)
 class Lines(Partitioner):
-    r"""Uniform random phase-encoding lines of :math:`\Omega`, each whole; for 3-D k-space a line is a (kz, ky) location.
+    r"""Lambda is whole phase-encoding lines of :math:`\Omega`, drawn uniformly. In 3-D k-space a line is a (kz, ky) location.
 
     The number of lines in :math:`\Lambda` is exact, and so is `inclusion`. Splitting random columns by columns is what the theory of
     self-supervision by splitting asks for; on a lattice it leaves gaps of twice the acceleration, and points are what was published.

@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float
 
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadInput, BadRecipe
+from ssrecon.core.radius import radius
 from ssrecon.core.scan import CalibratedScan
 from ssrecon.core.shapes import checked
 from ssrecon.partition.base import Partition
@@ -23,25 +24,25 @@ FloatArray = Float[np.ndarray, "..."]
 
 
 def check_fraction(owner: object, name: str, value: float) -> None:
-    """Raises BadRecipe unless 0 < value < 1."""
+    """Raise BadRecipe unless 0 < value < 1."""
     if not 0.0 < value < 1.0:  # NaN fails this too
         raise BadRecipe(f"{type(owner).__name__}.{name}", found=repr(value), expected="a number between 0 and 1, neither included")
 
 
 def check_protected(owner: object, sides: Sequence[int]) -> None:
-    """Raises BadRecipe for what is no tuple of sides."""
+    """Raise BadRecipe for what is no tuple of sides."""
     if not isinstance(sides, (tuple, list)) or any(side < 0 for side in sides):
         raise BadRecipe(f"{type(owner).__name__}.protected", found=repr(sides), expected="sides of a box, 0 or more")
 
 
 def acquired(scan: CalibratedScan) -> Bool[np.ndarray, "batch frames *k"]:
-    """Omega without padding. Zeros that the scanner filled in were never measured: they are in no set."""
+    """Return Omega without padding. Zeros that the scanner filled in were never measured: they are in no set."""
     return (scan.mask & ~scan.padding)[:, :, 0].cpu().numpy()
 
 
 @checked
 def require_lines(scan: CalibratedScan, omega: Bool[np.ndarray, "batch frames *k"], who: str) -> None:
-    """Raises BadInput, naming the scan, where whole lines along a readout cannot be told apart."""
+    """Raise BadInput, naming the scan, where whole lines along a readout cannot be told apart."""
     for header, one in zip(scan.headers, omega, strict=True):
         if not header.encoding.has_readout:
             raise BadInput(header.scan_id, found=f"a scan without a readout axis for {who}", expected="a readout, or a selection of points")
@@ -51,9 +52,14 @@ def require_lines(scan: CalibratedScan, omega: Bool[np.ndarray, "batch frames *k
             )
 
 
+def radius_below_one(shape: Sequence[int]) -> Float[np.ndarray, " *k"]:
+    """Return the distance of each location from DC: 0 there, just below 1 in the corners (root mean square over the axes)."""
+    return radius(shape, reach=[n // 2 + 1 for n in shape], mean=True)
+
+
 @checked
 def choose(eligible: BoolArray, count: int, generator: np.random.Generator, log_weights: FloatArray | None = None) -> BoolArray:
-    r"""Exactly `count` of the eligible elements, by Gumbel top-k: the largest :math:`\log w_i + g_i` with independent Gumbel :math:`g_i`.
+    r"""Choose exactly `count` of the eligible elements by Gumbel top-k: the largest :math:`\log w_i + g_i`, :math:`g_i` independent Gumbel.
 
     That is the law of drawing one element after another with probabilities proportional to w, leaving out what was drawn before; a loop
     that draws from w and rejects repetitions, as SSDU's published Gaussian selection does, has the same law. Time does not depend on count.
@@ -72,9 +78,9 @@ def choose(eligible: BoolArray, count: int, generator: np.random.Generator, log_
 
 @checked
 def inclusion_probability(eligible: BoolArray, count: int, log_weights: FloatArray | None = None) -> FloatArray:
-    r"""P(chosen) of every element by `choose`, zero where not eligible.
+    r"""Return the probability of every element to be chosen by `choose`, zero where it is not eligible.
 
-    Exact without weights. With weights, `choose` lets each element ring at an exponential time of rate w and takes the first `count`
+    It is exact without weights. With weights, `choose` lets each element ring at an exponential time of rate w and takes the first `count`
     that ring. The time of the last of them varies little where there are many, so each is chosen with probability
     :math:`1 - e^{-w t}` nearly independently, at the t for which these sum to `count`. The error falls as 1 / count.
 
@@ -137,7 +143,7 @@ def split_exactly(
 
 @checked
 def assemble(scan: CalibratedScan, omega: BoolArray, chosen: BoolArray, inclusion: FloatArray, lines: bool) -> Partition:
-    """The partition in which `chosen` elements are Lambda and the rest of `omega` is Theta, on the scan's device."""
+    """Return the partition in which `chosen` elements are Lambda and the rest of `omega` is Theta, on the scan's device."""
     if lines:
         chosen, inclusion = chosen[..., None], inclusion[..., None]
     lambda_ = omega & chosen
@@ -154,5 +160,5 @@ def assemble(scan: CalibratedScan, omega: BoolArray, chosen: BoolArray, inclusio
 
 @checked
 def to_mask(scan: CalibratedScan, array: Bool[np.ndarray, "batch frames *k"]) -> Bool[torch.Tensor, "batch frames 1 *k"]:
-    """An array of the CPU as a mask beside the scan."""
+    """Return an array of the CPU as a mask beside the scan."""
     return torch.from_numpy(array).unsqueeze(2).to(scan.mask.device)

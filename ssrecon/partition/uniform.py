@@ -10,9 +10,9 @@ from ssrecon.partition.selection import check_fraction, check_protected, split_e
 
 @dataclass(frozen=True)
 class Uniform(Partitioner):
-    r"""Uniform random points of :math:`\Omega` outside the protected centre; :math:`|\Lambda|` is exact, and so is `inclusion`.
+    r"""Lambda is points of :math:`\Omega` outside the protected centre, drawn uniformly; its size is exact, and so is `inclusion`.
 
-    The selection of ZS-SSL, and one of the two of SSDU. Raises BadInput where nothing can be split.
+    This is the selection of ZS-SSL, and one of the two of SSDU. Raises BadInput where nothing can be split.
 
     Yaman et al. Self-supervised learning of physics-guided reconstruction neural networks without fully sampled reference data.
     Magn Reson Med 84:3172-3191 (2020). doi:10.1002/mrm.28378

@@ -8,16 +8,16 @@ from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadRecipe
 from ssrecon.core.scan import CalibratedScan
 from ssrecon.partition.base import Partition, Partitioner
-from ssrecon.partition.selection import check_fraction, check_protected, split_exactly
-from ssrecon.sampling.centre import radius
+from ssrecon.partition.selection import check_fraction, check_protected, radius_below_one, split_exactly
 
 
 @dataclass(frozen=True)
 class VariableDensity(Partitioner):
-    r"""Points of :math:`\Omega` one after another, without replacement, with weights :math:`w_k = (1 - r_k)^p`.
+    r"""Lambda is points of :math:`\Omega`, drawn one after another without replacement with weights :math:`w_k = (1 - r_k)^p`.
 
-    r is the distance from DC, 0 there and just below 1 in the corners (see `radius`); p = `order` = 0 is `Uniform`. :math:`|\Lambda|` is
-    exact, `inclusion` an approximation (see `inclusion_probability`). The polynomial is the density of variable-density sampling:
+    r is the distance from DC, 0 there and just below 1 in the corners (`radius_below_one`). With p = `order` = 0 this is `Uniform`.
+    :math:`|\Lambda|` is exact, `inclusion` an approximation (`inclusion_probability`). The polynomial is the density of variable-density
+    sampling:
 
     Lustig et al. Sparse MRI: the application of compressed sensing for rapid MR imaging. Magn Reson Med 58:1182-1195 (2007).
     doi:10.1002/mrm.21391
@@ -37,5 +37,5 @@ class VariableDensity(Partitioner):
             raise BadRecipe("VariableDensity.order", found=repr(self.order), expected="0 or more")
 
     def split(self, scan: CalibratedScan, draw: Draw) -> Partition:
-        log_weights = self.order * np.log1p(-radius(scan.mask.shape[3:], beyond=1, mean=True)) if self.order else None
+        log_weights = self.order * np.log1p(-radius_below_one(scan.mask.shape[3:])) if self.order else None
         return split_exactly(scan, draw, self.loss_fraction, self.protected, log_weights)

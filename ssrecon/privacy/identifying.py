@@ -47,7 +47,9 @@ def deidentified(header: Header, listed: tuple[Header, Header] | None = None) ->
     changed["subject"] = changed["volume_id"] if header.subject == header.volume_id else without_name("subject")
     # Numbers name nobody; of the geometry's words only DICOM's own are kept.
     changed["geometry"] = header.geometry.in_known_words()
-    return replace(header, notes={own_words(name): own_words(str(text)) for name, text in header.notes.items()}, **changed)
+    for name in ("notes", "doubts"):
+        changed[name] = {own_words(key): own_words(str(text)) for key, text in getattr(header, name).items()}
+    return replace(header, **changed)
 
 
 def identity_of(path: Path) -> tuple[str, ...]:

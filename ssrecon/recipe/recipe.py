@@ -19,52 +19,55 @@ from ssrecon.store.data import Data
 
 
 class Described:
-    """What is written down of an experiment."""
+    """This says what is written down of an experiment."""
 
     @cached_property
     def hash(self) -> str:
-        """Covers what changes a result; not the device, the output folder, or where files lie."""
+        """This covers what changes a result; not the device, the output folder, or where files lie."""
         return digest(self)
 
     @property
     def description(self) -> dict[str, Any]:
-        """JSON that `ssrecon.core.description.rebuild` makes the same object of, for others to read: paths in it lose their names."""
+        """This is JSON that `ssrecon.core.description.rebuild` makes the same object of. Others may read it: paths in it lose their
+        names.
+        """
         return describe(self, safe_place)
 
 
 @dataclass(frozen=True)
 class Training:
-    """How the loop runs; the same for every objective."""
+    """This says how the loop runs. It is the same for every objective."""
 
     steps: int = 1000
-    """Updates of the weights: what arms are compared at."""
+    """So many updates of the weights are made: arms are compared at equal numbers of them."""
     epochs: int | None = None
-    """Passes over the training scans, in place of `steps`."""
+    """So many passes go over the training scans, in place of `steps`."""
     batch_size: int = 1
-    """Scans an update: of each process of ``torchrun``, so that none is idle, or of all together with `shared_batch`."""
+    """So many scans make an update: of each process of ``torchrun``, so that none is idle, or of all together with `shared_batch`."""
     shared_batch: bool = False
-    """Whether `batch_size` counts the scans of all processes together: then a training is the same on any number of them."""
+    """With this, `batch_size` counts the scans of all processes together: then a training is the same on any number of them."""
     learning_rate: float = 5e-4
-    """Adam's."""
+    """This is Adam's learning rate."""
     final_learning_rate: float | None = None
-    """Reached by a cosine from `learning_rate` at the last step; None keeps it constant, as published."""
+    """This is reached by a cosine from `learning_rate` at the last step. None keeps the rate constant, as published."""
     clip_norm: float | None = None
-    """Upper bound of the gradient's norm; None does not clip, as published."""
+    """This is the upper bound of the gradient's norm. None does not clip, as published."""
     validate_every: int = 100
-    """Updates between two validations."""
+    """So many updates lie between two validations."""
     patience: int | None = None
-    """Stop when this many validations in a row have not improved the best Gamma score; None runs all steps."""
+    """The training stops when this many validations in a row have not improved the best Gamma score. None runs all steps."""
     validation_scans: int | None = None
-    """At most so many validation scans, evenly spread; None takes all."""
+    """At most so many validation scans are taken, evenly spread. None takes all."""
     keep_every: int | None = field(default=None, metadata=NO_RESULT)
-    """Updates between two checkpoints of the weights that are kept for good; None keeps the best and the last alone."""
+    """So many updates lie between two checkpoints of the weights that are kept for good. None keeps the best and the last alone."""
     frozen: tuple[str, ...] = ()
-    """Names of parameters that are not trained, or shell-style patterns of them such as ``denoisers.0.*``; those of an objective's own
-    module begin with ``auxiliary/``. With `start` they make stages."""
+    """These are names of parameters that are not trained, or shell-style patterns of them such as ``denoisers.0.*``; those of an
+    objective's own module begin with ``auxiliary/``. With `start` they make stages.
+    """
     start: str | None = field(default=None, metadata=READ_FILE)
-    """A checkpoint to start from: fine-tuning, and transfer to one scan."""
+    """The training starts from this checkpoint: fine-tuning, and transfer to one scan."""
     workers: int = field(default=0, metadata=NO_RESULT)
-    """Processes that read ahead."""
+    """So many processes read ahead."""
 
     def __post_init__(self) -> None:
         check_types(self, "training")
@@ -77,13 +80,13 @@ class Training:
             raise BadRecipe("Training.clip_norm", found=repr(self.clip_norm), expected="a positive number, or None not to clip")
 
     def updates(self, an_epoch: int) -> int:
-        """How many updates there will be, with so many in an epoch."""
+        """Return how many updates there will be, with so many in an epoch."""
         return self.steps if self.epochs is None else self.epochs * an_epoch
 
 
 @dataclass(frozen=True)
 class Recipe(Described):
-    """One training: what on, of what, how. Its hash covers what changes a result."""
+    """A recipe is one training: on what data, of what network, by what objective. Its hash covers what changes a result."""
 
     data: Data
     network: NetworkSpec = Unrolled()
@@ -91,7 +94,7 @@ class Recipe(Described):
     training: Training = Training()
     validation: Gamma = Gamma()
     seed: int = 0
-    """Of the initial weights, the order of the scans and the partitions."""
+    """The initial weights, the order of the scans and the partitions are drawn from it."""
     title: str = field(default="", metadata=NO_RESULT)
 
     def __post_init__(self) -> None:
@@ -100,14 +103,16 @@ class Recipe(Described):
 
 @dataclass(frozen=True)
 class BaselineArm:
-    """A baseline and the values its fields are tried at: on the validation scans, by reference where there is one, else by Gamma."""
+    """This is a baseline and the values that its fields are tried at: on the validation scans, by reference where there is one, else by
+    Gamma.
+    """
 
     baseline: Baseline
     grid: Mapping[str, Axis] = field(default_factory=dict)
 
 
 def classical() -> dict[str, BaselineArm]:
-    """Zero-filling, CG-SENSE and L1-wavelet compressed sensing, the latter two tuned over what they are sensitive to."""
+    """Return zero-filling, CG-SENSE and L1-wavelet compressed sensing; the latter two are tuned over what they are sensitive to."""
     unregularised = Axis((0.0, 0.001, 0.003, 0.01, 0.03), lowest=0.0)
     return {
         "zero_filled": BaselineArm(ZeroFilled()),
@@ -118,16 +123,17 @@ def classical() -> dict[str, BaselineArm]:
 
 @dataclass(frozen=True)
 class Margins:
-    """What counts as not inferior to supervised training; written down before the run."""
+    """This says what counts as not inferior to supervised training; it is written down before the run."""
 
     psnr: float = 0.5
-    """In dB."""
+    """This is in dB."""
     ssim: float = 0.01
 
 
 @dataclass(frozen=True)
 class Comparison(Described):
-    """Arms side by side on the same scans: made from one recipe by `dataclasses.replace`, so that they differ in nothing else.
+    """A comparison has arms side by side on the same scans, made from one recipe by `dataclasses.replace`, so that they differ in nothing
+    else.
 
     Every arm is trained once a seed (the seed replaces the recipe's own). All arms share data, splits and the number of updates unless a
     recipe says otherwise; the report shows where they differ.
@@ -139,9 +145,9 @@ class Comparison(Described):
     seeds: tuple[int, ...] = (0,)
     margins: Margins = Margins()
     headline: Selection = Selection.GAMMA
-    """The selection rule of the headline, or its name in a recipe: ``gamma`` (without truth) or ``reference``."""
+    """This is the selection rule of the headline, or its name in a recipe: ``gamma`` (without truth) or ``reference``."""
     figure_scans: int = 3
-    """Test scans whose images are kept for the figures."""
+    """The images of so many test scans are kept for the figures."""
 
     def __post_init__(self) -> None:
         check_types(self, "comparison")

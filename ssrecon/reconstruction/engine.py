@@ -1,6 +1,6 @@
 """The engine: raw scans of one volume in, images with their place in the patient out, in memory. Files, PACS and scanners lean on it."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,13 +12,11 @@ from ssrecon.calibrate import Calibrator
 from ssrecon.calibrate.calibrator import VolumeCalibration
 from ssrecon.core.errors import BadInput
 from ssrecon.core.geometry import Geometry
-from ssrecon.core.scan import CalibratedScan, Estimate, Header, Scan
+from ssrecon.core.scan import CalibratedScan, Estimate, Header, Network, Scan
 from ssrecon.operators import Sensitivity
 from ssrecon.reconstruction.domain import TrainingDomain
 from ssrecon.reconstruction.stacking import Plane, resampled, slice_geometries, stack
 from ssrecon.store.hybrid import hybrid_slices
-
-Network = Callable[[CalibratedScan], Estimate]
 
 
 @dataclass(frozen=True)

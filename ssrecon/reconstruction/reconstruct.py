@@ -13,10 +13,10 @@ from ssrecon.calibrate import Calibrator
 from ssrecon.core.errors import OutputInUse, SsreconError
 from ssrecon.core.progress import track
 from ssrecon.core.provenance import provenance
-from ssrecon.core.scan import Scan
+from ssrecon.core.scan import Network, Scan
 from ssrecon.recipe.recipe import Recipe
 from ssrecon.reconstruction.domain import DomainWarning, TrainingDomain
-from ssrecon.reconstruction.engine import Network, reconstruct_volume
+from ssrecon.reconstruction.engine import reconstruct_volume
 from ssrecon.reconstruction.hdf5 import write_images
 from ssrecon.store.hybrid import Hybrid
 

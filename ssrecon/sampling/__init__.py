@@ -1,12 +1,12 @@
-"""How scans are sampled: patterns for retrospective studies, and the density with which an archive was sampled.
+"""This room draws sampling patterns for retrospective studies, and says how scans and archives were sampled.
 
-In come a matrix and a draw, out comes a mask (``patterns/``, one a file; `undersample` applies it to a `Scan`); in come the masks of an
-archive, out comes how often each location was acquired (`Density`). In comes one scan's mask, out comes how it was sampled
-(`describe_sampling`: pattern, acceleration, calibration, partial Fourier), for everything that says so. Read ``patterns/base.py`` first.
+In come a matrix and a draw, out comes a mask (``patterns/``, one a file; `undersample` applies it to a `Scan`). In comes one scan, out
+comes how it was sampled (``describe/``: pattern, acceleration, calibration, partial Fourier); whoever says so asks here. In come the masks
+of an archive, out comes how often each location was acquired (`Density`). Read ``patterns/base.py`` first.
 """
 
 from ssrecon.sampling.density import Density, Sampling
-from ssrecon.sampling.describe import SamplingDescription, describe_mask, describe_sampling, on_protocol
+from ssrecon.sampling.describe import SamplingDescription, describe_mask, describe_sampling, on_protocol, protocol_key
 from ssrecon.sampling.patterns.base import Pattern, Undersampling, undersample
 from ssrecon.sampling.patterns.equispaced import Equispaced
 from ssrecon.sampling.patterns.mask_file import MaskFile
@@ -28,5 +28,6 @@ __all__ = [
     "describe_mask",
     "describe_sampling",
     "on_protocol",
+    "protocol_key",
     "undersample",
 ]

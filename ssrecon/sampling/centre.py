@@ -1,11 +1,11 @@
-"""The centre of k-space: boxes about DC (``N // 2``) and distances from it. Whoever crops, protects or calibrates asks here."""
+"""Boxes about DC (``N // 2``), for whoever protects the centre of k-space or calibrates on it."""
 
 import itertools
 from collections.abc import Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 from torch import Tensor
 
 from ssrecon.core.shapes import checked
@@ -15,7 +15,7 @@ Sides = tuple[int, ...]
 
 
 def centre_box(shape: Sequence[int], sides: Sequence[int]) -> Bool[np.ndarray, "*k"]:
-    """True in a box about DC, clipped to the matrix. With fewer sides than axes, the first one also holds for the leading axes."""
+    """Return a mask of a box about DC, clipped to the matrix. With fewer sides than axes, the first one also holds for the leading axes."""
     box = np.zeros(tuple(shape), dtype=bool)
     if not sides:
         return box
@@ -24,33 +24,9 @@ def centre_box(shape: Sequence[int], sides: Sequence[int]) -> Bool[np.ndarray, "
     return box
 
 
-def radius(shape: Sequence[int], beyond: int = 0, mean: bool = False) -> Float[np.ndarray, "*k"]:
-    r"""The distance from DC, :math:`\sqrt{\sum_a r_a^2}` (with `mean`, over the number of axes), of each location of a grid.
-
-    The distance along axis a is :math:`r_a = |k_a| / (\lfloor N_a / 2 \rfloor + b)`, b = `beyond`: with 0 it is 1 at the end of an axis,
-    with 1 it is below 1 everywhere.
-    """
-    grids = offsets(shape, beyond)
-    return np.sqrt(sum(grid**2 for grid in grids) / (len(shape) if mean else 1)) * np.ones(tuple(shape))
-
-
-def largest_offset(shape: Sequence[int]) -> Float[np.ndarray, "*k"]:
-    """The largest of the distances from DC along the axes, each 1 at the end of its axis."""
-    largest = np.zeros(tuple(shape))
-    for grid in offsets(shape):
-        largest = np.maximum(largest, np.abs(grid))
-    return largest
-
-
-def offsets(shape: Sequence[int], beyond: int = 0) -> list[Float[np.ndarray, "*k"]]:
-    """The signed distances from DC along each axis in units of half the matrix plus `beyond`, to be broadcast against each other."""
-    axes = [(np.arange(n) - n // 2) / max(1, n // 2 + beyond) for n in shape]
-    return list(np.meshgrid(*axes, indexing="ij", sparse=True))
-
-
 @checked
 def centred_region(sampled: Bool[Tensor, " *k"], width: int | None = None) -> Sides:
-    """Sides of the largest box about DC in which everything was sampled, no side longer than `width`; the largest has the most samples.
+    """Return the sides of the box about DC with the most samples in which everything was sampled; no side is longer than `width`.
 
     Boxes are compared by volume and then by their shortest side, so that the answer is one and the same for a mask. Zeros where DC itself
     was not acquired.
@@ -85,10 +61,10 @@ def centred_region(sampled: Bool[Tensor, " *k"], width: int | None = None) -> Si
 
 @checked
 def run_about_centre(sampled: Bool[Tensor, " *k"]) -> list[tuple[int, int]]:
-    """First place and the one behind the last, per axis, of the box of acquired locations that grows from DC side by side in turn.
+    """Return the box of acquired locations that grows from DC side by side in turn: per axis its first place and the one behind its last.
 
-    It need not lie symmetrically about DC, as a lattice's line may touch a calibration block: what is to be left aside when a pattern is
-    named, and not what may be calibrated on (`centred_region`). Empty ranges where DC was not acquired.
+    It need not lie symmetrically about DC, as a lattice's line may touch a calibration block. It is what is left aside when a pattern is
+    named, and not what may be calibrated on (`centred_region`). The ranges are empty where DC was not acquired.
     """
     low, high = [n // 2 for n in sampled.shape], [n // 2 + 1 for n in sampled.shape]
     if not bool(sampled[tuple(low)]):
@@ -109,7 +85,7 @@ def run_about_centre(sampled: Bool[Tensor, " *k"]) -> list[tuple[int, int]]:
 
 
 def region_mask(shape: Sides, sides: Sides) -> Bool[Tensor, "1 1 1 *k"]:
-    """True in the box of `sides` about DC."""
+    """Return a mask of the box of `sides` about DC."""
     mask = torch.zeros(shape, dtype=torch.bool)
     mask[window(shape, sides)] = True
     return mask[None, None, None]

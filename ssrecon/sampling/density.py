@@ -1,4 +1,4 @@
-"""How often an archive acquired each location of k-space, told from its masks alone."""
+"""The density of an archive's sampling: how often it acquired each location of k-space, told from its masks alone."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from torch import Tensor
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadInput
 from ssrecon.core.scan import CalibratedScan
+from ssrecon.sampling.describe import encoded_support
 from ssrecon.sampling.lines import any_along, line_by_line
 
 WIDTHS = (0.0, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6, 8.0, 11.3, 16.0, 32.0, 64.0)
@@ -23,7 +24,7 @@ Mask = Bool[np.ndarray, "*k"]
 
 @dataclass(frozen=True)
 class Density:
-    r"""The sampling of the scans of one matrix. `probability` is :math:`p_j`, that of location j to be acquired in a scan.
+    r"""This density holds how likely the scans of one matrix acquire each location j: :math:`p_j`, the `probability`.
 
     Each of the n different masks of a volume (of its frames, of its slices) counts once. Locations that all masks hold have p = 1, as those
     of a calibration region and all of a single mask have. Elsewhere the relative frequency is smoothed by a Gaussian over the phase-encoded
@@ -37,24 +38,25 @@ class Density:
     masks: tuple[Mask, ...]
     probability: Float[np.ndarray, "*k"]
     width: float
-    """Of the smoothing, in locations."""
+    """The standard deviation of the smoothing, in locations."""
     lines: bool
     """Whether every mask is of whole lines along the last axis."""
     volumes: tuple[str, ...] = ()
-    """Of which volume each mask is, where that is known."""
+    """The volume of each mask, where that is known."""
 
     @property
     def never(self) -> Mask:
+        """These are the locations that no mask holds."""
         return ~np.any(self.masks, axis=0)
 
     @staticmethod
     def of(masks: Iterable[Mask], volumes: Iterable[str] = ()) -> "Density":
-        """From the masks of several scans, one each."""
+        """Return the density of several scans, one mask each."""
         kept = tuple(masks)
         lines = all(line_by_line(mask) for mask in kept)
         stack = np.stack([any_along(mask, -1) if lines else mask for mask in kept])
         always = np.asarray(stack.all(axis=0))
-        sometimes = _between_outermost(any_along(stack, 0)) & ~always
+        sometimes = encoded_support(torch.from_numpy(any_along(stack, 0))).numpy() & ~always
         width = max(WIDTHS, key=lambda tried: (_left_out_likelihood(stack, sometimes, tried), -tried)) if len(stack) > 1 else 0.0
         counts = stack.sum(axis=0, dtype=float)
         probability = np.where(always, 1.0, _smoothed(counts, sometimes, width) / len(stack))
@@ -64,7 +66,7 @@ class Density:
         return Density(kept, probability, width, lines, tuple(volumes))
 
     def others(self, own: Mask, volume: str) -> list[Mask]:
-        """The masks that are not a scan's own. What a scan of the archive gave up (Gamma) leaves its mask what it was."""
+        """Return the masks that are not a scan's own. A scan that gave samples up (Gamma) is still known by the mask it had."""
         of_volume = [mask for mask, name in zip(self.masks, self.volumes, strict=False) if name == volume and (mask | ~own).all()]
         whole = min(of_volume, key=np.sum, default=own)
         return [mask for mask in self.masks if not np.array_equal(mask, whole)]
@@ -72,14 +74,16 @@ class Density:
 
 @dataclass(frozen=True)
 class Sampling:
-    """The density of every matrix of an archive."""
+    """This sampling of an archive holds the density of every matrix in it."""
 
     densities: Mapping[tuple[int, ...], Density]
 
     @staticmethod
     def of(scans: Iterable[CalibratedScan]) -> "Sampling":
-        """From the masks of scans (without padding); no sample is looked at. Masks are told apart within a volume and counted across
-        volumes: if two volumes have equal masks, that is two draws of one mask."""
+        """Return the sampling of scans, told from their masks without padding; no sample is looked at.
+
+        Masks are told apart within a volume and counted across volumes: two volumes with equal masks are two draws of one mask.
+        """
         found: dict[tuple[int, ...], dict[tuple[str, bytes], Mask]] = {}
         for scan in scans:
             omega = (scan.mask & ~scan.padding)[:, :, 0].cpu().numpy()
@@ -91,7 +95,7 @@ class Sampling:
         return Sampling({matrix: Density.of(own.values(), (volume for volume, _ in own)) for matrix, own in found.items()})
 
     def density(self, scan: CalibratedScan) -> Density:
-        """Of the scan's matrix. Raises BadInput, naming the scan, for a matrix that was in none of the scans this was made of."""
+        """Return the density of a scan's matrix. Raises BadInput, naming the scan, for a matrix that none of the scans of `of` had."""
         matrix = tuple(scan.mask.shape[3:])
         if matrix not in self.densities:
             known = ", ".join("x".join(map(str, other)) for other in self.densities) or "none"
@@ -101,11 +105,11 @@ class Sampling:
         return self.densities[matrix]
 
     def probability(self, scan: CalibratedScan) -> Float[Tensor, "1 1 1 *k"]:
-        """:math:`p_j` beside the scan."""
+        """Return :math:`p_j` as a tensor beside the scan."""
         return torch.from_numpy(self.density(scan).probability.astype(np.float32))[None, None, None].to(scan.mask.device)
 
     def other_masks(self, scan: CalibratedScan, draw: Draw, purpose: str) -> Bool[Tensor, "batch frames 1 *k"]:
-        """For every frame another mask of the archive, each as likely. Raises BadInput, naming the scan, where there is no other."""
+        """Draw for every frame another mask of the archive, all equally likely. Raises BadInput, naming the scan, where there is none."""
         density, chosen = self.density(scan), []
         omega = (scan.mask & ~scan.padding)[:, :, 0].cpu().numpy()
         for header, frames in zip(scan.headers, omega, strict=True):
@@ -120,7 +124,7 @@ class Sampling:
         return torch.from_numpy(np.stack(chosen)).reshape(scan.mask.shape).to(scan.mask.device)
 
     def remarks(self) -> tuple[str, ...]:
-        """What of it cannot be learned, for a person."""
+        """Say in sentences what of the archive's k-space cannot be learned."""
         says = []
         for matrix, density in self.densities.items():
             if never := float(density.never.mean()):
@@ -130,35 +134,24 @@ class Sampling:
         return tuple(says)
 
 
-def _between_outermost(union: Mask) -> Mask:
-    """The box of what any mask holds."""
-    inside = np.ones_like(union)
-    for axis in range(union.ndim):
-        where = np.flatnonzero(union.any(axis=tuple(other for other in range(union.ndim) if other != axis)))
-        along = np.zeros(union.shape[axis], dtype=bool)
-        along[where[0] : where[-1] + 1] = True
-        inside &= along.reshape([-1 if other == axis else 1 for other in range(union.ndim)])
-    return inside
-
-
 def _smoothed(values: Float[np.ndarray, "*any"], where: Mask, width: float) -> Float[np.ndarray, "*any"]:
-    """The Gaussian mean over the locations `where`; over leading axes of `values` each on its own."""
+    """Return the Gaussian mean over the locations `where`, separately for each place along the leading axes of `values`."""
     if width == 0:
         return values
     weighted, total = values * where, where.astype(float)
     for axis in range(-where.ndim, 0):
-        kernel = _gaussian(where.shape[axis], width)
+        kernel = _gaussian_kernel(where.shape[axis], width)
         weighted, total = (np.moveaxis(np.moveaxis(part, axis, -1) @ kernel, -1, axis) for part in (weighted, total))
     return np.where(where, weighted / np.where(where, total, 1.0), 0.0)
 
 
-def _gaussian(n: int, width: float) -> Float[np.ndarray, "n n"]:
+def _gaussian_kernel(n: int, width: float) -> Float[np.ndarray, "n n"]:
     distance = np.arange(n)[:, None] - np.arange(n)
     return np.exp(-0.5 * (distance / width) ** 2)
 
 
 def _left_out_likelihood(stack: Bool[np.ndarray, "masks *k"], where: Mask, width: float) -> float:
-    """The log likelihood of every mask under the density of the others, half a success and half a failure added, summed."""
+    """Sum the log likelihoods of masks, each under the density of the others with half a success and half a failure added."""
     if not where.any():
         return 0.0
     counts, n, total = stack.sum(axis=0, dtype=float), len(stack), 0.0

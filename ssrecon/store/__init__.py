@@ -6,12 +6,17 @@ come from and what is done to them, `prepare_data` does it; ``loader.py`` makes 
 """
 
 from ssrecon.store.data import Data
+from ssrecon.store.dataset import ScanDataset, ScansInMemory
+from ssrecon.store.loader import Schedule
 from ssrecon.store.prepare import LeftOut, prepare, prepare_data
 from ssrecon.store.store import Store
 
 __all__ = [
     "Data",
     "LeftOut",
+    "ScanDataset",
+    "ScansInMemory",
+    "Schedule",
     "Store",
     "prepare",
     "prepare_data",

@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader, Dataset
 from ssrecon.core.distributed import Process
 from ssrecon.core.draw import Draw
 from ssrecon.core.scan import CalibratedScan, Prepared
-from ssrecon.store.store import Store
+from ssrecon.store.dataset import ScanDataset
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Schedule:
     seed: int
 
     @staticmethod
-    def of(store: Store, ids: Sequence[str], batch_size: int, seed: int, references: bool = False) -> "Schedule":
+    def of(store: ScanDataset, ids: Sequence[str], batch_size: int, seed: int, references: bool = False) -> "Schedule":
         """Return the schedule of some scans of a store. With `references`, scans with one and scans without are of two kinds."""
 
         def kind(scan_id: str) -> tuple[int, ...]:
@@ -64,7 +64,7 @@ class Schedule:
 
 
 class _StepsOfScans(Dataset):
-    def __init__(self, store: Store, shares: list[Sequence[str]], reference: bool):
+    def __init__(self, store: ScanDataset, shares: list[Sequence[str]], reference: bool):
         self.store, self.shares, self.reference = store, shares, reference
 
     def __len__(self) -> int:
@@ -74,7 +74,9 @@ class _StepsOfScans(Dataset):
         return [self.store.load(scan_id, reference=self.reference) for scan_id in self.shares[index]]
 
 
-def load(store: Store, steps: Sequence[Step], process: Process, reference: bool, workers: int) -> Iterator[tuple[Step, list[Prepared]]]:
+def load(
+    store: ScanDataset, steps: Sequence[Step], process: Process, reference: bool, workers: int
+) -> Iterator[tuple[Step, list[Prepared]]]:
     """Yield every step with this process's share of its scans. References are read only where they are asked for."""
     reads = _StepsOfScans(store, [process.share(step.ids) for step in steps], reference)
     # Spawned, not forked: a forked child of a process whose torch has started threads can wait for ever.

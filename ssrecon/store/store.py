@@ -15,7 +15,7 @@ import torch
 from ssrecon.core.errors import BadInput
 from ssrecon.core.hdf5 import opened, unreadable
 from ssrecon.core.scan import CalibratedScan, Header, Prepared
-from ssrecon.sampling.describe import SamplingDescription, acceleration_range, on_protocol, read_description
+from ssrecon.sampling.describe import SamplingDescription, acceleration_range, describe_mask, on_protocol, protocol_key, read_description
 from ssrecon.store.catalogue import records
 from ssrecon.store.volume_file import ARRAYS, FORMAT, WHOLE, CannotWrite, read_header, volume_json, write_volume
 
@@ -112,6 +112,20 @@ class Store:
         """Return what was written beside the volume of a scan: how it was made, and from what."""
         return dict(self._provenance[self._entry(scan_id).file])
 
+    def sampling(self, scan_id: str) -> SamplingDescription:
+        """Describe the mask of a scan, its acceleration counted as its header says it. No samples are read.
+
+        Where sensitivities and scale did not come from a region of the scan itself, its calibration is 0, and said to be measured apart.
+        """
+        entry = self._entry(scan_id)
+        with opened(self.folder / entry.file, WHOLE) as file:
+            group = file[f"scan/{entry.index:04d}"]
+            mask, padding, calibration = (_tensor(group[name]) for name in ("mask", "padding", "calibration"))
+        apart = None if bool(calibration.any()) else calibration[0, 0, 0]
+        found = describe_mask(mask[0, :, 0], padding[0, :, 0], entry.header.encoding.has_readout, apart)
+        known = entry.header.acceleration
+        return found if known is None else replace(found, acceleration=known)
+
     def has_reference(self, scan_id: str) -> bool:
         entry = self._entry(scan_id)
         with opened(self.folder / entry.file, WHOLE) as file:
@@ -157,7 +171,7 @@ class Store:
 def _on_protocols(entries: Mapping[str, Entry], sampled: Mapping[str, SamplingDescription]) -> dict[str, Entry]:
     """Return the entries with accelerations that are counted on the locations that the scans of a protocol acquired between them."""
     sampled = {name: found for name, found in sampled.items() if entries[name].header.acceleration is not None}
-    protocols = {name: (entries[name].header.protocol, entries[name].header.contrast, entries[name].shape[3:]) for name in sampled}
+    protocols = {name: protocol_key(entries[name].header, entries[name].shape[3:]) for name in sampled}
     together = on_protocol(sampled, protocols)
     headers = {name: replace(entries[name].header, acceleration=round(found.acceleration, 6)) for name, found in together.items()}
     return {name: replace(entry, header=headers.get(name, entry.header)) for name, entry in entries.items()}

@@ -36,7 +36,7 @@ from ssrecon.core.geometry import Geometry
 from ssrecon.core.hdf5 import CannotOpen, unreadable
 from ssrecon.core.origin import recorded_origin
 from ssrecon.core.scan import Header, Prepared
-from ssrecon.sampling.describe import describe_mask
+from ssrecon.sampling.describe import describe_sampling
 from ssrecon.store.catalogue import Record
 
 FORMAT, VERSION = "ssrecon store", 1
@@ -118,7 +118,7 @@ def _write_scans(file: h5py.File, volume: Iterable[Prepared], provenance: Mappin
             file[f"truth/{index:04d}"] = prepared.truth.detach().cpu().numpy()
         notes = {key: str(value) for key, value in header.notes.items()}
         described = {**asdict(replace(header, notes=notes)), "encoding": describe(header.encoding)}
-        sampled = describe_mask(scan.mask[0, :, 0], scan.padding[0, :, 0], header.encoding.has_readout)
+        sampled = describe_sampling(scan)
         entries.append({"header": described, "shape": scan.shape, "noise_source": scan.noise_source, "sampling": asdict(sampled)})
     file.attrs["format"], file.attrs["version"] = FORMAT, VERSION
     file["json"] = json.dumps({"scans": entries, "provenance": dict(provenance)})
@@ -177,6 +177,8 @@ def read_header(written: Mapping[str, Any]) -> Header:
     values["origin"] = recorded_origin(str(written.get("origin", "")), str(written.get("vendor", "")))
     values["encoding"] = rebuild(written["encoding"], written["scan_id"]) if "encoding" in written else _earlier_encoding(written)
     values["geometry"] = Geometry.of(written.get("geometry", {}))
+    doubts = written.get("doubts", {})
+    values["doubts"] = doubts if isinstance(doubts, Mapping) else dict.fromkeys(doubts, "")  # earlier versions wrote the words alone
     return Header(**values)
 
 

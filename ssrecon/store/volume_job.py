@@ -18,7 +18,7 @@ from ssrecon.core.files import content_digest
 from ssrecon.core.provenance import data_fingerprint
 from ssrecon.core.scan import Prepared, Scan
 from ssrecon.privacy.pseudonyms import safe_reason
-from ssrecon.sampling import Undersampling, describe_mask, undersample
+from ssrecon.sampling import Undersampling, describe_sampling, undersample
 from ssrecon.store.freed_memory import returning_memory
 from ssrecon.store.hybrid import Hybrid
 from ssrecon.store.volume_file import volume_path, write_volume
@@ -149,8 +149,7 @@ def _with_fields_for_splits(prepared: Prepared, content: str) -> Prepared:
     """Return a scan with the fields of the header that a split asks for: content and acceleration."""
     scan = prepared.scan
     # On what this scan alone tells; a store counts on the union of its protocol (`Store.headers`).
-    found = describe_mask(scan.mask[0, :, 0], scan.padding[0, :, 0], scan.headers[0].encoding.has_readout)
-    header = replace(scan.headers[0], content=content, acceleration=round(found.acceleration, 6))
+    header = replace(scan.headers[0], content=content, acceleration=round(describe_sampling(scan).acceleration, 6))
     return replace(prepared, scan=replace(scan, headers=(header,)))
 
 

@@ -1,4 +1,4 @@
-"""The trainings of a comparison's arms: in turn, or side by side in processes of their own."""
+"""The arms of a comparison are trained here, in turn or side by side in processes of their own."""
 
 import os
 import pickle
@@ -21,19 +21,19 @@ from ssrecon.archive.splits import Assignment
 from ssrecon.core.distributed import Process
 from ssrecon.core.errors import SsreconError
 from ssrecon.core.folder_lock import folder_lock
-from ssrecon.recipe.overrides import load_recipe, loaded_recipes
+from ssrecon.recipe.load import load_recipe, loaded_recipes
 from ssrecon.recipe.recipe import Recipe
 from ssrecon.store.store import Store
 from ssrecon.training.state import Trained
 from ssrecon.training.trainer import Trainer
 
 PATIENCE = 600.0
-"""Seconds that a worker has for the step in hand and its checkpoint, once it has been told to stop."""
+"""Once it has been told to stop, a worker has this many seconds for the step in hand and its checkpoint."""
 
 
 @dataclass(frozen=True)
 class ArmTraining:
-    """One arm with one seed: what a process needs to know to train it."""
+    """This is all that a process needs to know to train one arm with one seed."""
 
     arm: str
     recipe: Recipe
@@ -44,27 +44,31 @@ class ArmTraining:
 
     @property
     def name(self) -> str:
-        """For a person."""
+        """This is what messages call it."""
         return f"{self.arm}, seed {self.recipe.seed}"
 
     def trainer(self) -> Trainer:
-        """Made where it trains: neither networks nor optimizers travel between processes."""
+        """Return the trainer. It is made where it trains: neither networks nor optimizers travel between processes."""
         return Trainer(self.recipe, Store(self.store), self.assignment, self.folder, self.process)
 
     def run(self) -> Trained:
-        """Train, from the last checkpoint where there is one. Raises OutputInUse where another process trains into the same folder, such as
-        a worker of a run that was killed, which ends with the step in hand."""
+        """Train, from the last checkpoint where there is one.
+
+        Raises OutputInUse where another process trains into the same folder, such as a worker of a run that was killed, which ends with
+        the step in hand.
+        """
         with folder_lock(self.folder) if self.process.first else nullcontext():
             return self.trainer().run(resume=True)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The user's recipe file may define classes: it has to be loaded before anything that has them is unpickled.
-        return _unpacked, (loaded_recipes(), pickle.dumps(vars(self)))
+        return _unpickled_training, (loaded_recipes(), pickle.dumps(vars(self)))
 
 
 def train_arms(trainings: Sequence[ArmTraining], workers: int = 1) -> Generator[tuple[ArmTraining, Trained | BaseException], None, None]:
-    """Each training with its end, in the order in which they end; what has begun is continued. `workers` are processes of this machine, a
-    training each, which share the device and this process's threads.
+    """Run trainings and yield each with its result, in the order in which they end. A training that had begun before is continued.
+
+    `workers` are processes of this machine. Each runs one training at a time, and they share the device and this process's threads.
 
     A training that fails ends with its error, and so does one that was interrupted (KeyboardInterrupt) or whose process was lost
     (SsreconError). However this generator is left (closed, or by Ctrl-C or SIGTERM), every training in hand has finished its step and
@@ -78,8 +82,8 @@ def train_arms(trainings: Sequence[ArmTraining], workers: int = 1) -> Generator[
             except (Exception, KeyboardInterrupt) as error:
                 yield training, error
         return
-    waiting, slots = deque(trainings), [_Slot.start(max(1, torch.get_num_threads() // workers)) for _ in range(workers)]
-    with _stopped(slots):
+    waiting, slots = deque(trainings), [_Worker.start(max(1, torch.get_num_threads() // workers)) for _ in range(workers)]
+    with _workers_stopped_at_the_end(slots):
         while waiting or any(slot.training for slot in slots):
             for slot in slots:
                 if slot.training is None and waiting:
@@ -90,8 +94,8 @@ def train_arms(trainings: Sequence[ArmTraining], workers: int = 1) -> Generator[
 
 
 @dataclass
-class _Slot:
-    """A worker with pipes of its own: no lock is shared, so that the end of one is nothing to the others."""
+class _Worker:
+    """A worker is a process with pipes of its own. No lock is shared, so that the end of one worker does not block the others."""
 
     process: BaseProcess
     trainings: Connection
@@ -99,15 +103,15 @@ class _Slot:
     training: ArmTraining | None = field(default=None)
 
     @staticmethod
-    def start(threads: int) -> "_Slot":
+    def start(threads: int) -> "_Worker":
         # Spawned, not forked: a forked child of a process whose torch has started threads can wait for ever.
         context = get_context("spawn")
-        (theirs, trainings), (results, ours) = context.Pipe(duplex=False), context.Pipe(duplex=False)
-        process = context.Process(target=_work, args=(theirs, ours, threads))
+        (worker_receives, trainings), (results, worker_sends) = context.Pipe(duplex=False), context.Pipe(duplex=False)
+        process = context.Process(target=_train_what_is_sent, args=(worker_receives, worker_sends, threads))
         process.start()
-        for end in (theirs, ours):  # Of the child alone from here on: what it holds last, its death closes.
+        for end in (worker_receives, worker_sends):  # Of the child alone from here on: what it holds last, its death closes.
             end.close()
-        return _Slot(process, trainings, results)
+        return _Worker(process, trainings, results)
 
     def give(self, training: ArmTraining) -> None:
         self.training = training
@@ -127,8 +131,8 @@ class _Slot:
             return training, SsreconError(text)
 
 
-def _work(trainings: Connection, results: Connection, threads: int) -> None:
-    """What a worker does: one training after another, until there are no more or it was told to stop."""
+def _train_what_is_sent(trainings: Connection, results: Connection, threads: int) -> None:
+    """Run one training after another in this worker, until there are no more or it was told to stop."""
     # Ctrl-C reaches the whole group; it is the first process that says what is to be done. A training listens for itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -164,29 +168,29 @@ def _end_with_parent() -> None:
 
 
 @contextmanager
-def _stopped(slots: Sequence[_Slot]) -> Iterator[None]:
-    """Whatever ends this process's work ends its workers' too: each finishes its step and writes a checkpoint."""
+def _workers_stopped_at_the_end(slots: Sequence[_Worker]) -> Iterator[None]:
+    """Stop the workers however the block ends: each finishes its step and writes a checkpoint."""
 
-    def tell(*_: object) -> None:
+    def terminate_workers(*_: object) -> None:
         for slot in slots:
             slot.process.terminate()
 
-    def stop(*_: object) -> None:
-        tell()
+    def stop_this_process(*_: object) -> None:
+        terminate_workers()
         raise KeyboardInterrupt("stopped; checkpoints were written, --resume continues")
 
     try:
-        previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        previous = {number: signal.signal(number, stop_this_process) for number in (signal.SIGINT, signal.SIGTERM)}
     except ValueError:  # not in the main thread: signals are the caller's affair
         previous = {}
     try:
         yield
     except BaseException:
-        tell()
+        terminate_workers()
         raise
     finally:
         for number in previous:  # A second Ctrl-C is no reason to leave before the checkpoints are there.
-            signal.signal(number, tell)
+            signal.signal(number, terminate_workers)
         for slot in slots:
             slot.trainings.close()
         for slot in slots:
@@ -196,7 +200,7 @@ def _stopped(slots: Sequence[_Slot]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _unpacked(recipes: Sequence[Path], fields: bytes) -> ArmTraining:
+def _unpickled_training(recipes: Sequence[Path], fields: bytes) -> ArmTraining:
     known = set(loaded_recipes())
     for path in recipes:
         if path not in known:

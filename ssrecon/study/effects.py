@@ -1,4 +1,4 @@
-"""Figures of the scores: each subject in each arm, the differences to supervised training, and the grids that baselines were tuned on."""
+"""These figures show scores: each subject in each arm, the differences to supervised training, and the grids of the baselines."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -18,25 +18,25 @@ if TYPE_CHECKING:
 
 
 def subject_scores(run: RunFolder) -> "Figure | None":
-    """Every subject as a line through all arms, with each arm's mean and interval; beside it the differences to supervised training."""
+    """Draw every subject as a line through all arms, with their means and intervals; beside it the differences to supervised training."""
     scores = Scores(run)
-    measures = [m for m in (scores.lead("psnr"), scores.lead("ssim")) if m is not None] or list(scores.measures[:1])
+    measures = [m for m in (scores.main_measure("psnr"), scores.main_measure("ssim")) if m is not None] or list(scores.measures[:1])
     if not measures or scores.subjects < 2:
         return None
-    forest = scores.supervised is not None and bool(scores.self_supervised) and scores.lead("psnr") is not None
+    forest = scores.supervised is not None and bool(scores.self_supervised) and scores.main_measure("psnr") is not None
     with styled():
         figure = new_figure(WIDTH if forest else 7.0, 2.9 if len(scores.scored) <= 8 else 3.6)
         ratios = [1.0] * len(measures) + ([1.15] if forest else [])
         panels = np.ravel(figure.subplots(1, len(ratios), squeeze=False, width_ratios=ratios))
         for axes, measure in zip(panels, measures, strict=False):
-            _strips(axes, scores, measure)
+            _draw_subjects(axes, scores, measure)
         if forest:
-            _forest(panels[-1], scores)
+            _draw_differences(panels[-1], scores)
     return figure
 
 
 def tuning_grids(run: RunFolder) -> "Figure | None":
-    """The score that each baseline was tuned by, over its grid; a ring where it was chosen. A second parameter gives more lines."""
+    """Draw the score that each baseline was tuned by over its grid, with a ring at the chosen point. A second parameter gives lines."""
     found = [(arm, grid) for arm in run.arms if len(grid := tuning(run.section("baselines").get(arm.name, {}))) > 1]
     if not found:
         return None
@@ -45,7 +45,7 @@ def tuning_grids(run: RunFolder) -> "Figure | None":
         figure = new_figure(min(WIDTH, 3.3 * len(found) + 0.3), 2.5)
         for axes, (arm, grid) in zip(np.ravel(figure.subplots(1, len(found), squeeze=False)), found, strict=True):
             record = run.section("baselines")[arm.name]
-            _grid(axes, grid, record.get("chosen") or {}, look[arm.name].colour)
+            _draw_tuning(axes, grid, record.get("chosen") or {}, look[arm.name].colour)
             axes.set(ylabel=str(record.get("tuned_by") or "score").split(",")[0])
             axes.set_title(arm.label, color=look[arm.name].colour)
             quiet_grid(axes)
@@ -53,21 +53,22 @@ def tuning_grids(run: RunFolder) -> "Figure | None":
 
 
 def tuning(record: Any) -> list[dict[str, float]]:
-    """The points of a baseline's grid: its numeric parameters, and `score`."""
+    """Return the points of a baseline's grid, each with its numeric parameters and its `score`."""
     points = record.get("tuning") or record.get("grid") or [] if isinstance(record, Mapping) else []
     kept = [{k: float(v) for k, v in point.items() if isinstance(v, (int, float))} for point in points if isinstance(point, Mapping)]
     return [point for point in kept if np.isfinite(point.get("score", np.nan))]
 
 
-def _strips(axes: "Axes", scores: Scores, measure: "Measure") -> None:
+def _draw_subjects(axes: "Axes", scores: Scores, measure: "Measure") -> None:
     look = looks(scores.run)
     arms = [arm for arm in scores.scored if scores.subject_values(arm, measure)]
     values = [scores.subject_values(arm, measure) for arm in arms]
-    for subject in sorted({name for one in values for name in one}):
-        axes.plot(range(len(arms)), [one.get(subject, np.nan) for one in values], color=FAINT, alpha=0.4, linewidth=0.6, zorder=1)
-    for i, (arm, one) in enumerate(zip(arms, values, strict=True)):
+    for subject in sorted({name for of_subjects in values for name in of_subjects}):
+        line = [of_subjects.get(subject, np.nan) for of_subjects in values]
+        axes.plot(range(len(arms)), line, color=FAINT, alpha=0.4, linewidth=0.6, zorder=1)
+    for i, (arm, of_subjects) in enumerate(zip(arms, values, strict=True)):
         colour, summary = look[arm.name].colour, scores.summary(arm, measure)
-        axes.scatter([i] * len(one), list(one.values()), s=9, color=colour, alpha=0.5, linewidths=0, zorder=2)
+        axes.scatter([i] * len(of_subjects), list(of_subjects.values()), s=9, color=colour, alpha=0.5, linewidths=0, zorder=2)
         if summary is not None:
             if summary.interval is not None:
                 axes.plot([i + 0.22] * 2, [summary.interval.lower, summary.interval.upper], color=colour, linewidth=2.2, zorder=3)
@@ -79,22 +80,22 @@ def _strips(axes: "Axes", scores: Scores, measure: "Measure") -> None:
     if len(arms) > 8:
         for text in axes.get_xticklabels():
             text.set_verticalalignment("center")
-    axes.set(title=_title(measure), xlim=(-0.4, len(arms) - 0.4))
+    axes.set(title=_measure_title(measure), xlim=(-0.4, len(arms) - 0.4))
     quiet_grid(axes)
 
 
-def _forest(axes: "Axes", scores: Scores) -> None:
-    """How much better than supervised training, in dB: negative is worse; shaded what is within the margin."""
-    lead, twin = scores.lead("psnr"), scores.supervised
+def _draw_differences(axes: "Axes", scores: Scores) -> None:
+    """Draw how much better than supervised training gaps arm is, in dB. Negative is worse; what lies within the margin is shaded."""
+    lead, twin = scores.main_measure("psnr"), scores.supervised
     if lead is None or twin is None:
         return
     look, margin = looks(scores.run), scores.margins.get("psnr")
     rows = [(arm, d) for arm in scores.self_supervised if (d := scores.difference(arm, twin, lead)) is not None]
     for i, (arm, difference) in enumerate(rows):
         colour, y = look[arm.name].colour, len(rows) - 1 - i
-        mine, theirs = scores.subject_values(arm, lead), scores.subject_values(twin, lead)
-        each = [mine[s] - theirs[s] for s in mine if s in theirs]
-        axes.scatter(each, [y - 0.2] * len(each), s=9, color=colour, alpha=0.5, linewidths=0)
+        arm_values, supervised_values = scores.subject_values(arm, lead), scores.subject_values(twin, lead)
+        gaps = [arm_values[s] - supervised_values[s] for s in arm_values if s in supervised_values]
+        axes.scatter(gaps, [y - 0.2] * len(gaps), s=9, color=colour, alpha=0.5, linewidths=0)
         if difference.interval is not None:
             axes.plot([difference.interval.lower, difference.interval.upper], [y, y], color=colour, linewidth=2.2)
         axes.scatter([difference.mean], [y], s=26, marker="D", color=colour, edgecolors="white", linewidths=0.6, zorder=3)
@@ -111,7 +112,7 @@ def _forest(axes: "Axes", scores: Scores) -> None:
     quiet_grid(axes, "x")
 
 
-def _grid(axes: "Axes", grid: Sequence[Mapping[str, float]], chosen: Mapping[str, Any], colour: str) -> None:
+def _draw_tuning(axes: "Axes", grid: Sequence[Mapping[str, float]], chosen: Mapping[str, Any], colour: str) -> None:
     names = [name for name in grid[0] if name != "score"]
     # The parameter with most values runs along the axis; the others make one line each.
     names.sort(key=lambda name: -len({point.get(name) for point in grid}))
@@ -142,6 +143,6 @@ def _grid(axes: "Axes", grid: Sequence[Mapping[str, float]], chosen: Mapping[str
         axes.legend()
 
 
-def _title(measure: "Measure") -> str:
+def _measure_title(measure: "Measure") -> str:
     unit = ", dB" if measure.metric == "psnr" else ""
     return TITLES[measure.metric] + unit + ("" if measure.metric != "residual" else f" ({measure.convention})")

@@ -1,6 +1,6 @@
-"""The figures of a run, drawn from its folder's files: nothing here trains or runs a network.
+"""The figures of a run are drawn here from the files in its folder: nothing trains or runs a network.
 
-Each function takes a `RunFolder` and gives a matplotlib figure, or None where the folder holds nothing to draw it from.
+Each function that draws takes a `RunFolder` and returns a matplotlib figure, or None where the folder holds nothing to draw it from.
 """
 
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ import numpy as np
 
 from ssrecon.core.errors import BadInput
 from ssrecon.core.files import whole_file
+from ssrecon.recipe.selection import TRAINED, Selection
 from ssrecon.study.run_folder import Arm, RunFolder
 from ssrecon.study.style import FAINT, Look, legend, looks, new_figure, quiet_grid, styled, to_pdf, to_png, to_svg
 
@@ -19,18 +20,18 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WIDTH = 9.6
-"""Of a whole-width figure, in inches: the report shows it at 1:1."""
+"""A figure of the whole width has this many inches: the report shows it at 1:1."""
 
 CURVES = (("loss", "training loss"), ("gamma", "held-out residual on Γ"), ("hidden_nmse", "hidden error (NMSE)"))
 
 
 def training_curves(run: RunFolder) -> "Figure | None":
-    """Loss, Gamma score and, where references exist, the NMSE that training never saw, against the number of updates.
+    """Draw loss, Gamma score and, where references exist, the NMSE that training never saw, against the number of updates.
 
-    A thin line a seed; a dot where Gamma chose the checkpoint, a ring where the reference would have.
+    Each seed is a thin line, with a dot where Gamma chose the checkpoint and a ring where the reference would have.
     """
     histories = {arm: history for arm in run.networks if (history := run.history(arm))}
-    columns = [(key, label) for key, label in CURVES if any(_has(h, key) for h in histories.values())]
+    columns = [(key, label) for key, label in CURVES if any(_has_values(h, key) for h in histories.values())]
     if not columns:
         return None
     look = looks(run)
@@ -39,7 +40,7 @@ def training_curves(run: RunFolder) -> "Figure | None":
         for axes, (key, label) in zip(np.ravel(figure.subplots(1, len(columns), squeeze=False)), columns, strict=True):
             for arm, history in histories.items():
                 for seed, columns_of in history.items():
-                    _curve(axes, columns_of, key, look[arm.name], _selected(arm, seed))
+                    _draw_curve(axes, columns_of, key, look[arm.name], _selected_steps(arm, seed))
             axes.set(title=label, xlabel="updates", yscale="log")
             plain_log(axes)
             quiet_grid(axes)
@@ -48,12 +49,12 @@ def training_curves(run: RunFolder) -> "Figure | None":
                 axes.annotate(
                     "noise floor", (1, 1), (-2, 2), ("axes fraction", "data"), "offset points", ha="right", color=FAINT, fontsize=6.5
                 )
-        legend(figure, list(histories), look, _marks())
+        legend(figure, list(histories), look, _selection_marks())
     return figure
 
 
 def gamma_against_hidden(run: RunFolder) -> "Figure | None":
-    """Each validation as a point: the score that needs no truth against the error that does, a panel an arm.
+    """Draw each validation as a point: the score that needs no truth against the error that does, one panel for each arm.
 
     Spearman's rank correlation is taken in each training on its own, over the validations after the first step, and averaged over seeds.
     """
@@ -75,7 +76,7 @@ def gamma_against_hidden(run: RunFolder) -> "Figure | None":
                 colour, marker = look[arm.name].colour, "osD^v"[i % 5]
                 axes.scatter(gamma, hidden, s=18, c=colour, alpha=progress, marker=marker, linewidths=0)
             axes.set(xscale="log", yscale="log")
-            axes.set_title(f"{arm.label}   ρ = {_signed(mean_rank_correlation(pairs))}", color=look[arm.name].colour)
+            axes.set_title(f"{arm.label}   ρ = {_signed_text(mean_rank_correlation(pairs))}", color=look[arm.name].colour)
             plain_log(axes, "xy")
             quiet_grid(axes, "both")
         for axes in panels[max(0, len(found) - columns) : len(found)]:
@@ -87,7 +88,7 @@ def gamma_against_hidden(run: RunFolder) -> "Figure | None":
 
 
 def residual_bands(run: RunFolder) -> "Figure | None":
-    """Relative residual energy per radial band of k-space, centre to edge: the median over the scans shown, one line an arm."""
+    """Draw the relative residual energy per radial band of k-space: the median over the scans shown, one line for each arm."""
     residuals = run.images.kspace_residual if run.images else {}
     arms = [arm for arm in run.arms if arm.name in residuals and np.isfinite(residuals[arm.name]).any()]
     if not arms:
@@ -102,8 +103,8 @@ def residual_bands(run: RunFolder) -> "Figure | None":
             median = np.full(values.shape[1], np.nan)
             median[known] = np.nanmedian(values[:, known], axis=0)
             centres = (np.arange(len(median)) + 0.5) / len(median)
-            mine = look[arm.name]
-            axes.plot(centres, median, color=mine.colour, linestyle=mine.dashes, marker=mine.marker, markersize=3, linewidth=1.4)
+            style = look[arm.name]
+            axes.plot(centres, median, color=style.colour, linestyle=style.dashes, marker=style.marker, markersize=3, linewidth=1.4)
         of = "withheld" if run.images is not None and run.images.reference is not None else "acquired"
         axes.axhline(1, color=FAINT, linewidth=0.8, linestyle=(0, (2, 2)))
         axes.annotate(
@@ -119,7 +120,7 @@ def residual_bands(run: RunFolder) -> "Figure | None":
 
 
 def validation_pairs(run: RunFolder, arm: Arm) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """By seed, Gamma scores and hidden NMSE of the validations that have both, without those of the untrained network (step 0)."""
+    """Return, by seed, Gamma scores and hidden NMSE of the validations that have both, without the untrained network's (step 0)."""
     pairs = {}
     for seed, columns in run.history(arm).items():
         both = np.isfinite(columns["gamma"]) & np.isfinite(columns["hidden_nmse"]) & (columns["step"] > 0)
@@ -129,23 +130,26 @@ def validation_pairs(run: RunFolder, arm: Arm) -> dict[str, tuple[np.ndarray, np
 
 
 def mean_rank_correlation(pairs: dict[str, tuple[np.ndarray, np.ndarray]]) -> float:
-    """Spearman's rank correlation of each training, averaged over trainings; NaN where one of them is constant everywhere."""
+    """Return Spearman's rank correlation of each training, averaged over trainings.
+
+    A training in which either score is constant does not count; where none counts the result is NaN.
+    """
     from scipy.stats import spearmanr
 
-    values = [float(spearmanr(*pair).statistic) for pair in pairs.values() if all(np.ptp(one) > 0 for one in pair)]
-    return float(np.mean(values)) if values else float("nan")
+    correlations = [float(spearmanr(*pair).statistic) for pair in pairs.values() if all(np.ptp(scores) > 0 for scores in pair)]
+    return float(np.mean(correlations)) if correlations else float("nan")
 
 
 def in_noise_units(histories: Any) -> bool:
-    """Whether Gamma scores are multiples of the noise variance, whose floor is 1, in every training: their ``gamma_floor`` says so.
+    """Tell whether the Gamma scores of every training are multiples of the noise variance, whose floor is 1: ``gamma_floor`` says so.
 
-    Runs from before it was written down do not say: there, scores that all lie above .9 are taken for it, as relative residuals of a
-    trained network are mostly below.
+    Runs from before that was written down do not say it. There scores that all lie above .9 are taken for multiples, as relative residuals
+    of a trained network mostly lie below.
     """
-    columns = [one for history in histories for one in history.values() if np.isfinite(one["gamma"]).any()]
-    if any("gamma_floor" in one for one in columns):
-        return all(bool((one.get("gamma_floor", np.array(np.nan)) == 1).all()) for one in columns)
-    return bool(columns) and min(np.nanmin(one["gamma"]) for one in columns) > 0.9
+    validated = [history for seeds in histories for history in seeds.values() if np.isfinite(history["gamma"]).any()]
+    if any("gamma_floor" in history for history in validated):
+        return all(bool((history.get("gamma_floor", np.array(np.nan)) == 1).all()) for history in validated)
+    return bool(validated) and min(np.nanmin(history["gamma"]) for history in validated) > 0.9
 
 
 def save(figure: "Figure", path: Path) -> Path:
@@ -158,11 +162,11 @@ def save(figure: "Figure", path: Path) -> Path:
     return path
 
 
-def _has(history: dict[str, dict[str, np.ndarray]], key: str) -> bool:
+def _has_values(history: dict[str, dict[str, np.ndarray]], key: str) -> bool:
     return any(np.isfinite(columns[key]).any() for columns in history.values())
 
 
-def _curve(axes: "Axes", columns: dict[str, np.ndarray], key: str, look: Look, selected: dict[str, float]) -> None:
+def _draw_curve(axes: "Axes", columns: dict[str, np.ndarray], key: str, look: Look, selected: dict[Selection, float]) -> None:
     steps, values = columns["step"], columns[key]
     # The untrained network's score would set the scale of the whole panel.
     known = np.isfinite(steps) & np.isfinite(values) & (steps > 0) & (values > 0)
@@ -170,18 +174,18 @@ def _curve(axes: "Axes", columns: dict[str, np.ndarray], key: str, look: Look, s
     axes.plot(steps[known], values[known], color=look.colour, linestyle=look.dashes, marker=alone, markersize=3, linewidth=1.1, alpha=0.85)
     if key == "loss":
         return
-    for rule, filled in (("reference", False), ("gamma", True)):
+    for rule, filled in ((Selection.REFERENCE, False), (Selection.GAMMA, True)):
         at = known & (steps == selected.get(rule, -1))
         face, size = (look.colour, 20) if filled else ("none", 46)
         axes.scatter(steps[at], values[at], s=size, facecolors=face, edgecolors=look.colour, linewidths=1.0, zorder=3)
 
 
-def _selected(arm: Arm, seed: str) -> dict[str, float]:
+def _selected_steps(arm: Arm, seed: str) -> dict[Selection, float]:
     steps = arm.seeds.get(seed, {}).get("selected_step") or {}
-    return {rule: float(step) for rule, step in steps.items() if isinstance(step, (int, float))}
+    return {rule: float(steps[rule]) for rule in TRAINED if isinstance(steps.get(rule), (int, float))}
 
 
-def _marks() -> Sequence[tuple[Any, str]]:
+def _selection_marks() -> Sequence[tuple[Any, str]]:
     from matplotlib.lines import Line2D
 
     style: dict[str, Any] = {"linestyle": "none", "color": FAINT}
@@ -191,7 +195,7 @@ def _marks() -> Sequence[tuple[Any, str]]:
 
 
 def plain_log(axes: "Axes", which: str = "y") -> None:
-    """Numbers, not powers of ten, on a logarithmic axis that seldom spans two decades."""
+    """Write numbers, not powers of ten, on a logarithmic axis that seldom spans two decades."""
     from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
     for name in which:
@@ -206,5 +210,5 @@ def plain_log(axes: "Axes", which: str = "y") -> None:
         axis.set_minor_formatter(NullFormatter())
 
 
-def _signed(value: float) -> str:
+def _signed_text(value: float) -> str:
     return f"{value:+.2f}".replace("-", "−") if np.isfinite(value) else "—"

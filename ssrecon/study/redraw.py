@@ -1,4 +1,4 @@
-"""What the scripts in ``figures/`` share: a run's folder in, one figure file out."""
+"""The scripts in ``figures/`` share this: a run's folder comes in, one figure file goes out."""
 
 import argparse
 import sys
@@ -25,7 +25,7 @@ def redraw(
     read: Callable[[Path], Read] = RunFolder.open,  # type: ignore[assignment]
     table: Callable[[Read], str] | None = None,
 ) -> int:
-    """Run a script: draw one figure of a run into ``RUN_FOLDER/figures/NAME.png``, or where ``--out`` says. Returns the exit code.
+    """Draw one figure of a run into ``RUN_FOLDER/figures/NAME.png``, or where ``--out`` says, and return the script's exit code.
 
     `read` makes of the folder what `draw` takes; where a `table` is given, ``--table FILE.md`` writes it.
     """
@@ -37,7 +37,7 @@ def redraw(
         parser.add_argument("--table", type=Path, help="a Markdown file for the numbers")
     options = parser.parse_args(arguments)
 
-    def drawn() -> object:
+    def draw_and_save() -> object:
         found = read(options.run_folder)
         if table is not None and options.table is not None:
             options.table.write_text(table(found), encoding="utf-8")
@@ -46,11 +46,11 @@ def redraw(
             raise BadInput(options.run_folder, found=f"nothing to draw {title} from", expected="files as in docs/run_folder.md")
         return save(figure, options.out or options.run_folder / "figures" / f"{name}.png")
 
-    return printed(drawn)
+    return printed(draw_and_save)
 
 
 def printed(result: Callable[[], object]) -> int:
-    """Print what a script made, or what went wrong; its exit code."""
+    """Print what a script made, or what went wrong, and return its exit code."""
     try:
         print(result())
     except SsreconError as error:

@@ -1,4 +1,4 @@
-"""The report of a run: one HTML file with everything in it, that needs no network, can be printed, and can be sent to anyone."""
+"""The report of a run is one HTML file with everything in it: it needs no network, can be printed, and can be sent to anyone."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ssrecon.core.files import whole_file
 from ssrecon.study import recipe_text, tables, words
+from ssrecon.study.acquisition import acquisition_facts
 from ssrecon.study.effects import subject_scores, tuning_grids
 from ssrecon.study.figures import gamma_against_hidden, residual_bands, training_curves
 from ssrecon.study.headline import headline, key_numbers
@@ -30,7 +31,7 @@ DRAWINGS: dict[str, "Callable[[RunFolder], Figure | None]"] = {
     "residual_bands": residual_bands,
     "tuning": tuning_grids,
 }
-"""The figures that are also kept as files, by name."""
+"""These figures are also kept as files, by these names."""
 
 
 def write_report(run_folder: Path | str) -> Path:
@@ -53,12 +54,12 @@ def write_report(run_folder: Path | str) -> Path:
 
 @dataclass(frozen=True)
 class _Page:
-    """Sections in reading order, with figures and tables numbered as they come."""
+    """A page is made of sections in reading order, with figures and tables numbered as they come."""
 
     run: RunFolder
     scores: Scores
     drawings: Mapping[str, str]
-    """SVG by the names of `DRAWINGS`, of what this run has."""
+    """The SVG of each of the `DRAWINGS` that this run has, by name."""
     section_numbers: Iterator[int]
     figure_numbers: Iterator[int]
     table_numbers: Iterator[int]
@@ -123,7 +124,7 @@ class _Page:
 
     def _scores_caption(self) -> str:
         scores, several = self.scores, max((len(arm.seeds) for arm in self.run.networks), default=0)
-        rule = tables.RULES.get(self.run.headline_selection, escape(self.run.headline_selection))
+        rule = tables.RULES[self.run.headline_selection]
         parts = [
             words.INTERVALS.format(subjects=scores.subjects) if scores.subjects > 1 else words.NO_INTERVALS,
             f"Convention: <b>{escape(scores.conventions[0])}</b>." if scores.conventions else "",
@@ -136,7 +137,7 @@ class _Page:
     def _differences(self) -> str:
         scores = self.scores
         small = words.FEW if scores.subjects < MINIMUM_SUBJECTS else ""
-        tests = sum(one.p is not None for one in scores.differences)
+        tests = sum(difference.p is not None for difference in scores.differences)
         smallest = min(1.0, tests * 2.0 ** (1 - scores.subjects))
         many = f" {scores.subjects} subjects and {tests} tests cannot give a p-value below {smallest:.2f}."
         weak = many if tests and smallest > 0.05 else ""
@@ -165,7 +166,7 @@ class _Page:
             last = scan == len(gallery) - 1
             text = f"Scan <b>{escape(scan_id)}</b>; {rows}." + (f" {escape(gallery.caption())}" if last else "")
             svg = to_svg(figure) if figure is not None else ""
-            body += self._drawn(svg, "images", f"images-{scan}", text, f"Images of scan {scan_id} by every method")
+            body += self._numbered_figure(svg, "images", f"images-{scan}", text, f"Images of scan {scan_id} by every method")
         return self._section("Images", body)
 
     def _training(self) -> str:
@@ -199,13 +200,15 @@ class _Page:
         columns = {name: labels.get(name, name) for name in next(iter(different.values()), {})}
         rows = ((field, [values[name] for name in columns]) for field, values in different.items())
         body = self._table(words.RECIPES_DIFFER, tables.columns_table("field", columns, rows))
-        body += _folded("The recipe: what all arms share", tables.pairs_table(shared.items()))
+        body += _collapsible("The recipe: what all arms share", tables.pairs_table(shared.items()))
         about, data = self.run.about, self.run.section("data")
         keys = ("device", "cpu", "threads", "workers", "platform", "seeds", "git_commit", "data_fingerprint", "hash")
-        facts = [("data", data.get("description")), *((key.replace("_", " "), about.get(key)) for key in keys)]
+        acquired = acquisition_facts(self.run.sampling)
+        facts = [("data", data.get("description")), *((f"test scans: {key}", text) for key, text in acquired.items())]
+        facts += [(key.replace("_", " "), about.get(key)) for key in keys]
         facts += [(f"version of {name}", version) for name, version in self.run.section("versions").items()]
         known = tables.pairs_table((key, value) for key, value in facts if value not in (None, "", []))
-        return self._section("What was run", body + _folded("Data, device and versions", known))
+        return self._section("What was run", body + _collapsible("Data, device and versions", known))
 
     def _caveats(self) -> str:
         points = list(words.CAVEATS)
@@ -226,9 +229,9 @@ class _Page:
         return f"<p class='caption'><b>Table {next(self.table_numbers)}.</b> {caption}</p>\n{table}\n" if table else ""
 
     def _figure(self, name: str, caption: str) -> str:
-        return self._drawn(self.drawings.get(name, ""), "", name, caption, name.replace("_", " "))
+        return self._numbered_figure(self.drawings.get(name, ""), "", name, caption, name.replace("_", " "))
 
-    def _drawn(self, svg: str, style: str, prefix: str, caption: str, description: str) -> str:
+    def _numbered_figure(self, svg: str, style: str, prefix: str, caption: str, description: str) -> str:
         if not svg:
             return ""
         inline = inline_svg(svg, prefix, escape(description))
@@ -236,5 +239,5 @@ class _Page:
         return f"<figure class='{style}'>{inline}<figcaption><b>Figure {number}.</b> {caption}</figcaption></figure>\n"
 
 
-def _folded(summary: str, body: str) -> str:
+def _collapsible(summary: str, body: str) -> str:
     return f"<details><summary>{summary}</summary>{body}</details>" if body else ""

@@ -1,4 +1,4 @@
-"""A finished (or half finished) run's folder, read: its parts are described in docs/run_folder.md.
+"""The folder of a finished (or half finished) run is read here; docs/run_folder.md describes its parts.
 
 Only ``run.json`` must be there. Whatever else is missing is empty or None here, so that a report can be made of what there is.
 """
@@ -16,14 +16,14 @@ from typing import Any
 import numpy as np
 
 from ssrecon.core.errors import BadInput
-from ssrecon.evaluation.evaluate import COLUMNS as METRIC_COLUMNS
+from ssrecon.evaluation.rows import COLUMNS as METRIC_COLUMNS
 from ssrecon.recipe.selection import Selection
 from ssrecon.training.history import COLUMNS as HISTORY_COLUMNS
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One method of a comparison: a network trained by an objective, or a baseline."""
+    """An arm is one method of a comparison: a network trained by an objective, or a baseline."""
 
     name: str
     label: str
@@ -32,7 +32,7 @@ class Arm:
     objective: str
     """The class of a network's objective; empty for a baseline."""
     seeds: Mapping[str, Mapping[str, Any]] = field(hash=False)
-    """By seed: ``updates``, ``parameters``, ``flops_per_update``, ``seconds``, ``selected_step`` as far as they are known."""
+    """What is known of each seed: ``updates``, ``parameters``, ``flops_per_update``, ``seconds``, ``selected_step``."""
     needs_reference: bool = False
     """Whether fully sampled scans were used in training."""
 
@@ -51,7 +51,7 @@ class Arm:
 
 @dataclass(frozen=True)
 class Images:
-    """What ``images.npz`` keeps of some test scans, in each scan's own scaled units."""
+    """These are the images that ``images.npz`` keeps of some test scans, in each scan's own scaled units."""
 
     scan_ids: tuple[str, ...]
     reference: np.ndarray | None
@@ -66,15 +66,15 @@ class Images:
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Read with `RunFolder.open`; the larger files are read when they are asked for."""
+    """A run folder is read with `RunFolder.open`. Its larger files are read when they are asked for."""
 
     path: Path
     about: Mapping[str, Any]
-    """``run.json`` as it is."""
+    """The content of ``run.json``, unchanged."""
 
     @staticmethod
     def open(path: Path | str) -> "RunFolder":
-        """Raises BadInput where there is no folder, no ``run.json``, or something in it that is no JSON object."""
+        """Return the folder of a run. Raises BadInput where there is no folder, no ``run.json``, or no JSON object in it."""
         folder = Path(path)
         file = folder / "run.json"
         if not folder.is_dir():
@@ -90,8 +90,14 @@ class RunFolder:
         return RunFolder(folder, about)
 
     def section(self, name: str) -> Mapping[str, Any]:
-        """A nested object of ``run.json``, empty where it is absent."""
+        """Return a nested object of ``run.json``. It is empty where it is absent."""
         value = self.about.get(name)
+        return value if isinstance(value, dict) else {}
+
+    @property
+    def sampling(self) -> Mapping[str, Any]:
+        """This says how the test scans were sampled (`ssrecon.study.acquisition`). It is empty in runs from before that was recorded."""
+        value = self.section("data").get("sampling")
         return value if isinstance(value, dict) else {}
 
     @property
@@ -100,7 +106,7 @@ class RunFolder:
 
     @property
     def headline_selection(self) -> Selection:
-        """The selection rule of the headline. Raises BadInput where ``run.json`` names one that does not exist."""
+        """This is the selection rule of the headline. Raises BadInput where ``run.json`` names one that does not exist."""
         recorded = str(self.about.get("headline_selection") or Selection.GAMMA)
         if recorded not in set(Selection):
             raise BadInput(self.path / "run.json", found=f"headline_selection {recorded!r}", expected=" or ".join(Selection))
@@ -108,14 +114,14 @@ class RunFolder:
 
     @cached_property
     def arms(self) -> tuple[Arm, ...]:
-        """Baselines first, then networks, each in the order in which they were evaluated, else in that of ``run.json``.
+        """These are the baselines and then the networks, in the order in which they were evaluated, else in that of ``run.json``.
 
         An arm that only has metrics counts as a baseline.
         """
-        known = {name: _arm(str(name), about) for name, about in self.section("arms").items() if isinstance(about, dict)}
+        known = {name: _read_arm(str(name), about) for name, about in self.section("arms").items() if isinstance(about, dict)}
         evaluated = list(dict.fromkeys(str(row["arm"]) for row in self.metrics))
         for name in (*self.section("baselines"), *evaluated):
-            known.setdefault(name, _arm(name, {"kind": "baseline"}))
+            known.setdefault(name, _read_arm(name, {"kind": "baseline"}))
         place = {name: i for i, name in enumerate(evaluated)}
         return tuple(sorted(known.values(), key=lambda arm: (arm.is_network, place.get(arm.name, len(place)))))
 
@@ -124,14 +130,14 @@ class RunFolder:
         return tuple(arm for arm in self.arms if arm.is_network)
 
     def selection(self, arm: Arm) -> Selection:
-        """The selection rule under which an arm enters the headline."""
+        """Return the selection rule under which an arm enters the headline."""
         return self.headline_selection if arm.is_network else Selection.NONE
 
     @cached_property
     def metrics(self) -> tuple[dict[str, Any], ...]:
-        """The rows of ``metrics.csv``, `value` as a float; empty where it is missing.
+        """These are the rows of ``metrics.csv``, `value` as a float and `selection` as a `Selection`. A missing file has no rows.
 
-        Raises BadInput naming the line where a number or a column is not there.
+        Raises BadInput naming the line where a number or a column is not there, or a rule of selection is unknown.
         """
         file = self.path / "metrics.csv"
         if not file.is_file():
@@ -140,15 +146,16 @@ class RunFolder:
         with open(file, newline="", encoding="utf-8") as lines:
             for number, row in enumerate(csv.DictReader(lines), start=2):
                 try:
-                    rows.append({key: row[key] or "" for key in METRIC_COLUMNS} | {"value": float(row["value"])})
+                    texts = {key: row[key] or "" for key in METRIC_COLUMNS}
+                    rows.append({**texts, "selection": Selection(texts["selection"]), "value": float(row["value"])})
                 except (KeyError, TypeError, ValueError) as error:
-                    where, expected = f"{file}, line {number}", f"a number, and the columns {','.join(METRIC_COLUMNS)}"
+                    where, expected = f"{file}, line {number}", f"a number, a rule of selection, and the columns {','.join(METRIC_COLUMNS)}"
                     raise BadInput(where, found=f"{type(error).__name__} {error}", expected=expected) from error
         return tuple(rows)
 
     @cached_property
     def images(self) -> Images | None:
-        """``images.npz``; None where it is missing. Raises BadInput where it cannot be read."""
+        """This is what ``images.npz`` holds, or None where it is missing. Raises BadInput where it cannot be read."""
         file = self.path / "images.npz"
         if not file.is_file():
             return None
@@ -161,13 +168,13 @@ class RunFolder:
         return Images(
             scan_ids=tuple(str(i) for i in arrays.get("scan_ids", ())),
             reference=arrays.get("reference"),
-            arms=_group(arrays, "arm/"),
+            arms=_arrays_by_arm(arrays, "arm/"),
             mask=arrays.get("mask"),
-            kspace_residual=_group(arrays, "kspace_residual/"),
+            kspace_residual=_arrays_by_arm(arrays, "kspace_residual/"),
         )
 
     def history(self, arm: Arm) -> dict[str, dict[str, np.ndarray]]:
-        """By seed, the columns of ``history.csv`` as float arrays with NaN where a cell is empty; without seeds that have no file."""
+        """Return the columns of each seed's ``history.csv`` as float arrays, NaN where a cell is empty. A seed may have no file."""
         found = {}
         for folder in sorted((self.path / "arms" / arm.name).glob("seed-*"), key=lambda f: (len(f.name), f.name)):
             if columns := _read_history(folder / "history.csv"):
@@ -175,7 +182,7 @@ class RunFolder:
         return found
 
 
-WORDS = {
+LABEL_WORDS = {
     "ssdu": "SSDU",
     "ei": "EI",
     "moi": "MOI",
@@ -198,14 +205,14 @@ WORDS = {
 }
 
 
-def readable(name: str) -> str:
-    """A label made of an arm's name: ``zero_filled`` is Zero-filled, ``cg_sense`` CG-SENSE, ``multi_mask_ssdu`` Multi-mask SSDU."""
-    words = [WORDS.get(word, word) for word in name.replace("-", "_").split("_") if word]
+def arm_label(name: str) -> str:
+    """Return an arm's name for a reader: ``zero_filled`` is Zero-filled, ``cg_sense`` CG-SENSE, ``multi_mask_ssdu`` Multi-mask SSDU."""
+    words = [LABEL_WORDS.get(word, word) for word in name.replace("-", "_").split("_") if word]
     text = "-".join(words).replace("mask-SSDU", "mask SSDU") or name
     return text[0].upper() + text[1:]
 
 
-def _arm(name: str, about: Mapping[str, Any]) -> Arm:
+def _read_arm(name: str, about: Mapping[str, Any]) -> Arm:
     objective = about.get("objective") or ""
     if isinstance(objective, dict):
         objective = objective.get("class", "")
@@ -213,7 +220,7 @@ def _arm(name: str, about: Mapping[str, Any]) -> Arm:
     seeds, label = about.get("seeds"), about.get("label")
     return Arm(
         name=name,
-        label=str(label) if label and label != name else readable(name),
+        label=str(label) if label and label != name else arm_label(name),
         kind="baseline" if about.get("kind") == "baseline" else "network",
         objective=objective,
         seeds={str(k): v for k, v in seeds.items() if isinstance(v, dict)} if isinstance(seeds, dict) else {},
@@ -221,12 +228,12 @@ def _arm(name: str, about: Mapping[str, Any]) -> Arm:
     )
 
 
-def _group(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+def _arrays_by_arm(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
     return {key.removeprefix(prefix): value for key, value in arrays.items() if key.startswith(prefix)}
 
 
 def _read_history(file: Path) -> dict[str, np.ndarray]:
-    """Empty where there is no file or no row; a last line that a kill has cut short reads as empty cells."""
+    """Return the columns of a history, none where there is no file or no row. A last line that a kill has cut short has empty cells."""
     if not file.is_file():
         return {}
     with open(file, newline="", encoding="utf-8") as lines:
@@ -235,10 +242,10 @@ def _read_history(file: Path) -> dict[str, np.ndarray]:
         return {}
     # Runs from before Gamma's floor was written down have no such column: that they do not say it is to be seen.
     known = [key for key in HISTORY_COLUMNS if key != "gamma_floor" or key in rows[0]]
-    return {key: np.array([_number(row.get(key)) for row in rows]) for key in known}
+    return {key: np.array([_number_or_nan(row.get(key)) for row in rows]) for key in known}
 
 
-def _number(text: str | None) -> float:
+def _number_or_nan(text: str | None) -> float:
     try:
         return float(text) if text else math.nan
     except ValueError:

@@ -1,4 +1,4 @@
-"""From the tidy rows of ``metrics.csv`` to statements about people: the subject is the unit.
+"""The tidy rows of ``metrics.csv`` become statements about people here: the subject is the unit.
 
 Slices and volumes of one subject are not independent, and seeds are not people: values are averaged within a subject (volumes, then
 seeds) before anything is compared, subjects are what is resampled, and the spread between seeds stands on its own. With fewer than
@@ -15,37 +15,38 @@ import numpy as np
 
 from ssrecon.core.errors import BadInput
 from ssrecon.metrics.volume import HIGHER_IS_BETTER
+from ssrecon.recipe.selection import Selection
 from ssrecon.study.intervals import interval, lower_bound
 
 MINIMUM_SUBJECTS = 6
-"""With fewer, the smallest two-sided p-value of the signed-rank test, 2 / 2^n, is above .05."""
+"""With fewer subjects the smallest two-sided p-value of the signed-rank test, 2 / 2^n, is above .05."""
 Rows = Iterable[Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
 class Measure:
-    """What is compared: one metric in one convention, of the checkpoints that one rule selected."""
+    """A measure is what is compared: one metric in one convention, of the checkpoints that one rule selected."""
 
     metric: str
     convention: str = "fastmri"
-    selection: str = "gamma"
-    """``gamma`` or ``reference``; arms without a selection (baselines: ``none``) are taken as they are."""
+    selection: Selection = Selection.GAMMA
+    """The rule that selected the checkpoints of trained arms. Arms without one (baselines: `Selection.NONE`) are taken as they are."""
 
     @staticmethod
     def truest(metric: str, rows: Rows) -> "Measure":
-        """Against the noiseless image where the archive was simulated, else against the reference."""
+        """Return the measure against the noiseless image where the archive was simulated, else against the reference."""
         noiseless = any("reference=noiseless" in row["convention"] for row in rows)
         return Measure(metric, "fastmri, reference=noiseless" if noiseless else "fastmri")
 
     @property
     def sign(self) -> int:
-        """1 where higher is better, -1 where lower is."""
+        """This is 1 where higher is better, and -1 where lower is."""
         return 1 if HIGHER_IS_BETTER.get(self.metric, False) else -1
 
 
 @dataclass(frozen=True)
 class Interval:
-    """An interval over subjects: see `ssrecon.study.intervals`."""
+    """An interval is one over subjects, made by `ssrecon.study.intervals`."""
 
     lower: float
     upper: float
@@ -54,7 +55,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Summary:
-    """One arm: mean over subjects of each subject's mean over seeds."""
+    """A summary of one arm has the mean over subjects of each subject's mean over seeds."""
 
     arm: str
     measure: Measure
@@ -62,7 +63,7 @@ class Summary:
     seeds: int
     mean: float
     interval: Interval | None
-    """None for a single subject."""
+    """The 95 % interval of the mean; None for a single subject."""
     subject_std: float
     """Sample standard deviation between subjects; NaN for one."""
     seed_std: float
@@ -72,7 +73,7 @@ class Summary:
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """`arm` minus `versus` on the same subjects."""
+    """A paired difference is `arm` minus `versus` on the same subjects."""
 
     arm: str
     versus: str
@@ -81,9 +82,9 @@ class PairedDifference:
     mean: float
     interval: Interval | None
     better: int
-    """Subjects for whom `arm` is the better one."""
+    """The number of subjects for whom `arm` is the better one."""
     p: float | None
-    """Wilcoxon signed-rank, two-sided; None where figures are descriptive."""
+    """The p-value of the two-sided Wilcoxon signed-rank test; None where figures are descriptive."""
     p_holm: float | None
     """The same, corrected by Holm's method over the family that was tested together."""
 
@@ -94,7 +95,7 @@ class PairedDifference:
 
 @dataclass(frozen=True)
 class NonInferiority:
-    r"""Whether `arm` is worse than `versus` by less than `margin`, in the metric's own unit; the margin was written down before the run."""
+    """This says whether `arm` is worse than `versus` by less than `margin`, in the metric's own unit, written down before the run."""
 
     arm: str
     versus: str
@@ -114,13 +115,14 @@ class NonInferiority:
 
 
 def by_subject(rows: Rows, arm: str, measure: Measure) -> dict[str, dict[str, float]]:
-    """Values as ``{subject: {seed: value}}``: the mean over the subject's volumes.
+    """Return values as ``{subject: {seed: value}}``, each the mean over the subject's volumes.
 
     A volume's own row (``scan`` empty) is its value; where there is none, the mean over its scans. Raises BadInput where the arm has no
     row for the measure, a value is not finite, a row is there twice, or a seed lacks a subject that another seed has.
     """
-    mine = [row for row in rows if (row["arm"], row["metric"], row["convention"]) == (arm, measure.metric, measure.convention)]
-    selected = [row for row in mine if row["selection"] == measure.selection] or [row for row in mine if row["selection"] == "none"]
+    rows_of_arm = [row for row in rows if (row["arm"], row["metric"], row["convention"]) == (arm, measure.metric, measure.convention)]
+    chosen, untrained = ([row for row in rows_of_arm if row["selection"] == rule] for rule in (measure.selection, Selection.NONE))
+    selected = chosen or untrained
     where = f"{arm}, {measure.metric} ({measure.convention}, selected by {measure.selection})"
     if not selected:
         raise BadInput(where, found="no row", expected="at least one row of metrics.csv")
@@ -144,7 +146,7 @@ def by_subject(rows: Rows, arm: str, measure: Measure) -> dict[str, dict[str, fl
 
 
 def summarise(rows: Rows, arm: str, measure: Measure, seed: int = 0) -> Summary:
-    """Mean, interval over subjects, and the two spreads, of one arm. Raises BadInput as `by_subject`."""
+    """Return mean, interval over subjects, and the two spreads of values_of_seed arm. Raises BadInput as `by_subject`."""
     values = by_subject(rows, arm, measure)
     subjects = np.array([_mean(list(seeds.values())) for seeds in values.values()])
     per_seed: dict[str, list[float]] = defaultdict(list)
@@ -157,36 +159,44 @@ def summarise(rows: Rows, arm: str, measure: Measure, seed: int = 0) -> Summary:
         len(subjects),
         len(per_seed),
         float(subjects.mean()),
-        _interval(subjects, seed),
-        _std(subjects),
-        _std(np.array([_mean(one) for one in per_seed.values()])),
+        _interval_or_none(subjects, seed),
+        _sample_std(subjects),
+        _sample_std(np.array([_mean(values_of_seed) for values_of_seed in per_seed.values()])),
         len(subjects) < MINIMUM_SUBJECTS,
     )
 
 
 def paired_difference(rows: Rows, arm: str, versus: str, measure: Measure, seed: int = 0) -> PairedDifference:
-    """One comparison, with its uncorrected p-value. Raises BadInput where the two arms were not scored on the same subjects."""
-    difference = _paired(rows, arm, versus, measure)
+    """Return one comparison with its uncorrected p-value. Raises BadInput where the arms were not scored on the same subjects."""
+    difference = _paired_differences(rows, arm, versus, measure)
     enough = len(difference) >= MINIMUM_SUBJECTS
     p = _wilcoxon(difference) if enough else None
     better = int((measure.sign * difference > 0).sum())
     return PairedDifference(
-        arm, versus, measure, len(difference), float(difference.mean()), _interval(difference, seed), better, p, p if enough else None
+        arm,
+        versus,
+        measure,
+        len(difference),
+        float(difference.mean()),
+        _interval_or_none(difference, seed),
+        better,
+        p,
+        p if enough else None,
     )
 
 
 def compare(rows: Rows, pairs: Sequence[tuple[str, str]], measures: Sequence[Measure], seed: int = 0) -> list[PairedDifference]:
-    """All pairs (arm, versus) in all measures, as one family: Holm's correction runs over everything that is tested here."""
+    """Compare all pairs (arm, versus) in all measures, as difference family: Holm's correction runs over everything that is tested here."""
     rows = list(rows)
     family = [paired_difference(rows, arm, versus, measure, seed) for measure in measures for arm, versus in pairs]
-    tested = [i for i, one in enumerate(family) if one.p is not None]
+    tested = [i for i, difference in enumerate(family) if difference.p is not None]
     for i, corrected in zip(tested, holm([family[i].p or 0.0 for i in tested]), strict=True):
         family[i] = replace(family[i], p_holm=corrected)
     return family
 
 
 def non_inferiority(rows: Rows, arm: str, versus: str, measure: Measure, margin: float, seed: int = 0) -> NonInferiority:
-    """Is `arm` not worse than `versus` by `margin` or more, at one-sided 95 %? Both directions of a metric are handled.
+    """Judge whether `arm` is not worse than `versus` by `margin` or more, at one-sided 95 %. Both directions of a metric are handled.
 
     The bound is that of `ssrecon.study.intervals.lower_bound`. Where differences are skewed towards the worse its error is above the
     nominal 5 % (for six to ten exponential differences 8 to 9 %; of Student's t 14 to 15 %): docs/statistics.md has the table.
@@ -195,14 +205,14 @@ def non_inferiority(rows: Rows, arm: str, versus: str, measure: Measure, margin:
     """
     if not margin > 0:
         raise BadInput(f"margin of {measure.metric}", found=repr(margin), expected="a positive number, written down before the run")
-    advantage = measure.sign * _paired(rows, arm, versus, measure)
+    advantage = measure.sign * _paired_differences(rows, arm, versus, measure)
     bound = lower_bound(advantage, seed) if len(advantage) > 1 else None
     verdict = None if bound is None or len(advantage) < MINIMUM_SUBJECTS else bound > -margin
     return NonInferiority(arm, versus, measure, len(advantage), margin, float(advantage.mean()), bound, verdict)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    r"""p-values corrected for the size of their family: the i-th smallest of m times m - i + 1, made to rise, at most 1.
+    r"""Return p-values corrected for their family: the i-th smallest of m times m - i + 1, made to rise, at most 1.
 
     Holm. A simple sequentially rejective multiple test procedure. Scand J Stat 6:65-70 (1979).
     """
@@ -213,7 +223,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def _paired(rows: Rows, arm: str, versus: str, measure: Measure) -> np.ndarray:
+def _paired_differences(rows: Rows, arm: str, versus: str, measure: Measure) -> np.ndarray:
     rows = list(rows)
     first, second = by_subject(rows, arm, measure), by_subject(rows, versus, measure)
     if set(first) != set(second):
@@ -232,7 +242,7 @@ def _wilcoxon(difference: np.ndarray) -> float:
     return float(wilcoxon(difference, zero_method="pratt" if (difference == 0).any() else "wilcox").pvalue)
 
 
-def _interval(values: np.ndarray, seed: int) -> Interval | None:
+def _interval_or_none(values: np.ndarray, seed: int) -> Interval | None:
     return Interval(*interval(values, seed)) if len(values) > 1 else None
 
 
@@ -240,5 +250,5 @@ def _mean(values: Sequence[float]) -> float:
     return math.fsum(values) / len(values)
 
 
-def _std(values: np.ndarray) -> float:
+def _sample_std(values: np.ndarray) -> float:
     return float(values.std(ddof=1)) if len(values) > 1 else math.nan

@@ -1,4 +1,4 @@
-"""The look of all figures: one fixed colour per arm, readable by the colour-blind, on white and on black; deterministic SVG and PNG."""
+"""All figures look alike: one fixed colour per arm, readable by the colour-blind, on white and on black; SVG and PNG are deterministic."""
 
 import io
 import re
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 INK = "#1b1d21"
-"""Text and axes; inside the report they take the page's text colour instead."""
+"""Text and axes have this colour; inside the report they take the page's text colour instead."""
 FAINT = "#8b8f98"
 SUPERVISED = ("#0072b2", "#56b4e9")
 SELF_SUPERVISED = ("#d55e00", "#009e73", "#cc79a7", "#b8860b", "#7b68ee")
 BASELINES = ("#8a8a8a", "#5f9ea0", "#a08a3c", "#9a7fa8", "#7d8f69")
-"""Okabe and Ito's palette for networks, muted tones for baselines; all between 30 and 70 % luminance."""
+"""Networks have the colours of Okabe and Ito, baselines muted ones; all lie between 30 and 70 % luminance."""
 DASHES: tuple[Any, ...] = ((0, (1, 1.4)), (0, (4, 1.6)), (0, (5, 1.4, 1, 1.4)), (0, (2, 1)), (0, (7, 2)))
 MARKERS = ("o", "s", "D", "^", "v", "P", "X")
 
@@ -51,7 +51,7 @@ RC: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Look:
-    """How one arm is drawn, in every figure."""
+    """This is how one arm is drawn in every figure."""
 
     colour: str
     dashes: Any
@@ -59,7 +59,7 @@ class Look:
 
 
 def looks(run: RunFolder) -> dict[str, Look]:
-    """The look of each arm, fixed by the order of the arms within their kind."""
+    """Return the look of each arm, which the order of the arms within their kind decides."""
     groups = (
         ([arm for arm in run.arms if arm.is_supervised], SUPERVISED, False),
         ([arm for arm in run.arms if arm.is_self_supervised], SELF_SUPERVISED, False),
@@ -76,7 +76,7 @@ def looks(run: RunFolder) -> dict[str, Look]:
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """The settings that figures are made and written under; matplotlib's own are put back."""
+    """Set what figures are made and written under until the block ends; then matplotlib's own settings are put back."""
     import matplotlib
 
     with matplotlib.rc_context():
@@ -86,7 +86,7 @@ def styled() -> Iterator[None]:
 
 
 def new_figure(width: float, height: float) -> "Figure":
-    """A figure in inches on the Agg canvas, with no place in pyplot's global state."""
+    """Return a figure, sized in inches, on the Agg canvas. It has no place in pyplot's global state."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -96,7 +96,7 @@ def new_figure(width: float, height: float) -> "Figure":
 
 
 def legend(figure: "Figure", arms: Sequence[Arm], look: dict[str, Look], extra: Sequence[tuple[Any, str]] = ()) -> None:
-    """One legend below the whole figure."""
+    """Draw one legend below the whole figure."""
     from matplotlib.lines import Line2D
 
     lines: list[tuple[Any, str]] = [
@@ -108,25 +108,25 @@ def legend(figure: "Figure", arms: Sequence[Arm], look: dict[str, Look], extra: 
 
 
 def quiet_grid(axes: "Axes", axis: str = "y") -> None:
-    """Hair lines behind the data."""
+    """Draw hair lines behind the data."""
     axes.grid(True, axis=axis, color=FAINT, alpha=0.25, linewidth=0.5)  # type: ignore[arg-type]
     axes.set_axisbelow(True)
 
 
 def to_svg(figure: "Figure") -> str:
-    """The figure as an SVG document: text as paths, no date, the same bytes for the same data."""
-    return _saved(figure, "svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None}).decode()
+    """Return the figure as an SVG document, with text as paths and no date: the same bytes for the same data."""
+    return _rendered(figure, "svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None}).decode()
 
 
 def to_png(figure: "Figure", dpi: int = 200) -> bytes:
-    return _saved(figure, "png", dpi=dpi, facecolor="white", metadata={"Software": None})
+    return _rendered(figure, "png", dpi=dpi, facecolor="white", metadata={"Software": None})
 
 
 def to_pdf(figure: "Figure") -> bytes:
-    return _saved(figure, "pdf", facecolor="white", metadata={"CreationDate": None, "Creator": None, "Producer": None})
+    return _rendered(figure, "pdf", facecolor="white", metadata={"CreationDate": None, "Creator": None, "Producer": None})
 
 
-def _saved(figure: "Figure", kind: str, **options: Any) -> bytes:
+def _rendered(figure: "Figure", kind: str, **options: Any) -> bytes:
     buffer = io.BytesIO()
     with styled():
         figure.savefig(buffer, format=kind, **{"transparent": kind == "svg", **options})
@@ -134,7 +134,7 @@ def _saved(figure: "Figure", kind: str, **options: Any) -> bytes:
 
 
 def inline_svg(svg: str, prefix: str, description: str) -> str:
-    """An SVG for the middle of an HTML page: its ids made unique by `prefix`, ink in the page's own text colour, its width free.
+    """Return an SVG for the middle of an HTML page: `prefix` makes its ids unique, ink has the page's text colour, its width is free.
 
     `description` is what a screen reader says; it must be escaped already.
     """

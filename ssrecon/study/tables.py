@@ -1,67 +1,80 @@
-"""The tables of a report, as HTML. Every text that comes from a file is escaped here."""
+"""The tables of a report are written here, as HTML. Every text that comes from a file is escaped."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
+from ssrecon.recipe.selection import Selection
+from ssrecon.study.number_text import (
+    MISSING,
+    duration,
+    interval_text,
+    number,
+    p_text,
+    short_number,
+    signed,
+    spread_text,
+    with_prefix,
+    with_thin_spaces,
+)
 from ssrecon.study.run_folder import Arm, RunFolder
-from ssrecon.study.scores import DIGITS, TITLES, Scores, is_quality
-from ssrecon.study.statistics import Interval, Measure, PairedDifference, Summary
+from ssrecon.study.scores import TITLES, Scores, is_quality
+from ssrecon.study.statistics import Measure, PairedDifference, Summary
 from ssrecon.study.style import looks
 
-RULES = {"gamma": "by Γ", "reference": "by reference", "none": "not trained"}
-MISSING = '<span class="none">—</span>'
+RULES = {Selection.GAMMA: "by Γ", Selection.REFERENCE: "by reference", Selection.NONE: "not trained"}
 
 
 def scores_table(scores: Scores, measures: Sequence[Measure]) -> str:
-    """Arms and selection rules against measures: the mean over subjects with its 95 % interval. The headline's rows are marked."""
+    """Tabulate arms and selection rules against measures: means over subjects with 95 % intervals. The headline's rows are marked."""
     run, body = scores.run, []
-    best = {m: _best([scores.summary(arm, m) for arm in scores.scored], m) if is_quality(m) else None for m in measures}
+    best = {m: _best_mean([scores.summary(arm, m) for arm in scores.scored], m) if is_quality(m) else None for m in measures}
     for arm in scores.scored:
         for rule in scores.selections(arm):
-            headline = rule in (run.headline_selection, "none")
+            headline = rule in (run.headline_selection, Selection.NONE)
             cells = [_arm_cell(run, arm) if headline else "<td></td>", _rule_cell(rule, headline and arm.is_network)]
             for measure in measures:
                 summary = scores.summary(arm, Measure(measure.metric, measure.convention, rule))
                 lead = headline and summary is not None and summary.mean == best[measure]
                 cells.append(_summary_cell(summary, measure.metric, lead))
             body.append((("headline" if headline else "other"), cells))
-    heads = ["method", "checkpoint", *(_head(measure) for measure in measures)]
+    heads = ["method", "checkpoint", *(_measure_heading(measure) for measure in measures)]
     return _table(heads, body)
 
 
 def differences_table(scores: Scores) -> str:
-    """Paired differences: each cell the mean over subjects, its interval, for how many subjects it is better, and Holm's p-value."""
+    """Tabulate paired differences: the mean over subjects, its interval, for how many subjects it is better, and Holm's p-value."""
     found = scores.differences
     measures = list(dict.fromkeys(d.measure for d in found))
     pairs = list(dict.fromkeys((d.arm, d.versus) for d in found))
     body = []
     for arm, versus in pairs:
-        cells = [f"<td>{_dot(scores.run, arm)}{_label(scores.run, arm)} <span class='minus'>−</span> {_label(scores.run, versus)}</td>"]
+        names = f"{_arm_label(scores.run, arm)} <span class='minus'>−</span> {_arm_label(scores.run, versus)}"
+        cells = [f"<td>{_colour_dot(scores.run, arm)}{names}</td>"]
         for measure in measures:
-            one = next((d for d in found if (d.arm, d.versus, d.measure) == (arm, versus, measure)), None)
-            cells.append(_difference_cell(one))
+            difference = next((d for d in found if (d.arm, d.versus, d.measure) == (arm, versus, measure)), None)
+            cells.append(_difference_cell(difference))
         body.append(("", cells))
-    return _table(["difference", *(_head(measure) for measure in measures)], body) if body else ""
+    return _table(["difference", *(_measure_heading(measure) for measure in measures)], body) if body else ""
 
 
 def non_inferiority_table(scores: Scores) -> str:
-    """Each self-supervised arm against supervised training, under both selection rules."""
+    """Tabulate each self-supervised arm against supervised training, under both selection rules."""
     run, body = scores.run, []
-    for one in scores.non_inferiorities:
-        metric, headline = one.measure.metric, one.measure.selection == run.headline_selection
-        verdict = {True: "not inferior", False: "not shown", None: "descriptive"}[one.verdict]
-        style = {True: "yes", False: "no", None: "none"}[one.verdict]
-        if one.verdict and not scores.assay_sensitivity:
+    for result in scores.non_inferiorities:
+        metric, headline = result.measure.metric, result.measure.selection == run.headline_selection
+        verdict = {True: "not inferior", False: "not shown", None: "descriptive"}[result.verdict]
+        style = {True: "yes", False: "no", None: "none"}[result.verdict]
+        if result.verdict and not scores.assay_sensitivity:
             verdict, style = "says nothing: supervised does not beat the best baseline", "none"
         cells = [
-            f"<td>{_dot(run, one.arm)}{_label(run, one.arm)} against {_label(run, one.versus)}</td>",
-            _rule_cell(one.measure.selection, headline),
+            f"<td>{_colour_dot(run, result.arm)}{_arm_label(run, result.arm)} against {_arm_label(run, result.versus)}</td>",
+            _rule_cell(result.measure.selection, headline),
             f"<td>{TITLES.get(metric, escape(metric))}</td>",
-            _number_cell(signed(one.advantage, metric)),
-            _number_cell(signed(one.lower_bound, metric) if one.lower_bound is not None else MISSING),
-            _number_cell(f"−{one.margin:g}"),
+            _number_cell(signed(result.advantage, metric)),
+            _number_cell(signed(result.lower_bound, metric) if result.lower_bound is not None else MISSING),
+            _number_cell(f"−{result.margin:g}"),
             f"<td class='{style}'>{verdict}</td>",
         ]
         body.append(("headline" if headline else "other", cells))
@@ -70,23 +83,23 @@ def non_inferiority_table(scores: Scores) -> str:
 
 
 def cost_table(run: RunFolder) -> str:
-    """What each trained arm cost: means over its seeds, and the steps that each rule selected."""
+    """Tabulate what each trained arm cost, as means over its seeds, and the steps that each rule selected."""
     body = []
     for arm in run.networks:
         seeds = list(arm.seeds.values())
-        flops, updates = _mean(seeds, "flops_per_update"), _mean(seeds, "updates")
+        flops, updates = _mean_over_seeds(seeds, "flops_per_update"), _mean_over_seeds(seeds, "updates")
         total = flops * updates if flops is not None and updates is not None else None
         cells = [
             _arm_cell(run, arm),
             f"<td>{escape(arm.objective) or MISSING}</td>",
             _number_cell(f"{len(seeds)}"),
-            _number_cell(_thousands(_mean(seeds, "parameters"))),
-            _number_cell(_thousands(updates)),
-            _number_cell(_si(flops)),
-            _number_cell(_si(total)),
-            _number_cell(duration(_mean(seeds, "seconds"))),
-            _number_cell(_steps(seeds, "gamma")),
-            _number_cell(_steps(seeds, "reference")),
+            _number_cell(with_thin_spaces(_mean_over_seeds(seeds, "parameters"))),
+            _number_cell(with_thin_spaces(updates)),
+            _number_cell(with_prefix(flops)),
+            _number_cell(with_prefix(total)),
+            _number_cell(duration(_mean_over_seeds(seeds, "seconds"))),
+            _number_cell(_selected_steps(seeds, Selection.GAMMA)),
+            _number_cell(_selected_steps(seeds, Selection.REFERENCE)),
         ]
         body.append(("", cells))
     heads = [
@@ -105,7 +118,7 @@ def cost_table(run: RunFolder) -> str:
 
 
 def tuning_table(run: RunFolder) -> str:
-    """What was chosen for each baseline, over which grid, by which score."""
+    """Tabulate what was chosen for each baseline, over which grid, by which score."""
     body = []
     for arm in run.arms:
         record = run.section("baselines").get(arm.name)
@@ -113,9 +126,10 @@ def tuning_table(run: RunFolder) -> str:
             continue
         grid = record.get("tuning") or record.get("grid") or []
         names = [name for name in (grid[0] if grid else {}) if name not in ("score", "per_scan")]
-        chosen = ", ".join(f"{name.replace('_', ' ')} = {_g(record.get('chosen', {}).get(name))}" for name in names) or "nothing to tune"
+        values = record.get("chosen", {})
+        chosen = ", ".join(f"{name.replace('_', ' ')} = {short_number(values.get(name))}" for name in names) or "nothing to tune"
         tried = "; ".join(
-            f"{name.replace('_', ' ')}: " + ", ".join(_g(v) for v in sorted({p.get(name, 0) for p in grid})) for name in names
+            f"{name.replace('_', ' ')}: " + ", ".join(short_number(v) for v in sorted({p.get(name, 0) for p in grid})) for name in names
         )
         edge = "on the grid's edge: it may do better than shown" if record.get("on_edge") else "inside the grid" if grid else ""
         by = str(record.get("tuned_by") or "") if grid else ""
@@ -125,51 +139,18 @@ def tuning_table(run: RunFolder) -> str:
 
 
 def pairs_table(pairs: Iterable[tuple[str, Any]]) -> str:
-    """Names and values."""
+    """Tabulate names and values."""
     rows = "".join(f"<tr><th scope='row'>{escape(str(name))}</th><td>{escape(str(value))}</td></tr>" for name, value in pairs)
     return f"<table class='pairs'><tbody>{rows}</tbody></table>" if rows else ""
 
 
 def columns_table(first: str, columns: Mapping[str, str], rows: Iterable[tuple[str, Sequence[str]]]) -> str:
-    """Plain texts, one column a key of `columns` (its value is the heading)."""
+    """Tabulate plain texts, one column for each key of `columns`, whose value is the heading."""
     body = []
     for name, values in rows:
         cells = [f"<td class='path'>{escape(name)}</td>", *(f"<td>{escape(value) or MISSING}</td>" for value in values)]
         body.append(("", cells))
     return _table([escape(first), *(escape(heading) for heading in columns.values())], body) if body else ""
-
-
-def number(value: float, metric: str) -> str:
-    """With the metric's own number of digits, and a true minus sign."""
-    if metric == "residual":
-        return f"{value:.3g}".replace("-", "−")
-    return f"{value:.{DIGITS.get(metric, 4)}f}".replace("-", "−")
-
-
-def signed(value: float, metric: str) -> str:
-    return ("+" if value > 0 else "") + number(value, metric)
-
-
-def spread_text(value: float, metric: str) -> str:
-    """A standard deviation in the metric's digits; what would round to nothing is said to be less than the last of them."""
-    smallest = 10.0 ** -DIGITS.get(metric, 4)
-    return f"± {number(value, metric)}" if metric == "residual" or value >= smallest / 2 else f"< {smallest:g}".replace("1e-04", "0.0001")
-
-
-def interval_text(interval: Interval | None, metric: str) -> str:
-    return f"{number(interval.lower, metric)} to {number(interval.upper, metric)}" if interval is not None else ""
-
-
-def p_text(p: float) -> str:
-    return "p < .001" if p < 0.001 else f"p = {p:.3f}".replace("0.", ".")
-
-
-def duration(seconds: float | None) -> str:
-    if seconds is None:
-        return MISSING
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def _table(heads: Sequence[str], body: Sequence[tuple[str, Sequence[str]]]) -> str:
@@ -178,28 +159,27 @@ def _table(heads: Sequence[str], body: Sequence[tuple[str, Sequence[str]]]) -> s
     return f"<div class='scroll'><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
 
 
-def _head(measure: Measure) -> str:
+def _measure_heading(measure: Measure) -> str:
     arrow = "" if not is_quality(measure) else "↑" if measure.sign > 0 else "↓"
     unit = ", dB" if measure.metric == "psnr" else ""
     extra = f"<br><small>{escape(measure.convention)}</small>" if measure.metric == "residual" else ""
     return f"{TITLES.get(measure.metric, escape(measure.metric))}{unit} <span class='arrow'>{arrow}</span>{extra}"
 
 
-def _label(run: RunFolder, name: str) -> str:
+def _arm_label(run: RunFolder, name: str) -> str:
     return escape(next((arm.label for arm in run.arms if arm.name == name), name))
 
 
-def _dot(run: RunFolder, name: str) -> str:
+def _colour_dot(run: RunFolder, name: str) -> str:
     return f"<i class='dot' style='background:{looks(run)[name].colour}'></i>" if name in looks(run) else ""
 
 
 def _arm_cell(run: RunFolder, arm: Arm) -> str:
-    return f"<td class='arm'>{_dot(run, arm.name)}{escape(arm.label)}</td>"
+    return f"<td class='arm'>{_colour_dot(run, arm.name)}{escape(arm.label)}</td>"
 
 
-def _rule_cell(rule: str, headline: bool) -> str:
-    text = RULES.get(rule, escape(rule))
-    return f"<td class='rule'>{text}{' <b class=tag>headline</b>' if headline else ''}</td>"
+def _rule_cell(rule: Selection, headline: bool) -> str:
+    return f"<td class='rule'>{RULES[rule]}{' <b class=tag>headline</b>' if headline else ''}</td>"
 
 
 def _number_cell(text: str) -> str:
@@ -215,41 +195,25 @@ def _summary_cell(summary: Summary | None, metric: str, lead: bool) -> str:
     return _number_cell(f"{f'<b>{mean}</b>' if lead else mean}<small>{small}</small>")
 
 
-def _difference_cell(one: PairedDifference | None) -> str:
-    if one is None:
+def _difference_cell(difference: PairedDifference | None) -> str:
+    if difference is None:
         return _number_cell(MISSING)
-    metric = one.measure.metric
-    p = p_text(one.p_holm) if one.p_holm is not None else "no test"
-    lines = [interval_text(one.interval, metric), f"{one.better} of {one.subjects} better · {p}"]
-    return _number_cell(f"{signed(one.mean, metric)}<small>{'<br>'.join(filter(None, lines))}</small>")
+    metric = difference.measure.metric
+    p = p_text(difference.p_holm) if difference.p_holm is not None else "no test"
+    lines = [interval_text(difference.interval, metric), f"{difference.better} of {difference.subjects} better · {p}"]
+    return _number_cell(f"{signed(difference.mean, metric)}<small>{'<br>'.join(filter(None, lines))}</small>")
 
 
-def _best(summaries: Sequence[Summary | None], measure: Measure) -> float | None:
+def _best_mean(summaries: Sequence[Summary | None], measure: Measure) -> float | None:
     means = [summary.mean for summary in summaries if summary is not None]
     return max(means, key=lambda mean: measure.sign * mean) if means else None
 
 
-def _mean(seeds: Sequence[Mapping[str, Any]], key: str) -> float | None:
+def _mean_over_seeds(seeds: Sequence[Mapping[str, Any]], key: str) -> float | None:
     values = [float(seed[key]) for seed in seeds if isinstance(seed.get(key), (int, float))]
     return sum(values) / len(values) if values else None
 
 
-def _thousands(value: float | None) -> str:
-    return MISSING if value is None else f"{value:,.0f}".replace(",", "\u2009")
-
-
-def _si(value: float | None) -> str:
-    """A count with a decimal prefix, as 3.2 G."""
-    if value is None or value <= 0:
-        return MISSING
-    power = min(int(math.log10(value)) // 3, 6)
-    return f"{value / 1000**power:.3g}\u2009{('', 'k', 'M', 'G', 'T', 'P', 'E')[power]}"
-
-
-def _steps(seeds: Sequence[Mapping[str, Any]], rule: str) -> str:
+def _selected_steps(seeds: Sequence[Mapping[str, Any]], rule: Selection) -> str:
     steps = [(seed.get("selected_step") or {}).get(rule) for seed in seeds]
     return ", ".join(str(step) for step in steps if isinstance(step, (int, float))) or MISSING
-
-
-def _g(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, (int, float)) else str(value)

@@ -1,4 +1,4 @@
-"""The standing texts of a report, as HTML: kinds of data, captions, and what no number in it can show."""
+"""These are the standing texts of a report, as HTML: kinds of data, captions, and what no number in it can show."""
 
 from ssrecon.study.image_rows import MAGNIFIED
 from ssrecon.study.statistics import MINIMUM_SUBJECTS

@@ -13,12 +13,12 @@ from ssrecon.networks.base import DenoiserSpec, NetworkSpec, parts
 from ssrecon.objectives import Objective
 from ssrecon.objectives.measurement import NOISE_FROM
 from ssrecon.recipe.recipe import Recipe, Training
+from ssrecon.store.dataset import ScanDataset
 from ssrecon.store.loader import Step
-from ssrecon.store.store import Store
 
 
-def check_recipe(recipe: Recipe, store: Store, assignment: Assignment, process: Process) -> None:
-    """Raises BadRecipe or BadInput for whatever would end, or idle, a training of this recipe on these scans."""
+def check_recipe(recipe: Recipe, store: ScanDataset, assignment: Assignment, process: Process) -> None:
+    """Raise BadRecipe or BadInput for whatever would end, or idle, a training of this recipe on these scans."""
     if not assignment.train:
         raise BadRecipe("data.split", found="no scan to train on", expected="at least one training subject")
     if not assignment.validation:
@@ -35,12 +35,12 @@ def check_recipe(recipe: Recipe, store: Store, assignment: Assignment, process: 
 
 
 def scans_an_update(training: Training, process: Process) -> int:
-    """How many scans an update takes, over all processes."""
+    """Return how many scans an update takes, over all processes."""
     return training.batch_size * (1 if training.shared_batch else process.world)
 
 
-def check_dims(network: NetworkSpec, store: Store, scan_ids: Sequence[str]) -> None:
-    """Raises BadRecipe, naming a scan and the denoiser, where a network takes no images of so many axes."""
+def check_dims(network: NetworkSpec, store: ScanDataset, scan_ids: Sequence[str]) -> None:
+    """Raise BadRecipe, naming a scan and the denoiser, where a network takes no images of so many axes."""
     denoisers = [part for part in parts(network) if isinstance(part, DenoiserSpec)]
     for scan_id in scan_ids:
         dims = len(store.shape(scan_id)) - 3
@@ -57,7 +57,9 @@ def check_dims(network: NetworkSpec, store: Store, scan_ids: Sequence[str]) -> N
 
 
 def frozen(patterns: Sequence[str], parameters: Mapping[str, nn.Parameter]) -> frozenset[str]:
-    """The names of the parameters that are not trained. Raises BadRecipe for a pattern of none, and where nothing is left to train."""
+    """Return the names of the parameters that are not trained. Raises BadRecipe for a pattern of none, and where nothing is left to
+    train.
+    """
     found = set()
     for pattern in patterns:
         matched = {name for name in parameters if fnmatchcase(name, pattern)}
@@ -70,8 +72,8 @@ def frozen(patterns: Sequence[str], parameters: Mapping[str, nn.Parameter]) -> f
     return frozenset(found)
 
 
-def check_scans(objective: Objective, store: Store, scan_ids: Sequence[str]) -> None:
-    """Before anything is trained: raises BadInput, naming a scan, where training scans lack what the objective cannot do without."""
+def check_scans(objective: Objective, store: ScanDataset, scan_ids: Sequence[str]) -> None:
+    """Raise BadInput, naming a scan, where training scans lack what the objective cannot do without; before anything is trained."""
     name, count = type(objective).__name__, len(scan_ids)
     bare = [scan_id for scan_id in scan_ids if not store.has_reference(scan_id)]
     if (objective.needs_reference and bare) or (objective.takes_reference and len(bare) == count):
@@ -82,11 +84,12 @@ def check_scans(objective: Objective, store: Store, scan_ids: Sequence[str]) -> 
             expected=f"{wanted}, which {name} trains on: what `data.pattern` undersamples of fully sampled scans becomes one",
         )
     silent = [scan_id for scan_id in scan_ids if not store.noise_known(scan_id)]
-    if objective.needs_noise_level() and silent:
+    if objective.needs_noise_level and silent:
         raise BadInput(silent[0], found=f"an unknown noise level in {len(silent)} of {count} training scans", expected=NOISE_FROM)
 
 
 def check_finite(step: Step, ids: Sequence[str], terms: Mapping[str, Tensor]) -> None:
+    """Raise TrainingDiverged, naming the step, the scan and the term, where a value of a loss is not finite."""
     for name, values in terms.items():
         finite = torch.isfinite(values)
         if not finite.all():

@@ -7,19 +7,21 @@ from pathlib import Path
 from typing import Any
 
 COLUMNS = ("step", "epoch", "loss", "gamma", "hidden_nmse", "learning_rate", "mu", "gamma_floor", "seconds")
-"""`gamma_floor` is the unit of `gamma`: 1, what noise alone gives, in units of the noise variance; empty for a relative residual."""
+"""`gamma_floor` is the unit of `gamma`: 1, which is what noise alone gives, in units of the noise variance; it is empty for a relative
+residual.
+"""
 
 
 @dataclass
 class History:
-    """Appends to ``history.csv``. `seconds` is the wall time of the training so far, resumed parts added up."""
+    """This appends to ``history.csv``. `seconds` is the wall time of the training so far, resumed parts added up."""
 
     path: Path
     rows: list[dict[str, Any]] = field(default_factory=list)
 
     @staticmethod
     def resume(path: Path, last_step: int) -> "History":
-        """What is known up to a checkpoint; rows after it are dropped, since they will be written again."""
+        """Return what is known up to a checkpoint. Rows after it are dropped, since they will be written again."""
         rows = []
         if path.exists():
             with open(path, newline="") as file:
@@ -31,7 +33,7 @@ class History:
     def append(self, row: Mapping[str, Any]) -> None:
         self.rows.append(dict(row))
         with open(self.path, "a", newline="") as file:
-            csv.DictWriter(file, COLUMNS, restval="").writerow(_text(row))
+            csv.DictWriter(file, COLUMNS, restval="").writerow(_as_text(row))
 
     @property
     def seconds(self) -> float:
@@ -45,5 +47,5 @@ class History:
             writer.writerows(self.rows)
 
 
-def _text(row: Mapping[str, Any]) -> dict[str, Any]:
+def _as_text(row: Mapping[str, Any]) -> dict[str, Any]:
     return {key: f"{value:.8g}" if isinstance(value, float) else "" if value is None else value for key, value in row.items()}

@@ -15,34 +15,34 @@ from ssrecon.training.trainer import Trainer
 
 @dataclass(frozen=True)
 class Preflight:
-    """What two updates of a training cost. Nothing of it stays in the training that follows."""
+    """This is what two updates of a training cost. Nothing of it stays in the training that follows."""
 
     scans: tuple[int, int, int]
-    """For training, validation and test."""
+    """So many scans are trained on, validated on and tested."""
     shapes: dict[str, int]
     parameters: int
     seconds_per_update: float
     updates_per_epoch: int
     steps: int
     memory_bytes: int
-    """Expected at the peak of an update: weights, moments, gradients, the batch, and what autograd keeps."""
+    """This is expected at the peak of an update: weights, moments, gradients, the batch, and what autograd keeps."""
     available_bytes: int
     flops_per_update: float
     remarks: tuple[str, ...] = ()
-    """Of the objective, on what it was fitted to."""
+    """These are the remarks of the objective, on what it was fitted to."""
     together: int = 1
-    """Trainings that share the device."""
+    """So many trainings share the device."""
     processes: int = 1
-    """That share an update, under ``torchrun``."""
+    """So many processes share an update, under ``torchrun``."""
     scans_an_update: int = 1
-    """Over all of them."""
+    """So many scans an update takes, over all processes."""
 
     @property
     def fits(self) -> bool:
         return self.together * self.memory_bytes < 0.9 * self.available_bytes
 
     def lines(self) -> list[str]:
-        """For a person."""
+        """Return the measurements in words, line by line."""
         train, validation, test = self.scans
         shapes = ", ".join(f"{shape} ({count})" for shape, count in self.shapes.items())
         beside = f", times {self.together} trainings at a time" if self.together > 1 else ""
@@ -72,7 +72,7 @@ def preflight(trainer: Trainer, together: int = 1) -> Preflight:
     schedule = trainer.schedule
     modules = [module for module in (trainer.network, trainer.auxiliary) if module is not None]
     weights = [{name: value.clone() for name, value in module.state_dict().items()} for module in modules]
-    step = max(schedule.steps(0, len(schedule.epoch(0))), key=lambda s: len(s.ids) * _size(trainer, s.ids[0]))
+    step = max(schedule.steps(0, len(schedule.epoch(0))), key=lambda s: len(s.ids) * _number_of_samples(trainer, s.ids[0]))
     prepared = [trainer.store.load(scan_id, reference=trainer.references) for scan_id in step.ids]
     scans = trainer.without_gamma(prepared)
     saved = _saved_bytes(trainer, scans)
@@ -97,16 +97,16 @@ def preflight(trainer: Trainer, together: int = 1) -> Preflight:
         updates_per_epoch=len(schedule.epoch(0)),
         steps=trainer.updates,
         memory_bytes=saved + batch_bytes + 16 * parameters,
-        available_bytes=_available(trainer.process.device),
+        available_bytes=_available_bytes(trainer.process.device),
         flops_per_update=float(flops.get_total_flops()),
-        remarks=trainer.objective.remarks,
+        remarks=trainer.objective.remarks(),
         together=together,
         processes=trainer.process.world,
         scans_an_update=trainer.schedule.batch_size,
     )
 
 
-def _size(trainer: Trainer, scan_id: str) -> int:
+def _number_of_samples(trainer: Trainer, scan_id: str) -> int:
     size = 1
     for n in trainer.store.shape(scan_id):
         size *= n
@@ -120,7 +120,9 @@ def _shape_text(shape: tuple[int, ...]) -> str:
 
 
 def _saved_bytes(trainer: Trainer, scans: list) -> int:
-    """What autograd keeps for the backward pass, each storage counted once: the part of an update's memory that grows with the network."""
+    """Return what autograd keeps for the backward pass, each storage counted once: the part of an update's memory that grows with the
+    network.
+    """
     kept: dict[int, int] = {}
 
     def pack(tensor: Tensor) -> Tensor:
@@ -134,7 +136,7 @@ def _saved_bytes(trainer: Trainer, scans: list) -> int:
 
 
 def _fft_flops(shape: tuple[int, ...], dims: list[int], *_: object, **__: object) -> int:
-    """5 N log2 N, as is the custom."""
+    """Count 5 N log2 N, as is the custom."""
     length, total = 1, 1
     for n in shape:
         total *= n
@@ -143,7 +145,7 @@ def _fft_flops(shape: tuple[int, ...], dims: list[int], *_: object, **__: object
     return int(5 * total * max(1.0, torch.log2(torch.tensor(float(length))).item()))
 
 
-def _available(device: torch.device) -> int:
+def _available_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     try:

@@ -12,7 +12,7 @@ from ssrecon.training.validation import Score
 
 @dataclass(frozen=True)
 class Trained:
-    """Where a training left its checkpoints, and how it ended."""
+    """This says where a training left its checkpoints, and how it ended."""
 
     folder: Path
     updates: int
@@ -25,12 +25,32 @@ class Trained:
 
     def checkpoint(self, selection: Selection) -> Path:
         """Return the checkpoint that a selection rule chose."""
-        return self.folder / "checkpoints" / f"{selection}.safetensors"
+        return selected_checkpoint(self.folder, selection)
+
+    @property
+    def last(self) -> Path:
+        """This is the checkpoint of the last step."""
+        return last_checkpoint(self.folder)
+
+
+def selected_checkpoint(folder: Path, selection: Selection) -> Path:
+    """Return where a training in `folder` keeps the weights that a selection rule chooses."""
+    return folder / "checkpoints" / f"{selection}.safetensors"
+
+
+def last_checkpoint(folder: Path) -> Path:
+    """Return where a training in `folder` keeps what it resumes from."""
+    return folder / "checkpoints" / "last.safetensors"
+
+
+def step_checkpoint(folder: Path, step: int) -> Path:
+    """Return where a training in `folder` keeps the weights of one step (`Training.keep_every`)."""
+    return folder / "checkpoints" / f"step-{step:06d}.safetensors"
 
 
 @dataclass
 class State:
-    """What a training has reached: goes into every checkpoint, so that a resumed run ends like an undisturbed one."""
+    """This is what a training has reached. It goes into every checkpoint, so that a resumed run ends like an undisturbed one."""
 
     step: int = 0
     best_gamma: float = math.inf
@@ -39,29 +59,29 @@ class State:
     best_hidden_step: int = -1
     waited: int = 0
     losses: int = 0
-    """Updates since the last validation, and the sum of their losses."""
+    """These are the number of updates since the last validation, and the sum of their losses."""
     loss_sum: float = 0.0
 
     @staticmethod
     def read(written: Any, path: Path) -> "State":
-        """What a checkpoint has of it. Raises BadInput, naming the file, for anything else."""
+        """Return the state that a checkpoint has. Raises BadInput, naming the file, for anything else."""
         known = {f.name for f in fields(State)}
         if not isinstance(written, dict) or set(written) - known or not all(isinstance(value, (int, float)) for value in written.values()):
             found = f"a state of a training that is {written!r}"[:200]
             raise BadInput(path, found=found, expected="numbers for " + ", ".join(sorted(known)))
         return State(**written)
 
-    def note(self, loss: float) -> None:
+    def note_update(self, loss: float) -> None:
         self.step, self.losses, self.loss_sum = self.step + 1, self.losses + 1, self.loss_sum + loss
 
     def mean_loss(self) -> float | None:
-        """Of the updates since it was last asked for; None where there were none."""
+        """Return the mean loss of the updates since it was last asked for; None where there were none."""
         mean = self.loss_sum / self.losses if self.losses else None
         self.losses, self.loss_sum = 0, 0.0
         return mean
 
-    def take(self, score: Score) -> tuple[bool, bool]:
-        """Note a validation; whether it is the best so far by Gamma, and by reference."""
+    def note_validation(self, score: Score) -> tuple[bool, bool]:
+        """Note a validation, and tell whether it is the best so far by Gamma, and by reference."""
         by_gamma = score.gamma < self.best_gamma
         by_reference = score.hidden_nmse is not None and score.hidden_nmse < self.best_hidden
         self.waited = 0 if by_gamma else self.waited + 1

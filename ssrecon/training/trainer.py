@@ -1,10 +1,8 @@
 """One training loop for every method: it never asks which objective it is running."""
 
 import math
-import signal
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -25,13 +23,15 @@ from ssrecon.core.provenance import data_fingerprint
 from ssrecon.core.scan import CalibratedScan, Prepared
 from ssrecon.objectives import Loss
 from ssrecon.recipe.recipe import Recipe
+from ssrecon.recipe.selection import Selection
 from ssrecon.reconstruction.checkpoint import Checkpoint, load_optimizer, optimizer_tensors, read_checkpoint, save_checkpoint
 from ssrecon.reconstruction.domain import TrainingDomain
+from ssrecon.store.dataset import ScanDataset
 from ssrecon.store.loader import Schedule, Step, collate, load
-from ssrecon.store.store import Store
 from ssrecon.training.checks import check_finite, check_recipe, frozen, scans_an_update
 from ssrecon.training.history import History
-from ssrecon.training.state import State, Trained
+from ssrecon.training.signals import stop_on_signals
+from ssrecon.training.state import State, Trained, last_checkpoint, selected_checkpoint, step_checkpoint
 from ssrecon.training.validation import validate
 
 CHECKPOINT_SECONDS = 60.0
@@ -42,9 +42,9 @@ DOMAIN_SCANS = 64
 
 
 class Trainer:
-    """A training of one recipe: construct it, then `run`."""
+    """This is a training of one recipe: construct it, then `run`."""
 
-    def __init__(self, recipe: Recipe, store: Store, assignment: Assignment, folder: Path, process: Process | None = None):
+    def __init__(self, recipe: Recipe, store: ScanDataset, assignment: Assignment, folder: Path, process: Process | None = None):
         self.recipe, self.store, self.assignment, self.folder = recipe, store, assignment, Path(folder)
         self.process = process or Process()
         wants, takes = recipe.objective.needs_reference, recipe.objective.takes_reference
@@ -86,7 +86,7 @@ class Trainer:
 
     def run(self, resume: bool = False) -> Trained:
         """Train to the last step, the stop by Gamma, or an interrupt, after which `resume` continues to the same end."""
-        training, last = self.recipe.training, self.folder / "checkpoints" / "last.safetensors"
+        training, last = self.recipe.training, last_checkpoint(self.folder)
         resumed = resume and last.exists()
         if resumed:
             self._restore(read_checkpoint(last))
@@ -99,40 +99,40 @@ class Trainer:
         steps = list(self.schedule.steps(self.state.step, self.updates))
         bar = track(None, self.folder.parent.name or "training", total=self.updates, initial=self.state.step, unit="step")
         stopped = False
-        with bar, _stop_on_signals() as stop:
+        with bar, stop_on_signals() as stop:
             if history is not None and not resumed:
                 self._validate(validation, history, 0, started)
             for step, scans in load(self.store, steps, self.process, self.references, training.workers):
                 # A signal may reach one process alone; patience is known to the first, which validates.
-                stopped, patient = self.process.any(bool(stop), self._has_waited())
+                stopped, patient = self.process.any(bool(stop), self._patience_is_over())
                 if stopped or patient:
                     break
-                self.state.note(self.update(step, self.without_gamma(scans)))
+                self.state.note_update(self.update(step, self.without_gamma(scans)))
                 bar.update()
                 if training.keep_every and self.state.step % training.keep_every == 0 and self.process.first:
-                    self._save(f"step-{self.state.step:06d}", weights_only=True)
+                    self._save(step_checkpoint(self.folder, self.state.step), weights_only=True)
                 if self.state.step % training.validate_every == 0 or self.state.step == self.updates:
                     if history is not None:
                         self._validate(validation, history, step.epoch, started)
                         saved = time.monotonic()
                 elif self.process.first and time.monotonic() - saved > CHECKPOINT_SECONDS:
-                    self._save("last")
+                    self._save(last_checkpoint(self.folder))
                     saved = time.monotonic()
             # Still within: a second signal is no reason to leave a checkpoint half-written.
             if stopped or self.process.any(bool(stop))[0]:
                 if self.process.first:
-                    self._save("last")
+                    self._save(last_checkpoint(self.folder))
                 raise KeyboardInterrupt(f"stopped at step {self.state.step}; a checkpoint was written, --resume continues")
         return self._result(time.monotonic() - started)
 
     def update(self, step: Step, scans: Sequence[Prepared]) -> float:
-        """One update of the weights from this process's share of a global batch; its mean loss over the whole batch.
+        """Make one update of the weights from this process's share of a global batch, and return its mean loss over the whole batch.
 
         Raises TrainingDiverged, before the weights are touched, where a loss or the gradient is not finite.
         """
         for group in self.optimizer.param_groups:
             group["lr"] = self._learning_rate(step.number)
-        self._to_training()
+        self._set_training_mode()
         self.optimizer.zero_grad(set_to_none=True)
         total = torch.zeros((), device=self.process.device)
         if scans:
@@ -152,7 +152,7 @@ class Trainer:
         return float(total)
 
     def loss(self, scans: Sequence[Prepared], draw: Draw) -> Loss:
-        """The loss of some scans of one shape, as one batch; all that is random is drawn before anything goes to the device."""
+        """Return the loss of some scans of one shape, as one batch. All that is random is drawn before anything goes to the device."""
         batch, reference = collate(scans)
         draws = self.objective.draws(batch, draw).to(self.process.device)
         batch = batch.to(self.process.device)
@@ -162,7 +162,7 @@ class Trainer:
 
     # -- its parts --------------------------------------------------------------------------------------------------------------------
 
-    def _to_training(self) -> None:
+    def _set_training_mode(self) -> None:
         """Modules with a parameter that is trained learn; of a frozen module not even the running means move."""
         trained = {id(parameter) for parameter in self.parameters.values()}
         for module in (self.network, *([] if self.auxiliary is None else [self.auxiliary])):
@@ -172,7 +172,7 @@ class Trainer:
                 if own and not any(id(parameter) in trained for parameter in own):
                     inner.eval()
 
-    def _has_waited(self) -> bool:
+    def _patience_is_over(self) -> bool:
         patience = self.recipe.training.patience
         return patience is not None and self.state.waited >= patience
 
@@ -184,7 +184,7 @@ class Trainer:
         return training.final_learning_rate + fraction * (training.learning_rate - training.final_learning_rate)
 
     def _training_scans(self) -> Iterator[CalibratedScan]:
-        """As they are trained on, read one by one."""
+        """Yield the scans as they are trained on, read one by one."""
         return (self.without_gamma([self.store.load(scan_id)])[0].scan for scan_id in self.assignment.train)
 
     def _validation_scans(self) -> list[Prepared]:
@@ -192,7 +192,10 @@ class Trainer:
         return [self.store.load(scan_id, reference=True) for scan_id in ids]
 
     def without_gamma(self, scans: Sequence[Prepared]) -> list[Prepared]:
-        """A scan that is validated on as well (scan-specific training) gives its Gamma up, so that nothing of it is ever trained on."""
+        """Return the scans without the Gamma of those that are validated on as well.
+
+        In scan-specific training a scan gives its Gamma up, so that nothing of it is ever trained on.
+        """
         both = set(self.assignment.validation)
         kept = []
         for prepared in scans:
@@ -210,11 +213,11 @@ class Trainer:
             score = validate(self.network, self.objective, scans, hold_out, self.draw, self.process.device)
         except TrainingDiverged as error:
             raise TrainingDiverged(f"step {self.state.step}: {error}") from None
-        by_gamma, by_reference = self.state.take(score)
+        by_gamma, by_reference = self.state.note_validation(score)
         if by_gamma:
-            self._save("gamma", weights_only=True)
+            self._save(selected_checkpoint(self.folder, Selection.GAMMA), weights_only=True)
         if by_reference:
-            self._save("reference", weights_only=True)
+            self._save(selected_checkpoint(self.folder, Selection.REFERENCE), weights_only=True)
         mu = getattr(self.network, "mu", None)
         history.append(
             {
@@ -229,16 +232,16 @@ class Trainer:
                 "gamma_floor": score.gamma_floor,
             }
         )
-        self._save("last")
+        self._save(last_checkpoint(self.folder))
 
-    def _save(self, name: str, weights_only: bool = False) -> None:
+    def _save(self, path: Path, weights_only: bool = False) -> None:
         tensors = {f"network/{key}": value for key, value in self.network.state_dict().items()}
         if self.auxiliary is not None:
             tensors |= {f"auxiliary/{key}": value for key, value in self.auxiliary.state_dict().items()}
         if not weights_only:
             tensors |= optimizer_tensors(self.parameters, self.optimizer)
         state = {key: value for key, value in asdict(self.state).items() if not (isinstance(value, float) and math.isinf(value))}
-        save_checkpoint(self.folder / "checkpoints" / f"{name}.safetensors", tensors, {**self.about, "state": state})
+        save_checkpoint(path, tensors, {**self.about, "state": state})
 
     def _restore(self, checkpoint: Checkpoint) -> None:
         same = checkpoint.about.get("hash") == self.recipe.hash
@@ -261,18 +264,3 @@ class Trainer:
         early = state.step < self.updates
         hidden_step = None if hidden is None else state.best_hidden_step
         return Trained(self.folder, state.step, seconds, early, state.best_gamma, state.best_gamma_step, hidden, hidden_step)
-
-
-@contextmanager
-def _stop_on_signals() -> Iterator[list[int]]:
-    """Ctrl-C and SIGTERM let the step in hand finish, so that the checkpoint is one of a whole step."""
-    caught: list[int] = []
-    try:
-        previous = {number: signal.signal(number, lambda number, _: caught.append(number)) for number in (signal.SIGINT, signal.SIGTERM)}
-    except ValueError:  # not in the main thread: signals are the caller's affair
-        previous = {}
-    try:
-        yield caught
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

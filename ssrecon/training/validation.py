@@ -19,15 +19,17 @@ from ssrecon.partition import gamma_score
 
 @dataclass(frozen=True)
 class Score:
-    """One validation: means over the scans."""
+    """This is one validation: means over the scans."""
 
     gamma: float
-    """Held-out residual in units of the noise variance (its floor is 1), or relative to the data where the noise of any scan is unknown."""
+    """This is the held-out residual in units of the noise variance (its floor is 1), or relative to the data where the noise of any scan
+    is unknown.
+    """
     gamma_floor: float | None
-    """What the noise alone gives, 1 in units of its variance; None for a relative residual."""
+    """This is what the noise alone gives: 1 in units of its variance, None for a relative residual."""
     hidden_nmse: float | None
-    """NMSE against the reference, where every validation scan has one: for reports, and for the selection rule that is allowed to see
-    it.
+    """This is the NMSE against the reference, where every validation scan has one: for reports, and for the selection rule that is
+    allowed to see it.
     """
 
 
@@ -52,7 +54,7 @@ def validate(
     scores, errors, empty = [], [], 0
     for prepared in scans:
         scan = prepared.scan.to(device) if known else replace(prepared.scan.to(device), noise_std=None)
-        value, estimate = gamma_score(partial(_reconstructed, network, objective, fixed), scan, hold_out(scan))
+        value, estimate = gamma_score(partial(_reconstruct_by_the_objective, network, objective, fixed), scan, hold_out(scan))
         scores.append(value.double().mean().item())
         if not math.isfinite(scores[-1]):
             raise TrainingDiverged(f"scan {', '.join(scan.ids)}: the Gamma score is not finite; the last checkpoint is good")
@@ -66,5 +68,5 @@ def validate(
     return Score(sum(scores) / len(scores), 1.0 if known else None, hidden)
 
 
-def _reconstructed(network: Network, objective: Objective, draw: Draw, scan: CalibratedScan) -> Estimate:
+def _reconstruct_by_the_objective(network: Network, objective: Objective, draw: Draw, scan: CalibratedScan) -> Estimate:
     return objective.reconstruct(network, scan, objective.test_draws(scan, draw).to(scan.kspace.device))

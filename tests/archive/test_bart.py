@@ -15,6 +15,7 @@ from ssrecon.calibrate.verdict import verdict
 from ssrecon.core.encoding import HybridSlice, WholeLines
 from ssrecon.core.errors import BadInput
 from ssrecon.operators import Fourier
+from ssrecon.sampling.describe import describe_sampling
 from tests.archive.mrd.lines import complex_noise
 
 bart_is_there = pytest.mark.skipif(shutil.which("bart") is None, reason="BART is not installed")
@@ -100,9 +101,9 @@ def test_sampling_without_a_pattern_is_what_is_not_zero(tmp_path):
 
 def test_partial_fourier_is_told(tmp_path):
     array = kspace(y=32)
-    assert not Bart(write_pair(tmp_path, "k", array)).headers[0].partial_fourier
+    assert describe_sampling(Bart(write_pair(tmp_path, "k", array)).read("k/slice-000")).missing_side == ("", "")
     array[:, :8] = 0
-    assert Bart(write_pair(tmp_path, "k", array)).headers[0].partial_fourier
+    assert describe_sampling(Bart(write_pair(tmp_path, "k", array)).read("k/slice-000")).missing_side == ("low", "")
 
 
 def test_pattern_decides_frame_by_frame(tmp_path):

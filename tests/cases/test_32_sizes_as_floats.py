@@ -30,7 +30,8 @@ def test_sizes_as_floats(lines, tmp_path):
 
 def test_a_file_that_ends_early_is_not_called_partial_fourier(lines, tmp_path, capsys):
     code, one, page = audited(mrd(tmp_path / "broken.mrd", xml((N, N, 1), (N, N, 1)), lines[:45]), tmp_path / "audit")
-    kinds = {finding["kind"] for finding in one["findings"]}
+    kinds = {finding["kind"]: finding["reason"] for finding in one["findings"]}
+    assert "no line is marked as the measurement's last" in kinds["may_be_incomplete"]
     assert code == 1 and one["verdict"] == "refuse" and "broken_off" in kinds and "partial_fourier" not in kinds
     assert "may be incomplete" in one["notes"]["end"] and "may be incomplete" in page
     assert "may be incomplete" in capsys.readouterr().out
@@ -44,5 +45,7 @@ def test_a_missing_header_is_said_and_weighs(tmp_path):
     with h5py.File(tmp_path / "v.h5", "w") as file:
         file["kspace"] = np.stack([scan(4, N, N, 3)[0]])
     _, one, page = audited(tmp_path / "v.h5", tmp_path / "audit")
-    assert one["verdict"] == "train with a warning" and "no_header" in {finding["kind"] for finding in one["findings"]}
+    kinds = {finding["kind"]: finding["reason"] for finding in one["findings"]}
+    assert one["verdict"] == "train with a warning"
+    assert kinds["no_header"] == "header none: padding, fields of view and oversampling are unknown"
     assert "header" in one["notes"] and "padding, fields of view and oversampling are unknown" in page

@@ -1,7 +1,9 @@
 """The command as a user meets it."""
 
+import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -103,6 +105,42 @@ from ssrecon.store import Data
 
 recipe = Recipe(Data("{source}"))
 """
+
+
+RECIPE_OF_TWO_STEPS = """
+from ssrecon import Comparison, Recipe
+from ssrecon.archive import BySubject
+from ssrecon.networks import ResNet, Unrolled
+from ssrecon.objectives import SSDU
+from ssrecon.partition import Uniform
+from ssrecon.recipe import Training
+from ssrecon.store import Data
+
+arm = Recipe(
+    Data("{source}", split=BySubject(1, 1)),
+    network=Unrolled(ResNet(blocks=1, channels=4), unrolls=1, cg_iterations=2),
+    objective=SSDU(Uniform(0.4)),
+    training=Training(steps=2, validate_every=2),
+)
+comparison = Comparison("unfit", {{"ssdu": arm}}, baselines={{}})
+"""
+
+
+def test_a_run_leaves_unfit_scans_out_and_keeps_them_where_it_is_told_to(tmp_path, capsys):
+    """Lines that are said to be acquired and are exactly zero are no scanner's; the centre calibrates all the same."""
+    for scan in PhantomArchive(subjects=3, slices=1, matrix=(48, 48), coils=4):
+        kspace = scan.kspace.clone()
+        kspace[..., :5, :] = 0
+        unfit = replace(scan, kspace=kspace, reference=None, truth=None)
+        write_plain(tmp_path / "scans" / f"{scan.header.subject}.h5", [unfit])
+    (tmp_path / "recipe.py").write_text(RECIPE_OF_TWO_STEPS.format(source=tmp_path / "scans"))
+    arguments = ["run", str(tmp_path / "recipe.py"), "--out", str(tmp_path / "out"), "--device", "cpu"]
+    assert main(arguments) == 2
+    assert "exactly zero in every coil" in capsys.readouterr().err and not (tmp_path / "out").exists()
+    assert main([*arguments, "--keep-unfit"]) == 0
+    about = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert about["finished"] and about["recipe"]["arms"]["ssdu"]["data"]["keep_unfit"] is True
+    assert about["data"]["left_out"] == {} and about["arms"]["ssdu"]["seeds"]["0"]["updates"] == 2
 
 
 @pytest.fixture

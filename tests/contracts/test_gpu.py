@@ -21,7 +21,7 @@ from ssrecon.study.comparison import run
 from tests.contracts import test_networks as networks
 from tests.contracts import test_objectives as objectives
 from tests.contracts.classes import subclasses
-from tests.scans import EXAMPLE, full_kspace, make_scan, reconstruction_of
+from tests.scans import EXAMPLE, SMALL_NETWORK, full_kspace, make_scan, reconstruction_of
 from tests.training.small import RECIPE
 
 CASES = {"plain": {}, "odd": {"shape": (26, 29)}, "frames": {"frames": 2}, "maps": {"maps": 2}, "volume": {"shape": (6, 16, 14)}}
@@ -91,8 +91,8 @@ def test_gamma(lines):
     held_out = gamma.hold_out(scan, Draw(0))
     assert torch.equal(gamma.hold_out(scan.to(GPU), Draw(0)).cpu(), held_out)
     with torch.no_grad():
-        here, _ = gamma_score(objectives.NETWORK.build(0, EXAMPLE), scan, held_out)
-        there, _ = gamma_score(objectives.NETWORK.build(0, EXAMPLE).to(GPU), scan.to(GPU), held_out.to(GPU))
+        here, _ = gamma_score(SMALL_NETWORK.build(0, EXAMPLE), scan, held_out)
+        there, _ = gamma_score(SMALL_NETWORK.build(0, EXAMPLE).to(GPU), scan.to(GPU), held_out.to(GPU))
     close(there, here)
 
 

@@ -11,12 +11,11 @@ from ssrecon.archive import open_archive
 from ssrecon.archive.plain import write_plain
 from ssrecon.calibrate import Calibrator
 from ssrecon.core.draw import Draw
-from ssrecon.networks import ResNet, Unrolled
 from ssrecon.objectives import Objective
 from ssrecon.sampling import RandomColumns, undersample
 from ssrecon.simulation.phantom import PhantomArchive
 from tests.contracts.classes import subclasses
-from tests.scans import EXAMPLE, loss_of
+from tests.scans import EXAMPLE, SMALL_NETWORK, loss_of
 
 SELF_SUPERVISED = [kind for kind in subclasses("ssrecon.objectives", Objective) if not kind.needs_reference]
 
@@ -49,7 +48,7 @@ def test_poison_in_the_file_reaches_no_loss_and_no_gradient(files, kind):
     for path in files:
         archive = open_archive(path)
         (prepared,) = Calibrator().volume(list(archive))
-        network = Unrolled(ResNet(blocks=1, channels=4), unrolls=2, cg_iterations=3).build(0, EXAMPLE)
+        network = SMALL_NETWORK.build(0, EXAMPLE)
         loss = loss_of(kind().fitted([prepared.scan]), network, prepared.scan, None, Draw(0)).mean
         loss.backward()
         results.append([loss.detach(), prepared.scan.csm, prepared.scan.scale, *(p.grad for p in network.parameters())])

@@ -8,17 +8,16 @@ import torch
 from ssrecon.core.description import describe, rebuild
 from ssrecon.core.draw import Draw
 from ssrecon.core.scan import CalibratedScan, Estimate
-from ssrecon.networks import LearnedCSM, ResNet, Unrolled, WithUncertainty
+from ssrecon.networks import LearnedCSM, ResNet, WithUncertainty
 from ssrecon.objectives import MultiMaskSSDU, Objective
 from tests.contracts.classes import subclasses
-from tests.scans import EXAMPLE, column_mask, full_kspace, loss_of, make_reference, make_scan, reconstruction_of
+from tests.scans import EXAMPLE, SMALL_NETWORK, column_mask, full_kspace, loss_of, make_reference, make_scan, reconstruction_of
 
 OBJECTIVES = subclasses("ssrecon.objectives", Objective)
 SELF_SUPERVISED = [kind for kind in OBJECTIVES if not kind.needs_reference]
 HOLD_OUT = [kind for kind in SELF_SUPERVISED if kind.holds_out]
-NETWORK = Unrolled(ResNet(blocks=1, channels=4), unrolls=2, cg_iterations=3)
-LEARNED = LearnedCSM(NETWORK, ResNet(blocks=1, channels=4), gain=1.0)
-NETWORKS = {"Unrolled": NETWORK, "LearnedCSM": LEARNED, "WithUncertainty": WithUncertainty(LEARNED, channels=4)}
+LEARNED = LearnedCSM(SMALL_NETWORK, ResNet(blocks=1, channels=4), gain=1.0)
+NETWORKS = {"Unrolled": SMALL_NETWORK, "LearnedCSM": LEARNED, "WithUncertainty": WithUncertainty(LEARNED, channels=4)}
 DRAW = Draw(seed=5, epoch=3)
 FRAMES = 2
 """For what compares repetitions; each is sampled in its own way, for what needs several masks."""
@@ -48,14 +47,14 @@ def test_the_walk_finds_them():
 
 @pytest.mark.parametrize("kind", OBJECTIVES)
 def test_finite_and_every_parameter_gets_a_gradient(kind):
-    network = NETWORK.build(0, EXAMPLE)
+    network = SMALL_NETWORK.build(0, EXAMPLE)
     value = loss(made(kind), network, *pair())
     assert value.per_scan.shape == (1,) and torch.isfinite(value.mean)
     value.mean.backward()
     assert all(p.grad is not None and torch.isfinite(p.grad).all() and p.grad.abs().sum() > 0 for p in network.parameters())
 
 
-@pytest.mark.parametrize("spec", [LEARNED, WithUncertainty(NETWORK, channels=4)])
+@pytest.mark.parametrize("spec", [LEARNED, WithUncertainty(SMALL_NETWORK, channels=4)])
 @pytest.mark.parametrize("kind", OBJECTIVES)
 def test_networks_may_return_more_than_an_image(kind, spec):
     """Their own sensitivities are used throughout and kept at test time; what a method does not ask for is no burden."""
@@ -230,7 +229,7 @@ def test_reconstructs_from_everything_acquired(kind):
 def test_two_map_sets(kind):
     scan = make_scan(frames=FRAMES, maps=2)
     reference = make_reference(scan, full_kspace((32, 32), 4, FRAMES, 2, 0.01, 0))
-    assert torch.isfinite(loss(made(kind), replace(NETWORK, maps=2).build(0, EXAMPLE), scan, reference).mean)
+    assert torch.isfinite(loss(made(kind), replace(SMALL_NETWORK, maps=2).build(0, EXAMPLE), scan, reference).mean)
 
 
 @pytest.mark.parametrize("kind", SELF_SUPERVISED)

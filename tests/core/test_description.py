@@ -166,11 +166,11 @@ def test_what_is_found_in_the_data_is_in_no_description():
     """An objective that was fitted to its scans is the one of the recipe: equal, of one hash, written and named alike."""
     recipe = replace(RECIPE, objective=JSSL(fraction=0.5))
     fitted = recipe.objective.fitted([make_scan((16, 16), scan_id=f"subject{number}/slice-000") for number in range(2)])
-    assert len(fitted.subjects) == 1 and fitted.of == 2 and recipe.objective.subjects is None
+    assert len(fitted.chosen.names) == 1 and fitted.chosen.among == 2 and recipe.objective.chosen is None
     assert fitted == recipe.objective and repr(fitted) == repr(recipe.objective) and digest(fitted) == digest(recipe.objective)
-    assert describe(fitted) == describe(recipe.objective) and "subjects" not in describe(fitted)
-    assert rebuild(describe(fitted), "recipe").subjects is None
-    with pytest.raises(BadRecipe, match="unknown field 'subjects'"):
-        rebuild({**describe(fitted), "subjects": ["subject0"]}, "recipe")
+    assert describe(fitted) == describe(recipe.objective) and "chosen" not in describe(fitted)
+    assert rebuild(describe(fitted), "recipe").chosen is None
+    with pytest.raises(BadRecipe, match="unknown field 'chosen'"):
+        rebuild({**describe(fitted), "chosen": ["subject0"]}, "recipe")
     with pytest.raises(BadRecipe, match="no such field"):
-        override(recipe, ["--objective.subjects", "subject0"])
+        override(recipe, ["--objective.chosen", "subject0"])

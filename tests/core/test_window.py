@@ -9,8 +9,8 @@ from ssrecon.archive.cartesian.oversampling import remove_readout_oversampling
 from ssrecon.calibrate.scale import low_resolution_image
 from ssrecon.core.scan import Header
 from ssrecon.core.window import crop, window
-from ssrecon.evaluation.evaluate import _stack
 from ssrecon.evaluation.evaluate_folder import evaluate_folder
+from ssrecon.evaluation.pictures import stack_with_borders
 from ssrecon.metrics import nmse
 from ssrecon.operators import Fourier
 from ssrecon.operators.fourier import resample
@@ -54,7 +54,7 @@ class TestTheOriginStays:
 
     def test_images_side_by_side_in_a_figure(self, whole, part):
         large, small = (np.abs(point(n, 2).numpy()) for n in (whole, part))
-        assert np.array_equal(*_stack([large, small]))
+        assert np.array_equal(*stack_with_borders([large, small]))
 
     def test_resampling_there_and_back(self, whole, part):
         finer = resample(point(part, 2), (whole, whole))

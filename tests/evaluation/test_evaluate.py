@@ -10,10 +10,13 @@ from ssrecon.baselines import CGSense, ZeroFilled
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadInput
 from ssrecon.core.scan import Estimate, Prepared
-from ssrecon.evaluation.evaluate import BANDS, COLUMNS, Arm, _bands, evaluate, radial_residual, residual_rows, score_parts
+from ssrecon.evaluation.evaluate import Method, evaluate, residual_rows, score_parts
 from ssrecon.evaluation.evaluate_folder import evaluate_folder
+from ssrecon.evaluation.pictures import BANDS, radial_band_numbers, radial_residual
+from ssrecon.evaluation.rows import COLUMNS
 from ssrecon.operators import Fourier, encoding
 from ssrecon.partition import Gamma
+from ssrecon.recipe.selection import Selection
 from ssrecon.store.store import Store, write_volume
 from tests.scans import full_kspace, make_reference, make_scan, smooth_image
 
@@ -38,7 +41,8 @@ def ids(store):
 
 @pytest.fixture
 def arms():
-    return [Arm("zero_filled", ZeroFilled()), Arm("net", CGSense(0.01, 10), 3, "gamma"), Arm("net", CGSense(0.1, 2), 3, "reference")]
+    chosen = [Method("net", CGSense(0.01, 10), 3, Selection.GAMMA), Method("net", CGSense(0.1, 2), 3, Selection.REFERENCE)]
+    return [Method("zero_filled", ZeroFilled()), *chosen]
 
 
 def read(path):
@@ -64,7 +68,7 @@ def test_the_table_is_tidy_and_has_every_slice_and_volume(store, arms, tmp_path)
 
 
 def test_a_score_is_that_of_the_coil_combined_reference(store, tmp_path):
-    rows = evaluate([Arm("zf", ZeroFilled())], store, ["b/slice-000"], tmp_path)
+    rows = evaluate([Method("zf", ZeroFilled())], store, ["b/slice-000"], tmp_path)
     item = store.load("b/slice-000", reference=True)
     ours, measured = ZeroFilled()(item.scan).magnitude, ZeroFilled()(item.reference).magnitude
     coil_images = torch.linalg.vector_norm(Fourier(2).adjoint(item.reference.kspace), dim=2)
@@ -81,7 +85,7 @@ def test_scores_and_pictures_are_of_the_reconstruction_matrix(tmp_path):
     header = replace(item.scan.headers[0], recon_matrix=(24, 40))
     item = replace(item, scan=replace(item.scan, headers=(header,)))
     write_volume(tmp_path / "store", [item], {})
-    rows = evaluate([Arm("zf", ZeroFilled())], Store(tmp_path / "store"), [header.scan_id], tmp_path)
+    rows = evaluate([Method("zf", ZeroFilled())], Store(tmp_path / "store"), [header.scan_id], tmp_path)
     ours, measured = (ZeroFilled()(scan).magnitude[..., 4:28, :] for scan in (item.scan, item.reference))
     expected = float((ours - measured).square().sum() / measured.square().sum())
     (found,) = [r["value"] for r in rows if r["metric"] == "nmse" and r["convention"] == "fastmri" and not r["scan"]]
@@ -100,11 +104,33 @@ def test_without_references_only_residuals_are_left(tmp_path, arms):
 
 def test_the_withheld_residual_of_the_truth_is_one(store, tmp_path):
     """Perfect images leave the noise alone: the mean of |n|^2 / noise_std^2 is 1."""
-    truth = Arm("truth", lambda scan: Estimate(smooth_image(tuple(scan.kspace.shape[3:]), seed=scan.headers[0].slice)))
+    truth = Method("truth", lambda scan: Estimate(smooth_image(tuple(scan.kspace.shape[3:]), seed=scan.headers[0].slice)))
     rows = evaluate([truth], store, ids(store), tmp_path, gamma=Gamma())
     found = {row["convention"]: row["value"] for row in rows if row["metric"] == "residual"}
     assert set(found) == {"acquired, noise units", "withheld, noise units", "gamma, noise units"}
     assert found["withheld, noise units"] == pytest.approx(1, abs=0.05)
+
+
+def test_a_residual_that_is_no_number_names_the_method_and_the_scan(store, tmp_path):
+    """An image that is not finite, and, where the noise is unknown, a scan whose acquired samples are all zero."""
+    item = store.load("a/slice-000", reference=True)
+    silent = replace(item.scan, kspace=torch.zeros_like(item.scan.kspace), noise_std=None)
+    write_volume(tmp_path / "silent", [Prepared(silent)], {})
+    broken = Method("broken", lambda scan: Estimate(torch.full((1, 1, 1, 32, 32), torch.nan, dtype=torch.complex64)))
+    cases = (store, broken, "acquired, noise units"), (Store(tmp_path / "silent"), Method("zf", ZeroFilled()), "acquired, relative")
+    for where, method, convention in cases:
+        said = f"evaluation of {method.name}, scan a/slice-000: found a residual .{convention}. of nan.*name it in --leave-out"
+        with pytest.raises(BadInput, match=said):
+            evaluate([method], where, ["a/slice-000"], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_acquired_residual_has_its_floor_at_the_noise_and_falls_below_it_by_overfitting(store, tmp_path):
+    """The true image leaves the noise; one that is fitted to the samples until they agree leaves less."""
+    truth = Method("truth", lambda scan: Estimate(smooth_image(tuple(scan.kspace.shape[3:]), seed=scan.headers[0].slice)))
+    rows = evaluate([truth, Method("fitted", CGSense(1e-6, 40))], store, ["a/slice-000"], tmp_path)
+    found = {row["arm"]: row["value"] for row in rows if row["convention"] == "acquired, noise units"}
+    assert found["truth"] == pytest.approx(1, abs=0.06) and found["fitted"] < 0.9
 
 
 def test_gamma_is_not_given_to_the_arm_that_is_judged_on_it(store, tmp_path):
@@ -116,7 +142,7 @@ def test_gamma_is_not_given_to_the_arm_that_is_judged_on_it(store, tmp_path):
             seen.append(int(scan.mask.sum()))
             return ZeroFilled()(scan)
 
-    evaluate([Arm("spy", Spy())], store, ["a/slice-000"], tmp_path, gamma=Gamma())
+    evaluate([Method("spy", Spy())], store, ["a/slice-000"], tmp_path, gamma=Gamma())
     assert len(seen) == 2 and seen[1] < seen[0]
 
 
@@ -162,7 +188,7 @@ def test_frames_are_scored_as_slices(tmp_path):
     scan = make_scan(frames=2, scan_id="cine/0")
     full = make_reference(scan, full_kspace((32, 32), 4, 2, 1, 0.01, 0))
     write_volume(tmp_path / "store", [Prepared(scan, full)], {})
-    rows = evaluate([Arm("zf", ZeroFilled())], Store(tmp_path / "store"), ["cine/0"], tmp_path)
+    rows = evaluate([Method("zf", ZeroFilled())], Store(tmp_path / "store"), ["cine/0"], tmp_path)
     assert {row["scan"] for row in rows if row["metric"] == "nmse"} == {"", "cine/0#0", "cine/0#1"}
 
 
@@ -172,7 +198,7 @@ def test_nothing_to_evaluate_is_refused_and_files_are_left_alone(store, arms, tm
         with pytest.raises(BadInput):
             bad()
     with pytest.raises(RuntimeError, match="broken"):
-        evaluate([Arm("broken", lambda scan: (_ for _ in ()).throw(RuntimeError("broken")))], store, ids(store), tmp_path)
+        evaluate([Method("broken", lambda scan: (_ for _ in ()).throw(RuntimeError("broken")))], store, ids(store), tmp_path)
     assert (tmp_path / "metrics.csv").read_text() == "before"
     assert not list(tmp_path.glob(".*partial"))
 
@@ -208,7 +234,7 @@ def test_a_missing_counterpart_is_named(folders, tmp_path):
 def test_the_withheld_residual_is_of_withheld_samples_alone(store):
     item = store.load("a/slice-000", reference=True)
     estimate = Estimate(smooth_image((32, 32), seed=5))
-    rows = residual_rows(Arm("x", ZeroFilled()), item, estimate, None, Draw(0))
+    rows = residual_rows(Method("x", ZeroFilled()), item, estimate, None, Draw(0))
     found = {row["convention"]: row["value"] for row in rows}
     predicted = encoding(item.reference)(estimate.image)
     error = (predicted - item.reference.kspace).abs().square() / item.scan.noise_std**2
@@ -230,7 +256,7 @@ def test_an_estimate_is_judged_with_its_own_csm(store):
         return Estimate(plain(scan).image * phase.conj(), csm=scan.csm * phase)
 
     def residuals(network):
-        return np.array([row["value"] for row in residual_rows(Arm("x", network), item, network(item.scan), Gamma(0.1), Draw(0))])
+        return np.array([row["value"] for row in residual_rows(Method("x", network), item, network(item.scan), Gamma(0.1), Draw(0))])
 
     assert len(residuals(plain)) == 3
     np.testing.assert_allclose(residuals(turned), residuals(plain), rtol=1e-3)
@@ -241,7 +267,7 @@ def test_an_estimate_is_judged_with_its_own_csm(store):
 @pytest.mark.parametrize("radius, band", [(0, 0), (5, 5), (10, 10), (15, 15), (16, 15)])
 def test_bands_are_rings_of_equal_width(radius, band):
     """32 samples, 16 bands: one band a sample of distance."""
-    places = _bands((32, 32))
+    places = radial_band_numbers((32, 32))
     assert places[16 - radius, 16] == places[16, 16 - radius] == band
     assert places[0, 0] == BANDS - 1
 
@@ -264,7 +290,7 @@ def test_subjects_count_alike_and_what_is_missing_is_said(folders):
         file["reconstruction_rss"], file.attrs["patient_id"] = full["reconstruction_rss"][()], "q"
     (folders[1] / "left.h5").write_bytes((folders[1] / "vol.h5").read_bytes())
     text = evaluate_folder(*folders)
-    assert text.startswith("4 volumes of 2 subjects") and "1 references have no reconstruction: left.h5" in text
+    assert text.startswith("4 volumes of 2 subjects") and "1 reference without a reconstruction: left.h5" in text
     nmse = next(float(line.split()[1]) for line in text.splitlines() if line.startswith("nmse"))
     assert nmse == pytest.approx((0.01 + 0.09) / 2, rel=1e-3)
 
@@ -272,7 +298,7 @@ def test_subjects_count_alike_and_what_is_missing_is_said(folders):
 def test_a_volume_of_two_shapes_has_one_row_weighted_by_slices(tmp_path):
     write_volume(tmp_path / "store", [prepared("a", 0), prepared("a", 1), prepared("a", 2, (24, 30))], {})
     store = Store(tmp_path / "store")
-    arm = Arm("zf", lambda scan: Estimate(0.9 * smooth_image(tuple(scan.kspace.shape[3:]), seed=scan.headers[0].slice)))
+    arm = Method("zf", lambda scan: Estimate(0.9 * smooth_image(tuple(scan.kspace.shape[3:]), seed=scan.headers[0].slice)))
     rows = evaluate([arm], store, [header.scan_id for header in store.headers], tmp_path / "out")
     psnrs = [r for r in rows if r["metric"] == "psnr" and r["convention"] == "slice"]
     slices, volumes = ([r["value"] for r in psnrs if bool(r["scan"]) is own] for own in (True, False))

@@ -19,10 +19,11 @@ from ssrecon.cli.main import main
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import OutputInUse
 from ssrecon.inspect.audit import audit
-from ssrecon.inspect.look import acquired_lines, look
+from ssrecon.inspect.look import look
 from ssrecon.inspect.page import write_page
 from ssrecon.inspect.picture import picture
-from ssrecon.inspect.summary import by_kind, write_json
+from ssrecon.inspect.scan_report import acquired_lines
+from ssrecon.inspect.summary import findings_by_kind, write_json
 from ssrecon.sampling import Equispaced, RandomColumns, undersample
 from ssrecon.simulation.phantom import PhantomArchive
 from tests.core.test_engines import cluster
@@ -171,7 +172,7 @@ def test_the_page_shows_pictures_and_each_scans_own_numbers(folder, tmp_path):
     assert all(any(scan["picture"] for scan in scans) for scans in parts)
     write_json(found, tmp_path / "audit.json")
     assert not any(scan["picture"] for scan in json.loads((tmp_path / "audit.json").read_text())["scans"])
-    kinds = {one.kind: one for one in by_kind(found.scans)}
+    kinds = {one.kind: one for one in findings_by_kind(found.scans)}
     assert len(kinds["no_calibration"].scans) == len(kinds["no_calibration"].findings) == 2
     assert all(f"<td>{record.scan}</td><td>lines 1</td>" in page for record in kinds["no_calibration"].scans)
 

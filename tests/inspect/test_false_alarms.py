@@ -10,7 +10,7 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
 @pytest.fixture(scope="module")
-def made():
+def script():
     """The benchmark's own scans."""
     sys.path.insert(0, str(BENCHMARKS))
     try:
@@ -26,14 +26,14 @@ def made():
 
 
 @pytest.mark.parametrize("first", [0, 60])
-def test_nothing_is_alleged_of_clean_scans(made, first):
-    cases = [made.draw(0, number) for number in range(first, first + 12)]
-    assert {case.about: found for case in cases if (found := made.alleged(case.scan))} == {}
+def test_nothing_is_alleged_of_clean_scans(script, first):
+    cases = [script.clean_scan(0, number) for number in range(first, first + 12)]
+    assert {case.about: found for case in cases if (found := script.findings_of(case.scan))} == {}
 
 
-def test_they_are_what_they_are_said_to_be(made):
-    cases = [made.draw(0, number) for number in range(15)]
+def test_they_are_what_they_are_said_to_be(script):
+    cases = [script.clean_scan(0, number) for number in range(15)]
     assert {case.scan.kspace.ndim - 3 for case in cases} == {2, 3}
     assert len({case.scan.kspace.shape[2] for case in cases}) > 3
-    again = made.draw(0, 7).scan
+    again = script.clean_scan(0, 7).scan
     assert bool((again.kspace == cases[7].scan.kspace).all())

@@ -100,3 +100,12 @@ def test_what_has_no_gradient_for_the_csm_is_refused():
     for wrong_one in (lambda: LearnedCSM(Unrolled(implicit_backward=True)), lambda: LearnedCSM(gain=0.0), lambda: LearnedCSM(width=0.0)):
         with pytest.raises(BadRecipe, match="LearnedCSM"):
             wrong_one()
+
+
+def test_corrections_of_sensitivities_are_as_smooth_as_sensitivities():
+    network = LearnedCSM(SMALL.inner, width=3.0).build(0, EXAMPLE)
+    noise = torch.randn(1, 1, 4, 32, 32, dtype=torch.complex64, generator=torch.Generator().manual_seed(0))
+    spectrum = torch.fft.fftshift(torch.fft.fft2(network._smooth(noise)), dim=(-2, -1)).abs().square().mean(dim=(0, 1, 2))
+    y, x = torch.meshgrid(*[torch.arange(32) - 16] * 2, indexing="ij")
+    far = (y**2 + x**2).sqrt() > 9
+    assert float(spectrum[far].mean()) < 1e-3 * float(spectrum[~far].mean())

@@ -2,15 +2,16 @@
 
 import torch
 
+from ssrecon.core.draw import Draw
 from ssrecon.core.scan import CalibratedScan, Estimate
-from ssrecon.networks import LearnedCSM, ResNet, Unrolled
+from ssrecon.networks import LearnedCSM, ResNet
+from ssrecon.objectives.parallel_branches import branches
 from ssrecon.operators import sense
-from tests.scans import EXAMPLE, column_mask, make_scan
+from tests.scans import EXAMPLE, SMALL_NETWORK, column_mask, loss_of, make_scan
 
 SHAPE = (32, 32)
 N = SHAPE[0] * SHAPE[1]
-NETWORK = Unrolled(ResNet(blocks=1, channels=4), unrolls=2, cg_iterations=3)
-LEARNED = LearnedCSM(NETWORK, ResNet(blocks=1, channels=4), gain=8.0)
+LEARNED = LearnedCSM(SMALL_NETWORK, ResNet(blocks=1, channels=4), gain=8.0)
 
 
 def archive(**more) -> list[CalibratedScan]:
@@ -31,7 +32,7 @@ class Recorder:
         return estimate
 
 
-def recorder(spec=NETWORK) -> Recorder:
+def recorder(spec=SMALL_NETWORK) -> Recorder:
     return Recorder(spec.build(0, EXAMPLE).requires_grad_(False))
 
 
@@ -46,3 +47,11 @@ def energy(values: torch.Tensor) -> float:
 def residual_energy(scan: CalibratedScan, image: torch.Tensor) -> float:
     """Of what was acquired, as an image predicts it."""
     return energy(kspace_of(scan, image, scan.mask) - scan.kspace)
+
+
+def parted(objective):
+    """Return a scan, what a network was given of its two parts and returned, the terms of the loss, and the parts."""
+    scan = make_scan()
+    network = recorder()
+    terms = loss_of(objective, network, scan, None, Draw(0)).terms
+    return scan, network, terms, branches(scan, objective.partitioner.split(scan, Draw(0)))

@@ -4,14 +4,13 @@ import torch
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadInput, BadRecipe
 from ssrecon.core.scan import Estimate
-from ssrecon.networks import ResNet, Unrolled
 from ssrecon.objectives import SSDU, MultiMaskSSDU, Supervised
 from ssrecon.partition import Uniform
-from tests.scans import EXAMPLE, full_kspace, loss_of, make_reference, make_scan, smooth_image
+from tests.scans import EXAMPLE, SMALL_NETWORK, full_kspace, loss_of, make_reference, make_scan, smooth_image
 
 
 def gradients(objective, epoch):
-    network = Unrolled(ResNet(blocks=1, channels=4), unrolls=2, cg_iterations=3).build(0, EXAMPLE)
+    network = SMALL_NETWORK.build(0, EXAMPLE)
     loss = loss_of(objective, network, make_scan(), None, Draw(1, epoch)).mean
     loss.backward()
     return [loss.detach(), *[p.grad for p in network.parameters()]]

@@ -9,16 +9,8 @@ import torch
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadInput, BadRecipe
 from ssrecon.core.scan import Header
-from ssrecon.objectives.transforms import (
-    Diffeomorphisms,
-    Flips,
-    QuarterTurn,
-    QuarterTurns,
-    Rotations,
-    Shifts,
-    moved,
-    rotation,
-)
+from ssrecon.objectives.moves import QuarterTurn, moved, rotation
+from ssrecon.objectives.transforms import Diffeomorphisms, Flips, QuarterTurns, Rotations, Shifts
 from ssrecon.operators.fourier import Fourier
 from tests.scans import make_scan, smooth_image
 

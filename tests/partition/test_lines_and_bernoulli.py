@@ -7,7 +7,7 @@ import torch
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadInput
 from ssrecon.partition import Bernoulli, Lines
-from ssrecon.sampling.centre import radius
+from ssrecon.partition.selection import radius_below_one
 from tests.partition.scans import columns, many, masked, scattered
 
 
@@ -69,5 +69,5 @@ def test_the_kept_density_falls_from_the_centre_with_the_mean_asked_for(fraction
     part = Bernoulli(fraction, order=order, protected=()).split(masked(torch.ones(32, 30, dtype=torch.bool)), Draw(0))
     inclusion = part.inclusion[0, 0, 0].double().numpy()
     assert inclusion.mean() == pytest.approx(fraction, abs=1e-5)
-    by_radius = inclusion.ravel()[np.argsort(radius((32, 30), beyond=1, mean=True).ravel(), kind="stable")]
+    by_radius = inclusion.ravel()[np.argsort(radius_below_one((32, 30)).ravel(), kind="stable")]
     assert (np.diff(by_radius) >= -1e-6).all() and by_radius[0] < by_radius[-1]

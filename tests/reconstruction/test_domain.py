@@ -104,3 +104,37 @@ def test_random_columns_of_one_protocol_are_of_one_acceleration():
     low, high = TrainingDomain.of(scans).acceleration
     assert low == high == pytest.approx(8, rel=0.05)
     assert all(TrainingDomain.of(scans).unlike(scan) == [] for scan in scans)
+
+
+def two_protocols():
+    """One protocol encodes all of a matrix, the other its middle half; each acquires every second line of what it encodes."""
+    lattice = torch.zeros(1, 1, 1, 64, 8, dtype=torch.bool)
+    lattice[..., ::2, :] = True
+    middle = lattice.clone()
+    middle[..., :16, :] = middle[..., 48:, :] = False
+    scans = [make_scan(shape=(64, 8), mask=mask) for mask in (lattice, middle)]
+    return [of_protocol(scan, name) for scan, name in zip(scans, ("all", "middle"), strict=True)]
+
+
+def of_protocol(scan, name):
+    return replace(scan, headers=tuple(replace(header, protocol=name) for header in scan.headers))
+
+
+def test_protocols_of_one_matrix_do_not_share_a_support():
+    domain = TrainingDomain.of(two_protocols())
+    assert domain.matrices == ((64, 8), (64, 8)) and len(set(domain.protocols)) == 2
+    assert domain.acceleration == pytest.approx((2.0, 2.0), rel=0.05)
+    assert all(domain.unlike(scan) == [] for scan in two_protocols())
+    assert rebuild(json.loads(json.dumps(describe(domain))), "test") == domain and "middle" not in json.dumps(describe(domain))
+
+
+def test_a_scan_of_an_unknown_protocol_is_counted_on_all_of_its_matrix():
+    known, middle = two_protocols()
+    assert any("acceleration 4" in text for text in TrainingDomain.of([known]).unlike(of_protocol(middle, "elsewhere")))
+
+
+def test_a_domain_of_an_earlier_version_knows_matrices_and_no_protocols():
+    scan = two_protocols()[0]
+    written = describe(TrainingDomain.of([scan]))
+    del written["protocols"]
+    assert rebuild(json.loads(json.dumps(written)), "test").unlike(scan) == []

@@ -11,13 +11,14 @@ import torch
 
 from ssrecon.core.draw import Draw
 from ssrecon.core.encoding import GridPoints, WholeLines
-from ssrecon.core.scan import Header, Scan
+from ssrecon.core.scan import Calibration, Header, Scan
 from ssrecon.core.window import window
-from ssrecon.sampling import Equispaced, PoissonDisc, RandomColumns, VariableDensity, on_protocol, undersample
-from ssrecon.sampling.centre import centred_region, largest_offset, radius
+from ssrecon.sampling import Equispaced, PoissonDisc, RandomColumns, VariableDensity, on_protocol, protocol_key, undersample
+from ssrecon.sampling.centre import centred_region
 from ssrecon.sampling.describe import FAMILIES, acceleration_classes, is_elliptical
 from ssrecon.sampling.describe import describe_sampling as sampling
 from tests.calibrate.raw import raw_scan
+from tests.scans import column_mask, make_scan
 
 
 def scan_of(mask, readout=True):
@@ -115,6 +116,87 @@ def test_elliptical_shutter():
     assert not points(VariableDensity(6, 16)).elliptical
 
 
+def ellipse_of(shape, middle, side=None):
+    """Locations of an ellipse that touches the ends of a matrix, as scanners draw it: about DC or about the middle of the matrix."""
+    centre = [n // 2 if middle == "DC" else (n - 1) / 2 for n in shape]
+    axes = [(torch.arange(n) - c) / (n / 2) for n, c in zip(shape, centre, strict=True)]
+    mask = sum(grid**2 for grid in torch.meshgrid(*axes, indexing="ij")) <= 1
+    if side == "low":
+        mask[: shape[0] // 4] = False
+    elif side == "high":
+        mask[-(shape[0] // 4) :] = False
+    return mask
+
+
+@pytest.mark.parametrize("middle", ["DC", "matrix"])
+@pytest.mark.parametrize("side", [None, "low", "high"])
+@pytest.mark.parametrize("shape", [(64, 64), (61, 48), (48, 16)])
+def test_a_whole_ellipse_is_full(shape, side, middle):
+    """As many 3-D scans acquire, with partial Fourier or without."""
+    mask = ellipse_of(shape, middle, side)
+    found = sampling(scan_of(mask, readout=False))
+    assert found.pattern == found.family == "full" and found.acceleration == 1.0 and found.is_full and found.elliptical
+    assert found.missing_side == (side or "", "")
+    volume = mask[..., None].expand(*shape, 8)  # the same with a readout
+    assert sampling(scan_of(volume)).is_full and sampling(scan_of(volume)).acceleration == 1.0
+
+
+def test_an_ellipse_with_a_hole_is_not_full():
+    mask = ellipse_of((64, 64), "DC")
+    for z, y in ((20, 30), (3, 32), (32, 61)):
+        holed = mask.clone()
+        holed[z, y] = False
+        found = sampling(scan_of(holed, readout=False))
+        assert found.pattern != "full" and not found.is_full and found.elliptical
+
+
+def test_a_quadrant_left_out_is_no_shutter():
+    mask = torch.ones(64, 64, dtype=torch.bool)
+    mask[:32, :32] = False
+    assert not sampling(scan_of(mask, readout=False)).is_full
+
+
+@pytest.mark.parametrize("middle", ["DC", "matrix"])
+def test_a_whole_ellipse_is_a_reference(middle):
+    """What `describe_sampling` calls full is what `undersample` takes for a reference."""
+    shape = (48, 40)
+    full = scan_of(ellipse_of(shape, middle), readout=False)
+    full = replace(full, kspace=torch.where(full.mask, torch.ones(1, 1, 1, *shape, dtype=torch.complex64), 0))
+    scan = undersample(full, PoissonDisc(4, 8), Draw(0), only_full=True)
+    assert torch.equal(scan.reference, full.kspace) and torch.equal(scan.reference_mask, full.mask)
+    assert bool((scan.mask & ~full.mask).any()) is False and int(scan.mask.sum()) < 0.5 * int(full.mask.sum())
+
+
+def test_points_along_a_readout_are_not_full():
+    """A header may call them whole lines: every line then holds a sample, and much is missing."""
+    drawn = torch.rand(32, 32, generator=torch.Generator().manual_seed(0)) < 0.5
+    assert not sampling(scan_of(drawn)).is_full and undersample(scan_of(drawn), RandomColumns(2, 4), Draw(0)).reference is None
+
+
+def test_frames_that_differ_are_not_full():
+    mask = torch.zeros(1, 2, 1, 32, 32, dtype=torch.bool)
+    mask[:, 0] = True
+    mask[:, 1, :, ::2] = True
+    scan = replace(scan_of(torch.ones(32)), kspace=torch.zeros(1, 2, 1, 32, 32, dtype=torch.complex64), mask=mask, padding=~mask & False)
+    assert sampling(scan).pattern == "full" and not sampling(scan).is_full
+
+
+def test_a_calibration_apart_has_a_matrix_of_its_own():
+    scan = scan_of(torch.arange(32) % 2 == 0)
+    lines = torch.ones(1, 1, 1, 12, 10, dtype=torch.bool)
+    found = sampling(replace(scan, calibration=Calibration(torch.ones(1, 1, 1, 12, 10, dtype=torch.complex64), lines)))
+    assert found.calibration == (12, 10) and found.calibration_source == "measured apart"
+
+
+def test_a_prepared_scan_is_described_as_its_raw_one():
+    """It keeps nothing of a calibration that was measured apart but that it was."""
+    scan = make_scan(mask=column_mask((32, 32), 2, 8))
+    found = sampling(scan)
+    assert found == sampling(scan_of(scan.mask[0, 0, 0, :, 0])) and found.calibration_source == "in the scan"
+    apart = sampling(replace(scan, calibration=torch.zeros_like(scan.calibration)))
+    assert apart == replace(found, calibration=(0, 0), calibration_source="measured apart")
+
+
 def test_radial_on_a_grid():
     mask = torch.zeros(128, 128, dtype=torch.bool)
     for angle in np.arange(24) * np.pi / 24:
@@ -203,6 +285,13 @@ def test_protocols_do_not_share_a_support():
     assert on_protocol(alone, dict.fromkeys(alone, "one"))[1].acceleration == 2.0
 
 
+def test_what_tells_two_protocols_apart():
+    one = Header("v/0", "v", "s", protocol="p", contrast="T1")
+    assert protocol_key(one, [64, 32]) == protocol_key(replace(one, scan_id="w/0", volume_id="w", subject="t", vendor="x"), (64, 32))
+    others = (replace(one, protocol="q"), (64, 32)), (replace(one, contrast="T2"), (64, 32)), (one, (64, 64))
+    assert len({protocol_key(one, (64, 32)), *(protocol_key(header, matrix) for header, matrix in others)}) == 4
+
+
 def test_classes_of_accelerations_have_no_fixed_borders():
     classes = acceleration_classes([3.7, 3.76, 3.8, 4.1, 8.0, None])
     assert classes[3.7] == classes[3.76] == classes[3.8] == classes[4.1] != classes[8.0] and classes[None] == "None"
@@ -217,16 +306,6 @@ def test_the_centred_region_is_the_largest_box_about_dc(shape):
         best = max(((np.prod(sides), min(sides)) for sides in boxes), default=(0, 0))
         found = centred_region(mask)
         assert (np.prod(found), min(found)) == best and (not boxes or bool(mask[window(shape, found)].all()))
-
-
-@pytest.mark.parametrize("shape", [(9,), (8, 5), (4, 7, 6)])
-def test_one_radius(shape):
-    grids = np.meshgrid(*[np.arange(n) - n // 2 for n in shape], indexing="ij")
-    ends = [n // 2 for n in shape]
-    assert np.allclose(radius(shape), np.sqrt(sum((g / e) ** 2 for g, e in zip(grids, ends, strict=True))))
-    rms = np.sqrt(np.mean([(g / (e + 1)) ** 2 for g, e in zip(grids, ends, strict=True)], axis=0))
-    assert np.allclose(radius(shape, beyond=1, mean=True), rms) and radius(shape, beyond=1, mean=True).max() < 1
-    assert np.allclose(largest_offset(shape), np.max([np.abs(g / e) for g, e in zip(grids, ends, strict=True)], axis=0))
 
 
 def test_lines_across_the_last_axis_are_lines():

@@ -59,16 +59,18 @@ def test_round_trip(store):
 
 
 def test_a_store_from_before_geometry_opens(store):
-    """Headers of earlier versions tell of no place, no times and no encoding."""
+    """Headers of earlier versions tell of no place, no times and no encoding, doubts by their words alone, and partial Fourier."""
     with h5py.File(store.folder / "vol.h5", "a") as file:
         described = json.loads(file["json"].asstr()[()])
         for scan in described["scans"]:
             for name in ("geometry", "encoding", "echo_time", "repetition_time", "inversion_time", "flip_angle"):
                 del scan["header"][name]
+            scan["header"] |= {"doubts": ["incomplete"], "partial_fourier": True}
         del file["json"]
         file["json"] = json.dumps(described)
     header = Store(store.folder).load("vol/slice-000").scan.headers[0]
     assert header.geometry == Geometry() and header.echo_time is None and header.encoded_fov == (220.0, 200.5)
+    assert header.doubts == {"incomplete": ""}
 
 
 def test_references_are_read_only_on_request(store):

@@ -64,7 +64,16 @@ def run_json(seeds: int = 2, reference: bool = True) -> dict[str, Any]:
         "title": "Self-supervised & supervised <twins>",
         "hash": "0123456789abcdef",
         "date": "2026-11-23T04:05:06Z",
-        "data": {"kind": "simulated", "description": "84 scans of 21 subjects (simulated); 8 coils, 64 x 64; noise level: noise scan"},
+        "data": {
+            "kind": "simulated",
+            "description": "84 scans of 21 subjects (simulated); 8 coils, 64 x 64; noise level: noise scan",
+            "sampling": {
+                "scans": 14,
+                "patterns": {"random columns": 12, "variable-density columns": 2},
+                "acceleration": [2.91, 3.2],
+                "calibration": [[12, 64], [14, 64]],
+            },
+        },
         "recipe": {
             "class": "ssrecon.recipe.recipe.Comparison",
             "title": "twins",

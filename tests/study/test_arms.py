@@ -22,7 +22,7 @@ from ssrecon.core.folder_lock import NAME as LOCK
 from ssrecon.core.folder_lock import folder_lock
 from ssrecon.networks import ResNet, Unrolled
 from ssrecon.objectives import SSDU, Supervised
-from ssrecon.recipe.overrides import load_recipe
+from ssrecon.recipe.load import load_recipe
 from ssrecon.recipe.recipe import Comparison, Recipe, Training
 from ssrecon.reconstruction.checkpoint import read_checkpoint
 from ssrecon.sampling import RandomColumns

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from ssrecon.core.errors import BadInput
-from ssrecon.evaluation.evaluate import write_metrics
+from ssrecon.evaluation.rows import write_metrics
+from ssrecon.recipe.selection import Selection
 from ssrecon.study.headline import headline
 from ssrecon.study.report import DRAWINGS, write_report
-from ssrecon.study.run_folder import RunFolder, readable
+from ssrecon.study.run_folder import RunFolder, arm_label
 from ssrecon.study.scores import Scores
 from ssrecon.study.statistics import Measure, summarise
 from tests.study.fake_run import NETWORKS, QUALITY, STEPS, make_run, run_json
@@ -95,7 +96,7 @@ def test_every_section_is_there_and_numbered(finished):
     assert f"{STEPS} updates for every network" in text and "epochs for every" not in text
     assert "Simulated data" in text and "commit 2f1c0b7e9d" in text and "0123456789abcdef" in text
     for arm in QUALITY:
-        assert readable(arm) in text
+        assert arm_label(arm) in text
     assert "5 × |image − reference|" in text and "Grey window 0 to" in text
 
 
@@ -106,17 +107,33 @@ def test_figures_are_files_too(finished):
 def test_numbers_are_those_of_the_statistics(finished):
     run = RunFolder.open(finished)
     html, _ = read(finished / "report.html")
-    for arm, rule in (("ssdu", "gamma"), ("ssdu", "reference"), ("cg_sense", "none")):
+    for arm, rule in (("ssdu", Selection.GAMMA), ("ssdu", Selection.REFERENCE), ("cg_sense", Selection.NONE)):
         summary = summarise(run.metrics, arm, Measure("psnr", "fastmri", rule))
         assert summary.interval is not None
         assert f"{summary.mean:.2f}" in html
         assert f"{summary.interval.lower:.2f} to {summary.interval.upper:.2f}" in html
 
 
+def test_the_sampling_is_what_was_acquired_and_the_nominal_acceleration_is_called_so(finished):
+    text = " ".join(" ".join(read(finished / "report.html")[1].text).split())
+    acquired = "14 test scans of random columns (12), variable-density columns (2), effective acceleration 2.91 to 3.20"
+    assert f"{acquired}, calibration region 12x64 to 14x64; undersampled retrospectively by random columns, nominal R = 4" in text
+    assert "test scans: effective acceleration 2.91 to 3.20" in text
+
+
+def test_a_run_from_before_the_sampling_was_recorded_says_what_is_nominal(tmp_path):
+    folder = make_run(tmp_path / "run")
+    about = run_json()
+    del about["data"]["sampling"]
+    (folder / "run.json").write_text(json.dumps(about))
+    text = " ".join(" ".join(read(write_report(folder))[1].text).split())
+    assert "Undersampled retrospectively by random columns, nominal R = 4" in text and "effective acceleration" not in text
+
+
 def test_headline_is_computed_and_about_the_first_arm_of_the_recipe(finished):
     scores = Scores(RunFolder.open(finished))
     sentence = headline(scores)
-    measure = Measure("psnr", "fastmri", "gamma")
+    measure = Measure("psnr", "fastmri", Selection.GAMMA)
     mine, twin, best = (summarise(scores.run.metrics, arm, measure).mean for arm in ("ssdu", "supervised", "l1_wavelet"))
     assert "<b>SSDU</b>" in sentence and f"{mine:.2f}" in sentence
     assert f"{twin - mine:.2f}\u00a0dB below its supervised twin" in sentence
@@ -164,7 +181,7 @@ def test_without_reference_nothing_is_claimed_about_images(tmp_path):
     text = " ".join(reader.text)
     assert "There is no truth for these measurements" in text and "Measured data" in text
     assert "PSNR" not in headline(Scores(RunFolder.open(folder))) and "× error" not in text
-    assert "retrospective" not in text and "Sampled as acquired" in text
+    assert "retrospective" not in text and "; sampled as acquired" in text
 
 
 @pytest.mark.parametrize("missing", ["metrics.csv", "images.npz", "arms", "all"])
@@ -220,6 +237,10 @@ def test_damaged_parts_are_errors_that_name_the_file_and_leave_the_old_report(tm
     text[7] = text[7].rpartition(",")[0] + ",much"
     (folder / "metrics.csv").write_text("\n".join(text))
     with pytest.raises(BadInput, match=r"metrics.csv, line 8"):
+        write_report(folder)
+    text[7] = text[7].rpartition(",")[0].replace(",none,", ",chance,") + ",1.0"
+    (folder / "metrics.csv").write_text("\n".join(text))
+    with pytest.raises(BadInput, match=r"metrics.csv, line 8: found ValueError 'chance' is not a valid Selection"):
         write_report(folder)
     assert (folder / "report.html").read_text() == "the old one"
 

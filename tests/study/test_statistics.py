@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from ssrecon.core.errors import BadInput
+from ssrecon.recipe.selection import Selection
 from ssrecon.study.intervals import interval
 from ssrecon.study.statistics import Measure, by_subject, compare, holm, non_inferiority, paired_difference, summarise
 
@@ -47,7 +48,7 @@ def test_the_selection_is_respected_and_baselines_have_none():
         cohort({"a": [1.0, 2.0]}) + cohort({"a": [5.0, 6.0]}, selection="reference") + cohort({"b": [3.0, 3.0]}, selection="none", seed="")
     )
     assert summarise(rows, "a", PSNR).mean == 1.5
-    assert summarise(rows, "a", Measure("psnr", selection="reference")).mean == 5.5
+    assert summarise(rows, "a", Measure("psnr", selection=Selection.REFERENCE)).mean == 5.5
     assert summarise(rows, "b", PSNR).mean == 3.0
     assert paired_difference(rows, "a", "b", PSNR).mean == -1.5
 

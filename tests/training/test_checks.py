@@ -14,12 +14,7 @@ from ssrecon.store.store import Store, write_volume
 from ssrecon.training.checks import scans_an_update
 from ssrecon.training.trainer import Trainer
 from tests.scans import make_scan
-from tests.training.small import RECIPE, assign, make_store, recipe
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    return make_store(tmp_path_factory.mktemp("store"))
+from tests.training.small import RECIPE, assign, recipe
 
 
 def test_no_scan_to_validate_on_is_refused(store, tmp_path):

@@ -49,7 +49,7 @@ def test_trains_and_reconstructs_from_its_checkpoint(store, tmp_path, kind):
     assert trained.updates == 3
     history = list(csv.DictReader((tmp_path / "history.csv").read_text().splitlines()))
     assert [row["step"] for row in history] == ["0", "3"] and all(float(row["gamma"]) > 0 for row in history)
-    model = load_checkpoint(trained.checkpoint("last"), trust={"tests.training.small"})
+    model = load_checkpoint(trained.last, trust={"tests.training.small"})
     scan = store.load(assign(store).test[0]).scan
     assert type(model.objective) is kind and torch.isfinite(model(scan).image.abs()).all()
 
@@ -61,7 +61,7 @@ def test_what_an_objective_cannot_do_without_is_known_before_it_trains(store, tm
     odd = write(tmp_path / "store", 6, referenced=lambda subject: False, noise=lambda subject: 0.01 * (subject % 2))
     arm, split = replace(recipe(steps=1, validate_every=1), objective=kind()), BySubject(validation=1, test=1).assign(odd.headers)
     assert any(not odd.noise_known(scan_id) for scan_id in split.train)
-    if not wants and not kind().needs_noise_level():
+    if not wants and not kind().needs_noise_level:
         assert Trainer(arm, odd, split, tmp_path / "out").run().updates == 1
         return
     message = (

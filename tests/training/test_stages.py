@@ -50,7 +50,7 @@ def test_a_network_may_be_as_large_as_its_example(store, tmp_path):
     chosen = replace(recipe(steps=3), network=PerPixel())
     trained = Trainer(chosen, store, assign(store), tmp_path)
     assert trained.network.weight.shape == (24, 20) and trained.network.unused.shape == (4, 8)
-    loaded = load_checkpoint(trained.run().checkpoint("last"), trust=TRUST)
+    loaded = load_checkpoint(trained.run().last, trust=TRUST)
     assert torch.equal(loaded.network.weight, trained.network.weight) and loaded.network.unused.shape == (4, 8)
     assert read_checkpoint(tmp_path / "checkpoints/last.safetensors").about["example"]["matrix"] == [24, 20]
 
@@ -114,7 +114,7 @@ def test_stages_train_what_is_not_frozen(store, tmp_path):
     """Greedy training: the first stage's denoiser stays to the bit, normalisation included, while mu goes on."""
     network = Unrolled(CNN(layers=3, channels=4), unrolls=2, cg_iterations=3)
     first = Trainer(replace(recipe(steps=4, batch_size=1), network=network), store, assign(store), tmp_path / "first")
-    start = str(first.run().checkpoint("last"))
+    start = str(first.run().last)
     frozen = replace(recipe(steps=4, batch_size=1, start=start, frozen=("denoisers.*",)), network=network)
     second = Trainer(frozen, store, assign(store), tmp_path / "second")
     second.run()

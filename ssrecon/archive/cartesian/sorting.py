@@ -44,8 +44,8 @@ class Sorted:
     offsets: tuple[int, int]
     """Added to the counters (step_2, step_1) to bring the centre of k-space to N // 2."""
     notes: Mapping[str, str]
-    may_end_early: bool = False
-    """True where a frame has far fewer lines than another, or no line is marked as the last: the measurement may have been broken off."""
+    doubts: Mapping[str, str]
+    """See `Header.doubts`."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -125,11 +125,8 @@ def sort_acquisitions(heads: np.ndarray, header: FileHeader, path: Path, referen
     _note_averages(keys[imaging], notes)
     _note_peculiarities(heads, imaging, header, encoding, notes)
     _note_noise(noise, other_noise, header, notes)
-    fewest, most = _lines_of_a_frame(keys[imaging])
-    if broken_off := 4 * fewest < most:
-        notes["incomplete"] = f"{fewest} to {most} lines a frame"
-    if endless := not flagged(heads, Flag.LAST_IN_MEASUREMENT).any():
-        notes["end"] = "no line is marked as the measurement's last: the file may be incomplete"
+    broken_off, unmarked = _broken_off_frame(keys[imaging]), _unmarked_end(heads)
+    notes |= {name: text for name, text in (("incomplete", broken_off), ("end", unmarked)) if text}
     return Sorted(
         heads=heads,
         header=header,
@@ -142,7 +139,7 @@ def sort_acquisitions(heads: np.ndarray, header: FileHeader, path: Path, referen
         coils=_coil_count(heads, imaging | calibration, path),
         offsets=offsets,
         notes=notes,
-        may_end_early=broken_off or endless,
+        doubts={"incomplete": "; ".join(text for text in (unmarked, broken_off) if text)} if unmarked or broken_off else {},
     )
 
 
@@ -254,14 +251,18 @@ def _note_averages(keys: np.ndarray, notes: dict[str, str]) -> None:
         notes["averages"] = f"{counts.max()}, averaged"
 
 
-def _lines_of_a_frame(keys: np.ndarray) -> tuple[int, int]:
-    """Return the smallest and the largest number of lines of a frame of a slice; the smallest is 0 where a frame has none at all.
+def _unmarked_end(heads: np.ndarray) -> str:
+    """Say that no line is the measurement's last; the text is empty where one is."""
+    marked = flagged(heads, Flag.LAST_IN_MEASUREMENT).any()
+    return "" if marked else "no line is marked as the measurement's last: the file may be incomplete"
 
-    A frame of far fewer lines than another was broken off, or one of its counters is damaged.
-    """
+
+def _broken_off_frame(keys: np.ndarray) -> str:
+    """Say that a frame has far fewer lines than another: it was broken off, or a counter is damaged. The text is empty where none has."""
     found, counts = np.unique(keys[:, :2], axis=0, return_counts=True)
     frames = len(np.unique(found[:, 0])) * len(np.unique(found[:, 1]))
-    return (int(counts.min()) if len(counts) == frames else 0), int(counts.max())
+    fewest = int(counts.min()) if len(counts) == frames else 0
+    return f"{fewest} to {counts.max()} lines a frame" if 4 * fewest < counts.max() else ""
 
 
 def _note_noise(noise: np.ndarray, of_other_channels: np.ndarray, header: FileHeader, notes: dict[str, str]) -> None:

@@ -17,7 +17,6 @@ from ssrecon.archive.cartesian.oversampling import remove_readout_oversampling
 from ssrecon.archive.cartesian.sorting import Sorted
 from ssrecon.core.errors import BadInput
 from ssrecon.core.scan import Calibration, Header, Scan
-from ssrecon.sampling.describe import is_partial_fourier
 
 EDGE = 2
 """Samples dropped where an asymmetric echo begins: removing the oversampling has mixed them with what was not acquired."""
@@ -176,11 +175,9 @@ class CartesianLines:
         found = self.found
         encoding, first = found.encoding, 3 - len(found.shape)
         here = found.imaging[found.counter("slice", found.imaging) == index]
-        step_1 = found.counter("kspace_encode_step_1", here) + found.offsets[1]
         fov = (*encoding.encoded_fov[:2], encoding.encoded_fov[2] * encoding.readout_kept / encoding.encoded_matrix[2])
         notes = dict(found.notes)
         geometry = geometry_of(found.heads[here], encoding, found.header, notes)
-        partial = is_partial_fourier(int(step_1.min()), int(step_1.max()), encoding.encoded_matrix[1] // 2, encoding.encoded_matrix[1])
         return Header(
             **slice_fields(self.volume_id, index),
             subject=found.header.subject or self.path.stem,
@@ -190,9 +187,8 @@ class CartesianLines:
             encoded_fov=tuple(fov)[first:],
             recon_fov=tuple(encoding.recon_fov)[first:],
             geometry=geometry,
-            partial_fourier=partial,
             notes=notes,
-            doubts=("incomplete",) if found.may_end_early else (),
+            doubts=found.doubts,
         )
 
     @cached_property

@@ -14,7 +14,7 @@ from ssrecon.archive.base import Archive, holds, slice_fields
 from ssrecon.archive.cartesian.orientation import sizes_of
 from ssrecon.archive.cartesian.oversampling import remove_readout_oversampling
 from ssrecon.archive.fastmri.about import is_m4raw
-from ssrecon.archive.fastmri.volume import Volume, coil_phase_readout, read_volume
+from ssrecon.archive.fastmri.volume import NO_HEADER, Volume, coil_phase_readout, read_volume
 from ssrecon.archive.fastmri.writer import write_fastmri
 from ssrecon.archive.slices import slice_of
 from ssrecon.core.errors import BadInput
@@ -22,7 +22,6 @@ from ssrecon.core.geometry import Geometry
 from ssrecon.core.hdf5 import attribute, complex_dataset, opened
 from ssrecon.core.origin import recorded_origin
 from ssrecon.core.scan import Header, Scan
-from ssrecon.sampling.describe import is_partial_fourier
 
 __all__ = ["FastMRI", "is_m4raw", "write_fastmri"]
 
@@ -108,10 +107,9 @@ class FastMRI(Archive):
             encoded_fov=(encoding.encoded_fov[1], encoding.encoded_fov[2] * kept / volume.shape[2]) if encoding else (),
             recon_fov=encoding.recon_fov[1:] if encoding else (),
             encoding=volume.sampled,
-            partial_fourier=is_partial_fourier(volume.limits[0], volume.limits[1] - 1, phase // 2, phase),
             volume_max=largest if isinstance(largest, float) else None,
             notes=volume.notes,
-            doubts=() if file else ("no header",),
+            doubts={} if file else {"no header": NO_HEADER},
         )
 
     @property

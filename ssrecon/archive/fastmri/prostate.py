@@ -22,7 +22,6 @@ from ssrecon.core.geometry import Geometry
 from ssrecon.core.hdf5 import attribute, complex_dataset, opened, other_layout, stored
 from ssrecon.core.scan import Calibration, Header, Scan
 from ssrecon.core.window import window
-from ssrecon.sampling.describe import is_partial_fourier
 
 ECHO_PLANAR = ("phase_correction", "coil_sens_maps")
 
@@ -81,7 +80,6 @@ class FastMRIProstate(Archive):
     def headers(self) -> tuple[Header, ...]:
         volume, name = self._volume, self.path.stem
         encoding = volume.header.encodings[0]
-        placed = np.flatnonzero(volume.columns.any(axis=0)) + volume.first
         whole = (encoding.encoded_matrix[1], encoding.readout_kept) == volume.matrix
         geometry = sizes_of(encoding, volume.header) if whole else Geometry(patient_position=volume.header.patient_position)
         oversampled = encoding.readout_kept < encoding.encoded_matrix[2]
@@ -96,7 +94,6 @@ class FastMRIProstate(Archive):
                 recon_matrix=encoding.recon_matrix[1:],
                 encoded_fov=(encoding.encoded_fov[1], encoding.recon_fov[2] if oversampled else encoding.encoded_fov[2]),
                 recon_fov=encoding.recon_fov[1:],
-                partial_fourier=is_partial_fourier(int(placed[0]), int(placed[-1]), volume.matrix[0] // 2, volume.matrix[0]),
                 volume_max=volume.largest,
                 notes=volume.notes,
             )

@@ -19,6 +19,9 @@ from ssrecon.core.errors import BadInput
 from ssrecon.core.hdf5 import complex_dataset, element, opened, other_layout, stored
 from ssrecon.sampling.lines import encoding_of
 
+NO_HEADER = "none: padding, fields of view and oversampling are unknown"
+"""What notes and doubts say of a file without a header."""
+
 
 @dataclass(frozen=True)
 class Volume:
@@ -74,7 +77,7 @@ def read_volume(path: Path, layout: str) -> Volume:
         notes = {"storage": slow} if slow else {}
         header = parse_header(text, path) if text is not None else None
         if header is None:
-            notes["header"] = "none: padding, fields of view and oversampling are unknown"
+            notes["header"] = NO_HEADER
         exchanged = _is_exchanged(header, shape, mask, notes)
         shape = (*shape[:2], shape[3], shape[2]) if exchanged else shape
         limits = _limits(kspace, header, shape[3], exchanged, notes)

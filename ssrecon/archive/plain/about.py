@@ -41,7 +41,6 @@ class About:
     """One a slice."""
     field_strength: float | None
     volume_max: float | None
-    partial_fourier: bool
 
 
 def read_about(file: h5py.File, path: Path, encoded: Sequence[str], slices: int) -> About:
@@ -53,14 +52,13 @@ def read_about(file: h5py.File, path: Path, encoded: Sequence[str], slices: int)
         geometries=_read_geometries(file, path, encoded, slices),
         field_strength=read_number(file, "field_strength", path),
         volume_max=read_number(file, "volume_max", path),
-        partial_fourier=bool(attribute(file, "partial_fourier", False)),
     )
 
 
 def write_about(file: h5py.File, headers: Sequence[Header]) -> None:
     """Write what the scans of a volume have in common as the first header has it, and where each of them lies."""
     first = headers[0]
-    for name in (*TEXTS, *SIZES, *TIMES, "field_strength", "volume_max", "partial_fourier"):
+    for name in (*TEXTS, *SIZES, *TIMES, "field_strength", "volume_max"):
         if value := getattr(first, name):
             file.attrs[name] = str(value) if isinstance(value, str) else value  # HDF5 knows no enumerated text
     if position := first.geometry.in_known_words().patient_position:

@@ -73,7 +73,6 @@ class Plain(PartitionedArchive):
                 recon_fov=about.sizes["recon_fov"],
                 geometry=about.geometries[index],
                 encoding=encoding,
-                partial_fourier=about.partial_fourier,
                 volume_max=about.volume_max,
                 notes=notes,
             )

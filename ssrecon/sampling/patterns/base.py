@@ -12,31 +12,35 @@ from ssrecon.core.draw import Draw
 from ssrecon.core.encoding import GridPoints
 from ssrecon.core.errors import BadInput
 from ssrecon.core.scan import Scan
+from ssrecon.sampling.describe import describe_sampling
 from ssrecon.sampling.lines import line_by_line
 
 
 class Undersampling(ABC):
-    """What is kept of a scan that is undersampled in retrospect. Frozen dataclasses: the object is its own configuration."""
+    """An undersampling says what is kept of a scan in retrospect. It is a frozen dataclass: the object is its own configuration."""
 
     @abstractmethod
     def mask_of(self, scan: Scan, generator: np.random.Generator) -> Bool[Tensor, "#frames *k"]:
-        """The locations kept of the whole matrix of a scan, one mask for all frames or one a frame; padding counts for nothing in it.
+        """Return the locations kept of the whole matrix of a scan, one mask for all frames or one a frame. Padding counts for nothing.
 
         Raises `BadInput` where there is no mask of the shape of the scan.
         """
 
 
 class Pattern(Undersampling):
-    """A law by which masks are drawn: one a draw, the same for all frames, on the encoded support."""
+    """A pattern is a law by which masks are drawn on the encoded matrix: one mask a draw, the same for all frames."""
 
     @abstractmethod
     def sample(self, matrix: tuple[int, ...], generator: np.random.Generator, readout: bool = True) -> Bool[Tensor, "*k"]:
-        """The locations kept of a whole `matrix`, DC at N // 2; with a `readout` the last axis is one, and is kept or left line by line."""
+        """Draw the locations kept of a whole `matrix`, DC at N // 2. Where the last axis is a `readout`, whole lines along it are kept."""
 
     def mask_of(self, scan: Scan, generator: np.random.Generator) -> Bool[Tensor, "#frames *k"]:
-        """`sample` on the encoded support: the matrix without the padding on both sides, so that the acceleration asked for is that of what
-        the scanner encoded and zero-padding does not flatter it (Shimron et al. 2022, doi:10.1073/pnas.2117203119)."""
-        window = support(scan.padding)
+        """Draw a mask on the encoded matrix, which has no padding on both sides.
+
+        So the acceleration asked for is that of what the scanner encoded, and zero-padding does not flatter it (Shimron et al. 2022,
+        doi:10.1073/pnas.2117203119).
+        """
+        window = encoded_window(scan.padding)
         sides = tuple(part.stop - part.start for part in window)
         found = torch.as_tensor(self.sample(sides, generator, scan.header.encoding.has_readout))
         if tuple(found.shape) != sides:
@@ -48,16 +52,16 @@ class Pattern(Undersampling):
 
 
 def undersample(scan: Scan, pattern: Undersampling, draw: Draw, per_slice: bool = False, only_full: bool = False) -> Scan:
-    """The scan as if only the pattern's part of it had been acquired.
+    """Return the scan as if only the pattern's part of it had been acquired.
 
     One mask is drawn for a volume (for a scan with `per_slice`); see `Pattern.mask_of` and `MaskFile`. Padding stays what it is. A measured
     scan that an archive has read draws by the content of its file, so that its name changes nothing (`Header.draw_key`).
 
-    What was fully sampled becomes `Scan.reference`; a scan that was undersampled before keeps the reference it has, and with `only_full` is
-    left as it was acquired. Values that are left out are gone from `Scan.kspace`. Raises `BadInput` where the pattern does not fit the
-    scan.
+    A scan that was fully sampled (`SamplingDescription.is_full`) becomes `Scan.reference`. One that was undersampled before keeps the
+    reference it has, and with `only_full` is left as it was acquired. Values that are left out are gone from `Scan.kspace`. Raises
+    `BadInput` where the pattern does not fit the scan.
     """
-    full = _fully_sampled(scan.mask)
+    full = describe_sampling(scan).is_full
     if only_full and not full:
         return scan
     generator = draw.generator("undersampling", scan.header.scan_key if per_slice else scan.header.volume_key)
@@ -75,8 +79,8 @@ def undersample(scan: Scan, pattern: Undersampling, draw: Draw, per_slice: bool 
     )
 
 
-def support(padding: Tensor) -> tuple[slice, ...]:
-    """The smallest box centred on DC with everything that is not padding."""
+def encoded_window(padding: Tensor) -> tuple[slice, ...]:
+    """Return the slices of the smallest box centred on DC with everything that is not padding."""
     encoded = (~padding[0, :, 0]).any(dim=0)
     window = []
     for axis, n in enumerate(encoded.shape):
@@ -91,18 +95,8 @@ def support(padding: Tensor) -> tuple[slice, ...]:
     return tuple(window)
 
 
-def _fully_sampled(mask: Tensor) -> bool:
-    """Whether nothing is missing inside the box that was acquired: partial Fourier and reduced resolution are references too."""
-    frames = mask[0, :, 0]
-    places = frames.any(dim=0).nonzero()
-    if not len(places):
-        return False
-    box = tuple(slice(int(a), int(b) + 1) for a, b in zip(places.amin(0), places.amax(0), strict=True))
-    return bool(frames[(slice(None), *box)].all())
-
-
 def phase_axis(matrix: tuple[int, ...], readout: bool) -> int:
-    """The axis along which whole columns are skipped: the last but the readout."""
+    """Return the axis along which whole columns are skipped: the last one that is no readout."""
     axis = len(matrix) - (2 if readout else 1)
     if axis < 0:
         raise BadInput("undersampling", found=f"a matrix {matrix} that is all readout", expected="a phase-encoded axis")
@@ -110,7 +104,7 @@ def phase_axis(matrix: tuple[int, ...], readout: bool) -> int:
 
 
 def along_phase(columns: np.ndarray, matrix: tuple[int, ...], readout: bool) -> Bool[Tensor, "*k"]:
-    """Columns written out over the whole matrix."""
+    """Write columns out over the whole matrix."""
     axis = phase_axis(matrix, readout)
     shape = [1] * len(matrix)
     shape[axis] = len(columns)
@@ -118,7 +112,7 @@ def along_phase(columns: np.ndarray, matrix: tuple[int, ...], readout: bool) -> 
 
 
 def points_matrix(pattern: Pattern, matrix: tuple[int, ...], readout: bool, retrospective_2d: bool) -> tuple[int, ...]:
-    """The phase-encoded part of `matrix`, of two axes or more. Raises `BadInput` where single points of a readout would be skipped."""
+    """Return the phase-encoded part of `matrix`, two axes or more. Raises `BadInput` where single points of a readout would be skipped."""
     phase_encoded = matrix[:-1] if readout and len(matrix) > 2 else matrix
     if len(phase_encoded) < 2 or (readout and len(matrix) == 2 and not retrospective_2d):
         raise BadInput(
@@ -130,19 +124,19 @@ def points_matrix(pattern: Pattern, matrix: tuple[int, ...], readout: bool, retr
 
 
 def over_readout(points: np.ndarray, matrix: tuple[int, ...]) -> Bool[Tensor, "*k"]:
-    """Points of the phase-encoded axes, kept all along the readout where `matrix` has one more axis."""
+    """Write points of the phase-encoded axes out along the readout, where `matrix` has one more axis."""
     drawn = torch.from_numpy(points)
     return (drawn if points.ndim == len(matrix) else drawn[..., None]).expand(matrix).clone()
 
 
 def centre_block(n: int, size: int) -> slice:
-    """`size` places around DC at n // 2; an even size reaches one farther to the left, as fastMRI's does."""
+    """Return `size` places around DC at n // 2; an even size reaches one farther to the left, as fastMRI's does."""
     start = n // 2 - size // 2
     return slice(max(0, start), min(n, start + size))
 
 
 def budget(pattern: Pattern, total: int, acceleration: float, protected: int) -> int:
-    """How many locations `acceleration` leaves of `total`, calibration included. Raises `BadInput` where calibration alone is more."""
+    """Return how many locations `acceleration` leaves of `total`, calibration included. Raises `BadInput` where calibration is more."""
     where = f"undersampling {type(pattern).__name__}"
     if not acceleration >= 1:
         raise BadInput(where, found=f"acceleration {acceleration}", expected="at least 1")

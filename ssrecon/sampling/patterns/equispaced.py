@@ -12,7 +12,7 @@ from ssrecon.sampling.patterns.base import Pattern, along_phase, budget, centre_
 
 @dataclass(frozen=True)
 class Equispaced(Pattern):
-    """Columns at equal distance, with a block of calibration lines in the centre.
+    """This pattern keeps columns at equal distance, and a block of calibration lines in the centre.
 
     With `overall`, `acceleration` is that of all lines together, as in fastMRI: N/R lines of which L are calibration put the others at a
     distance of (N - L) / (N/R - L), rounded to the grid, which comes as near to N/R lines as the lattice allows. Without, every R-th column
@@ -24,11 +24,11 @@ class Equispaced(Pattern):
     acceleration: float
     calibration_lines: int = 24
     offset: int | None = None
-    """Of the first column; None draws it, so that over an archive every column is sampled equally often."""
+    """The place of the first column; None draws it, so that over an archive every column is sampled equally often."""
     overall: bool = True
 
     def sample(self, matrix: tuple[int, ...], generator: np.random.Generator, readout: bool = True) -> Bool[Tensor, "*k"]:
-        """Raises `BadInput` where calibration lines alone exceed what the acceleration leaves."""
+        """Draw the columns. Raises `BadInput` where calibration lines alone exceed what the acceleration leaves."""
         n = matrix[phase_axis(matrix, readout)]
         calibration = centre_block(n, self.calibration_lines)
         centre = calibration.stop - calibration.start

@@ -7,7 +7,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from ssrecon.core.errors import BadInput
-from ssrecon.sampling.centre import radius
+from ssrecon.core.radius import radius
 from ssrecon.sampling.patterns.base import Pattern, budget, centre_block, over_readout, points_matrix
 
 LEVELS = 8
@@ -22,8 +22,8 @@ TRIES = 24
 
 @dataclass(frozen=True)
 class PoissonDisc(Pattern):
-    r"""Exactly round(N / R) points of two phase-encoded axes: a calibration block, and points no two of which are closer than the disc of
-    the earlier one.
+    r"""This pattern keeps exactly round(N / R) points of two phase-encoded axes: a calibration block, and points none of which lies in the
+    disc of an earlier one.
 
     The disc's radius in pixels is :math:`1 + s r` with r from 0 at DC to 1 at the ends of the axes (variable density), or :math:`1 + s`
     everywhere, where s differs by up to `SPREAD` from disc to disc. Points are tried in random order and kept where no disc covers them
@@ -46,7 +46,8 @@ class PoissonDisc(Pattern):
     """Allow single points along the readout of a 2-D slice: no scanner can, published studies do."""
 
     def sample(self, matrix: tuple[int, ...], generator: np.random.Generator, readout: bool = True) -> Bool[Tensor, "*k"]:
-        """Raises `BadInput` where the acceleration cannot be had, a readout would be broken up, or there are not two phase-encoded axes."""
+        """Draw the points. Raises `BadInput` where the acceleration cannot be had, a readout would be broken up, or there are not two
+        phase-encoded axes."""
         axes = points_matrix(self, matrix, readout, self.retrospective_2d)
         if len(axes) != 2:
             raise BadInput("undersampling PoissonDisc", found=f"phase-encoded axes {axes}", expected="two of them")
@@ -60,14 +61,14 @@ class PoissonDisc(Pattern):
         order = generator.permutation(np.flatnonzero(allowed))
         # On a grid a disc gains places in jumps (at 1, 1.41, 2 ... pixels); discs of slightly different size keep these out of the density.
         growth = (r if self.variable else np.ones(axes)) * generator.uniform(1 - SPREAD, 1 + SPREAD, size=axes)
-        chosen = _fill(order, growth, kept, axes)
+        chosen = _places_of_largest_discs(order, growth, kept, axes)
         points = block.ravel()
         points[generator.permutation(chosen)[:kept]] = True
         return over_readout(points.reshape(axes), matrix)
 
 
-def _fill(order: np.ndarray, growth: np.ndarray, kept: int, axes: tuple[int, int]) -> np.ndarray:
-    """At least `kept` of the places in `order`, as few more as discs of `LEVELS` sizes to the pixel allow."""
+def _places_of_largest_discs(order: np.ndarray, growth: np.ndarray, kept: int, axes: tuple[int, int]) -> np.ndarray:
+    """Return the places that the largest possible discs leave: at least `kept`, and as few more as `LEVELS` sizes to the pixel allow."""
     low, high = 0.0, float(max(axes))
     best = order  # s = 0 leaves all
     if kept == 0:
@@ -75,7 +76,7 @@ def _fill(order: np.ndarray, growth: np.ndarray, kept: int, axes: tuple[int, int
     for _ in range(TRIES):
         # A disc of area pi d^2 keeps about .7 / d^2 of the places: start the search there, not in the middle of the matrix.
         middle = (low + high) / 2 if high < max(axes) else min(2 * max(low, 0.5 * np.sqrt(growth.size / kept)), high)
-        found = _darts(order, growth, middle, axes, kept)
+        found = _uncovered_places(order, growth, middle, axes, kept)
         if len(found) >= kept:
             low, best = middle, found
         else:
@@ -85,14 +86,14 @@ def _fill(order: np.ndarray, growth: np.ndarray, kept: int, axes: tuple[int, int
     return best
 
 
-def _darts(order: np.ndarray, growth: np.ndarray, s: float, axes: tuple[int, int], kept: int) -> np.ndarray:
-    """The places kept when tried in `order`, with discs of radius 1 + s growth: a place strictly within an earlier disc is lost."""
+def _uncovered_places(order: np.ndarray, growth: np.ndarray, s: float, axes: tuple[int, int], kept: int) -> np.ndarray:
+    """Return the places that no earlier disc covers, when they are tried in `order` with discs of radius 1 + s growth."""
     level = np.round(s * growth * LEVELS).astype(int)
     margin = int(level.max() / LEVELS) + 2
     width = axes[1] + 2 * margin
     free = bytearray(b"\1") * ((axes[0] + 2 * margin) * width)
     covered = np.frombuffer(free, dtype=np.uint8)
-    discs = {size: _disc(1 + size / LEVELS, width) for size in np.unique(level.flat[order])}
+    discs = {size: _disc_offsets(1 + size / LEVELS, width) for size in np.unique(level.flat[order])}
     rows, columns = np.divmod(order, axes[1])
     found = []
     padded = (rows + margin) * width + columns + margin
@@ -103,7 +104,7 @@ def _darts(order: np.ndarray, growth: np.ndarray, s: float, axes: tuple[int, int
     return order[found]
 
 
-def _disc(radius_: float, width: int) -> np.ndarray:
+def _disc_offsets(radius_: float, width: int) -> np.ndarray:
     reach = int(np.ceil(radius_))
     y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
     inside = y**2 + x**2 < radius_**2

@@ -11,7 +11,7 @@ from ssrecon.sampling.patterns.base import Pattern, along_phase, budget, centre_
 
 @dataclass(frozen=True)
 class RandomColumns(Pattern):
-    """Exactly round(N / R) columns: the calibration lines in the centre, the others uniformly at random without replacement.
+    """This pattern keeps exactly round(N / R) columns: the calibration lines in the centre, and others drawn uniformly without replacement.
 
     fastMRI's random mask draws each column by itself, so that the number of lines differs from scan to scan; here it does not.
 
@@ -23,7 +23,7 @@ class RandomColumns(Pattern):
     calibration_lines: int = 24
 
     def sample(self, matrix: tuple[int, ...], generator: np.random.Generator, readout: bool = True) -> Bool[Tensor, "*k"]:
-        """Raises `BadInput` where calibration lines alone exceed what the acceleration leaves."""
+        """Draw the columns. Raises `BadInput` where calibration lines alone exceed what the acceleration leaves."""
         n = matrix[phase_axis(matrix, readout)]
         columns = np.zeros(n, dtype=bool)
         columns[centre_block(n, self.calibration_lines)] = True

@@ -6,14 +6,14 @@ import numpy as np
 from jaxtyping import Bool
 from torch import Tensor
 
-from ssrecon.sampling.centre import radius
+from ssrecon.core.radius import radius
 from ssrecon.sampling.patterns.base import Pattern, budget, centre_block, over_readout, points_matrix
 
 
 @dataclass(frozen=True)
 class VariableDensity(Pattern):
-    r"""Exactly round(N / R) points of the phase-encoded axes: a calibration block, the others drawn without replacement with weights
-    :math:`(1 - r)^{\text{order}}`, where r is 0 at DC and 1 in the corners of the matrix.
+    r"""This pattern keeps exactly round(N / R) points of the phase-encoded axes: a calibration block, and others drawn without replacement
+    with weights :math:`(1 - r)^{\text{order}}`, where r is 0 at DC and 1 in the corners of the matrix.
 
     Lustig, Donoho, Pauly. Sparse MRI. Magn Reson Med 58:1182-1195 (2007). doi:10.1002/mrm.21391
     """
@@ -27,7 +27,8 @@ class VariableDensity(Pattern):
     """Allow single points along the readout of a 2-D slice: no scanner can, published studies do."""
 
     def sample(self, matrix: tuple[int, ...], generator: np.random.Generator, readout: bool = True) -> Bool[Tensor, "*k"]:
-        """Raises `BadInput` where the calibration block alone exceeds what the acceleration leaves, or a readout would be broken up."""
+        """Draw the points. Raises `BadInput` where the calibration block alone exceeds what the acceleration leaves, or a readout would be
+        broken up."""
         axes = points_matrix(self, matrix, readout, self.retrospective_2d)
         points = np.zeros(axes, dtype=bool)
         points[tuple(centre_block(n, self.calibration) for n in axes)] = True

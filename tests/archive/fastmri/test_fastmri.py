@@ -10,6 +10,7 @@ from ssrecon.archive.fastmri.fastmri import FastMRI, write_fastmri
 from ssrecon.calibrate.verdict import verdict
 from ssrecon.core.encoding import GridPoints, WholeLines
 from ssrecon.privacy.pseudonyms import pseudonym
+from ssrecon.sampling.describe import describe_sampling
 from tests.archive.mrd.lines import complex_noise
 
 SLICES, COILS, PHASE, READOUT = 3, 4, 24, 40
@@ -79,8 +80,9 @@ def test_padding_by_the_header_s_limits(tmp_path, kspace):
     assert padded[:3].all() and padded[21:].all() and not padded[3:21].any()
     assert torch.equal(scan.mask, ~scan.padding)
     assert not scan.kspace[..., :3, :].any() and not scan.kspace[..., 21:, :].any()
-    assert not FastMRI(path).headers[0].partial_fourier
-    assert FastMRI(write_fastmri(tmp_path / "p.h5", kspace, limits=(8, 24))).headers[0].partial_fourier
+    assert describe_sampling(scan).missing_side == ("", "")
+    partial = FastMRI(write_fastmri(tmp_path / "p.h5", kspace, limits=(8, 24))).read("p/slice-001")
+    assert describe_sampling(partial).missing_side == ("low", "")
 
 
 def test_limits_that_contradict_the_samples_are_not_used(tmp_path, kspace):

@@ -63,12 +63,13 @@ def test_masks_alternate_and_the_rest_is_padding(tmp_path):
     found = verdict(scan)
     assert found.may_train and found.calibration == (LINES, READOUT // 2) and found.calibration_source == "measured apart"
     assert (scan.header.subject, scan.header.contrast, scan.header.volume_max) == ("0f0f", "AXT2", 3.5)
-    assert not scan.header.partial_fourier
+    assert found.sampling.missing_side == ("", "")
 
 
 def test_partial_fourier_grows_the_matrix(tmp_path):
-    header = FastMRIProstate(write(tmp_path / "v.h5", centre=8, matrix=PHASE)).headers[0]
-    assert header.encoded_matrix[0] == 2 * (PHASE - 8) - 1 and header.partial_fourier
+    archive = FastMRIProstate(write(tmp_path / "v.h5", centre=8, matrix=PHASE))
+    assert archive.headers[0].encoded_matrix[0] == 2 * (PHASE - 8) - 1
+    assert verdict(archive.read("v/slice-000")).sampling.missing_side == ("low", "")
 
 
 def test_centre_outside_is_not_used(tmp_path):

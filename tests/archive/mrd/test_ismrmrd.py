@@ -7,6 +7,7 @@ import torch
 from ssrecon.archive import open_archive
 from ssrecon.archive.mrd.ismrmrd import ISMRMRD
 from ssrecon.calibrate.verdict import verdict
+from ssrecon.sampling.describe import describe_sampling
 from tests.archive.mrd import lines as mrd
 from tests.archive.mrd.common import COILS, X, Y, lines_of, write_2d
 
@@ -51,7 +52,7 @@ def test_centre_of_kspace_goes_to_the_middle(tmp_path, full):
     assert scan.kspace.shape[-2:] == (24, X)
     torch.testing.assert_close(scan.kspace[0, 0, :, 12], torch.from_numpy(full[:, 7]))
     assert scan.mask[0, 0, 0, :, 0].nonzero().flatten().tolist() == list(range(5, 21))
-    assert not scan.header.partial_fourier
+    assert describe_sampling(scan).missing_side == ("", "")
 
 
 def test_siemens_lines_know_their_centre_better(tmp_path, full):
@@ -63,7 +64,7 @@ def test_siemens_lines_know_their_centre_better(tmp_path, full):
     archive = ISMRMRD(mrd.write(tmp_path / "a.h5", xml, (head, lines_of(full, np.arange(Y)))))
     scan = archive.read("a/slice-000")
     torch.testing.assert_close(scan.kspace[0, 0, :, 12], torch.from_numpy(full[:, 4]))
-    assert scan.header.partial_fourier
+    assert describe_sampling(scan).missing_side == ("low", "")
     assert "4 by the lines" in scan.header.notes["centre of step 1"]
 
 

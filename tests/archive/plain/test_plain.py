@@ -116,7 +116,7 @@ def made():
             f"v/slice-{index:03d}", "v", "someone", index, "a protocol", "T2", "GE", field_strength=3.0, encoded_matrix=(Y, X),
             recon_matrix=(12, 20), encoded_fov=(160.0, 200.0), recon_fov=(120.0, 200.0),
             echo_time=(2.5, 4.9375), repetition_time=600.0, inversion_time=None, flip_angle=11.3,
-            partial_fourier=True, volume_max=2.5, geometry=geometry(index),
+            volume_max=2.5, geometry=geometry(index),
         )  # fmt: skip
         kspace = torch.where(mask, torch.from_numpy(complex_noise(1, FRAMES, COILS, Y, X, seed=index)), 0)
         calibration = torch.where(centre, torch.from_numpy(complex_noise(1, 1, COILS, Y, X, seed=index + 10)), 0)

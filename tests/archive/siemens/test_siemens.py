@@ -6,6 +6,7 @@ import torch
 
 from ssrecon.archive import open_archive
 from ssrecon.archive.siemens.siemens import Siemens
+from ssrecon.sampling.describe import describe_sampling
 from tests.archive.mrd import lines as mrd
 from tests.archive.siemens import twix
 from tests.archive.siemens.common import BOTH, COILS, REFERENCE, X, Y, acquired, large, write_2d
@@ -68,7 +69,7 @@ def test_partial_fourier(tmp_path, full):
     meas = '<ParamLong."iNoOfFourierLines"> { 10 }\n'
     made = [twix.Line(full[:, 6 + i], counters={"Lin": i}, centre=(X // 2, 2, 0)) for i in range(10)]
     scan = Siemens(twix.write(tmp_path / "a.dat", (twix.protocol((1, Y, X), meas=meas), made))).read("a/slice-000")
-    assert acquired(scan.mask) == list(range(6, 16)) and scan.header.partial_fourier
+    assert acquired(scan.mask) == list(range(6, 16)) and describe_sampling(scan).missing_side == ("low", "")
     torch.testing.assert_close(scan.kspace[0, 0, :, 6:], torch.from_numpy(full[:, 6:]))
     assert not any("centre" in key for key in scan.header.notes)
 

@@ -10,16 +10,14 @@ from ssrecon.objectives.base import Draws, Loss, Network
 from ssrecon.objectives.distances import Distance, MeanSquare
 from ssrecon.objectives.equivariant_imaging import check_transform, drawn_moves, equivariance_of, virtual_noise
 from ssrecon.objectives.measurement import predicted
-from ssrecon.objectives.multi_operator_imaging import require_several_masks
 from ssrecon.objectives.sampling_aware import SamplingAware
 from ssrecon.objectives.sure import check_step, divergence_probe, risk
 from ssrecon.objectives.transforms import Diffeomorphisms, Transform
-from ssrecon.sampling import Sampling
 
 
 @dataclass(frozen=True)
 class MultiOperatorEI(SamplingAware):
-    r"""`EquivariantImaging` and `MultiOperatorImaging` in one term: another image through another mask.
+    r"""This is `EquivariantImaging` and `MultiOperatorImaging` in one term: another image through another mask.
 
     .. math:: d\big(y, E x_1\big) + \alpha\, \tfrac1N \big\| T_g x_1 - f(E_g T_g x_1) \big\|^2, \qquad x_1 = f(y)
 
@@ -33,37 +31,34 @@ class MultiOperatorEI(SamplingAware):
     transform: Transform = Diffeomorphisms()
     distance: Distance = MeanSquare()
     weight: float = 1.0
-    r""":math:`\alpha`."""
+    r"""This is :math:`\alpha`."""
     robust: bool = False
     step: float = 0.1
-    """Of SURE's divergence, in units of the noise level."""
+    """This is the step of SURE's divergence, in units of the noise level."""
     holds_out: ClassVar[bool] = False
+    needs_several_masks: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_transform(self, self.transform)
         check_step(self, self.step)
         at_least(self, weight=0)
 
-    def needs_noise_level(self) -> bool:
+    @property
+    def needs_noise_level(self) -> bool:  # type: ignore[override]  # here a setting decides
         return self.robust
 
-    @property
-    def remarks(self) -> tuple[str, ...]:
-        return super().remarks + self.transform.remarks
-
-    def check(self, sampling: Sampling) -> None:
-        require_several_masks(self, sampling)
-
     def draws(self, scan: CalibratedScan, draw: Draw) -> Draws:
-        robust = {"probe": divergence_probe(scan, draw), "noise": virtual_noise(scan, draw)} if self.robust else {"noise": None}
+        robust = {"probe": divergence_probe(scan, draw), "noise": virtual_noise(scan, draw)} if self.robust else {}
         return Draws(mask=self.known.other_masks(scan, draw, "other mask"), moves=drawn_moves(self.transform, scan, draw), **robust)
 
     def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draws: Draws) -> Loss:
         estimate = network(scan)
         if self.robust:
+            noise = draws.noise
             value, terms = risk(network, scan, estimate, draws.probe, self.step)
         else:
+            noise = None
             value = self.distance(predicted(scan, estimate), scan.kspace)
             terms = {"consistency": value}
-        equivariance = self.weight * equivariance_of(network, scan, estimate, draws.moves, draws.mask, draws.noise)
+        equivariance = self.weight * equivariance_of(network, scan, estimate, draws.moves, draws.mask, noise)
         return Loss(value + equivariance, {**terms, "equivariance": equivariance})

@@ -7,12 +7,13 @@ from jaxtyping import Bool
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
+from ssrecon.core.radius import radius
 from ssrecon.core.shapes import checked
-from ssrecon.sampling.centre import radius, run_about_centre
+from ssrecon.sampling.centre import run_about_centre
 
 LONGEST_STEP = 8
 AGREES = 0.98
-"""Of the points that a lattice's step leads to, so many have to be there."""
+"""The part of the points that a lattice's step leads to which has to be there."""
 NEIGHBOURS = 0.5
 """Poisson discs: pairs of direct neighbours over the pairs that independent points of the same local density would make."""
 SPARSE = 0.4
@@ -21,11 +22,11 @@ SPARSE = 0.4
 
 @checked
 def classify_points(points: Bool[Tensor, "z y"], support: Bool[Tensor, "z y"]) -> tuple[str, tuple[float, ...]]:
-    """Name and steps of a pattern of points; `support` is what was encoded. The calibration box is left aside."""
-    outside = support & ~_calibration(points)
+    """Return the name and the steps of a pattern of points; `support` is what was encoded. The calibration box is left aside."""
+    outside = support & ~_calibration_box(points)
     if not bool((points & outside).any()):
         return "one block", ()
-    if lattice := _lattice(points, outside):
+    if lattice := _lattice_steps(points, outside):
         rows, along, shift = lattice
         return ("CAIPI" if shift else "2-D lattice"), (float(rows), float(along), *((float(shift),) if shift else ()))
     if _is_radial(points, outside):
@@ -33,11 +34,11 @@ def classify_points(points: Bool[Tensor, "z y"], support: Bool[Tensor, "z y"]) -
     local = _local_density(points & outside, outside)
     if _neighbour_ratio(points, outside, local) < NEIGHBOURS:
         return "Poisson disc", ()
-    return ("variable density" if _falls(points, outside) else "random points"), ()
+    return ("variable density" if _density_falls_outwards(points, outside) else "random points"), ()
 
 
-def _calibration(points: Tensor) -> Tensor:
-    """The fully sampled box, and a place around it, as a lattice may touch it."""
+def _calibration_box(points: Tensor) -> Tensor:
+    """Return a mask of the fully sampled box about DC and of one place around it, as a lattice may touch it."""
     box = torch.zeros_like(points)
     run = run_about_centre(points)
     if min(high - low for low, high in run) >= 3:
@@ -46,17 +47,17 @@ def _calibration(points: Tensor) -> Tensor:
 
 
 def _shifted(a: Tensor, dz: int, dy: int) -> tuple[Tensor, Tensor]:
-    """`a` and `a` moved by (-dz, -dy), over the places that both have."""
+    """Return `a`, and `a` moved by (-dz, -dy), over the places that both have."""
     nz, ny = a.shape
     here = a[: nz - dz, max(0, -dy) : ny - max(0, dy)]
     there = a[dz:, max(0, dy) : ny - max(0, -dy)]
     return here, there
 
 
-def _lattice(points: Tensor, outside: Tensor) -> tuple[int, int, int] | None:
-    """(step between rows, step along a row, shift from one row to the next), where the points are one; else None."""
+def _lattice_steps(points: Tensor, outside: Tensor) -> tuple[int, int, int] | None:
+    """Return the step between rows, the step along a row and the shift from row to row of a lattice; None where the points are none."""
 
-    def leads(dz: int, dy: int) -> bool:
+    def leads_to_points(dz: int, dy: int) -> bool:
         if dz >= points.shape[0] or dy >= points.shape[1]:
             return False
         here, there = _shifted(points & outside, dz, dy)
@@ -64,12 +65,12 @@ def _lattice(points: Tensor, outside: Tensor) -> tuple[int, int, int] | None:
         pairs = here & valid
         return int(pairs.sum()) >= 20 and float(there[pairs].float().mean()) >= AGREES
 
-    along = next((d for d in range(1, LONGEST_STEP + 1) if leads(0, d)), None)
+    along = next((d for d in range(1, LONGEST_STEP + 1) if leads_to_points(0, d)), None)
     if along is None:
         return None
     for rows in range(1, LONGEST_STEP + 1):
         for shift in range(along):
-            if leads(rows, shift):
+            if leads_to_points(rows, shift):
                 density = float((points & outside).sum()) / float(outside.sum())
                 fits = 0.8 < density * rows * along < 1.25 and rows * along > 1
                 return (rows, along, shift) if fits else None
@@ -77,7 +78,7 @@ def _lattice(points: Tensor, outside: Tensor) -> tuple[int, int, int] | None:
 
 
 def _is_radial(points: Tensor, outside: Tensor) -> bool:
-    """Whether most points lie on spokes through DC that were sampled nearly from end to end."""
+    """Tell whether most points lie on spokes through DC that were sampled nearly from end to end."""
     centre = [n // 2 for n in points.shape]
     reach = min(centre)
     along = torch.arange(reach * 0.3, reach * 0.95, 0.5)
@@ -94,6 +95,8 @@ def _is_radial(points: Tensor, outside: Tensor) -> bool:
 
 
 def _local_density(points: Tensor, outside: Tensor, width: int = 11) -> Tensor:
+    """Return the sampled part of the places in a square around each place."""
+
     def blur(a: Tensor) -> Tensor:
         return avg_pool2d(a.float()[None, None], width, stride=1, padding=width // 2)[0, 0]
 
@@ -101,6 +104,7 @@ def _local_density(points: Tensor, outside: Tensor, width: int = 11) -> Tensor:
 
 
 def _neighbour_ratio(points: Tensor, outside: Tensor, density: Tensor) -> float:
+    """Return the pairs of direct neighbours over those that independent points of the same local density would make."""
     tested = outside & (density < SPARSE)
     found = expected = 0.0
     for dz, dy in ((0, 1), (1, 0)):
@@ -111,8 +115,8 @@ def _neighbour_ratio(points: Tensor, outside: Tensor, density: Tensor) -> float:
     return found / expected if expected >= 16 else 1.0
 
 
-def _falls(points: Tensor, outside: Tensor) -> bool:
-    """Whether the outer half of the places is less densely sampled than the inner half, by 1.6 times and 3.5 sigma."""
+def _density_falls_outwards(points: Tensor, outside: Tensor) -> bool:
+    """Tell whether the outer half of the places is less densely sampled than the inner half, by 1.6 times and 3.5 sigma."""
     distance = torch.from_numpy(radius(points.shape)).to(points.device)
     middle = distance[outside].median()
     inner, outer = outside & (distance <= middle), outside & (distance > middle)

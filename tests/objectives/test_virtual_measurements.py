@@ -11,7 +11,8 @@ from ssrecon.core.scan import CalibratedScan, Estimate
 from ssrecon.objectives import EquivariantImaging, MultiOperatorEI, MultiOperatorImaging, RobustEI
 from ssrecon.objectives.equivariant_imaging import drawn_moves, equivariance_of
 from ssrecon.objectives.measurement import measured, white_noise
-from ssrecon.objectives.transforms import Diffeomorphisms, Move, QuarterTurns, Rotations, Transform, moved
+from ssrecon.objectives.moves import Move, moved
+from ssrecon.objectives.transforms import Diffeomorphisms, QuarterTurns, Rotations, Transform
 from tests.objectives.recorded import SHAPE, N, archive, energy, kspace_of, recorder, residual_energy
 from tests.scans import loss_of, make_scan, smooth_image
 
@@ -165,4 +166,4 @@ def test_virtual_measurements_are_made_with_the_sensitivities_that_were_found():
 
 def test_what_transforms_leave_unseen_is_said_by_all():
     for objective in (EquivariantImaging(QuarterTurns()), RobustEI(QuarterTurns()), MultiOperatorEI(QuarterTurns()).fitted(archive())):
-        assert QuarterTurns.leaves_unseen in objective.remarks
+        assert QuarterTurns.leaves_unseen in objective.remarks()
