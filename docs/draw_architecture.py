@@ -39,9 +39,7 @@ def arrows() -> set[tuple[str, str]]:
     def reached(room: str) -> set[str]:
         return found[room].union(*(reached(other) for other in found[room]))
 
-    return {
-        (room, other) for room, others in found.items() for other in others if not any(other in reached(between) for between in others)
-    }
+    return {(room, other) for room, others in found.items() for other in others if not any(other in reached(between) for between in others)}
 
 
 def drawn() -> set[tuple[str, str]]:

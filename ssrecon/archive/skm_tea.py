@@ -16,6 +16,7 @@ from ssrecon.core.encoding import HybridSlice
 from ssrecon.core.errors import BadInput
 from ssrecon.core.hdf5 import complex_dataset, opened, other_layout, stored
 from ssrecon.core.scan import Header, Scan
+from ssrecon.core.shapes import checked
 
 OFFSETS = (-3, -1, 1, 3)
 """The lines about a line from which it is predicted; with acceleration 2 those at odd distance were acquired where it was not."""
@@ -135,6 +136,7 @@ def _parts(file: h5py.File) -> tuple[h5py.Dataset, h5py.Dataset] | None:
     return None if kspace is None or maps is None else (kspace, maps)
 
 
+@checked
 def interpolated_lines(kspace: Complex[np.ndarray, "coil kz ky"], padding: Bool[np.ndarray, "kz ky"]) -> Bool[np.ndarray, "kz ky"] | None:
     """Which samples were interpolated, of k-space that was acquired with acceleration 2 along one axis; None where that cannot be told.
 

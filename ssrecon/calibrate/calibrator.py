@@ -18,6 +18,7 @@ from ssrecon.calibrate.scale import low_resolution_image, volume_scale
 from ssrecon.calibrate.whiten import mix_coils, noise_covariance, whitening
 from ssrecon.core.errors import BadInput, BadRecipe, at_least
 from ssrecon.core.scan import CalibratedScan, Prepared, Scan
+from ssrecon.core.shapes import checked
 from ssrecon.core.window import crop
 from ssrecon.operators.fourier import Fourier
 from ssrecon.operators.sensitivity import Sensitivity
@@ -37,6 +38,7 @@ the field of view (the median over slices). Of measured brains and phantoms it i
 second line, which folds them, .12 to .74."""
 
 
+@checked
 @dataclass(frozen=True)
 class Region:
     """Calibration data of one scan and where they came from."""
@@ -182,6 +184,7 @@ class Calibrator:
         level = float(count.double().reciprocal().mean().sqrt())
         return Region(torch.where(mask, data, 0).sum(dim=1, keepdim=True) / count, own, level)
 
+    @checked
     def sensitivities(
         self,
         calibration: Complex[Tensor, "batch frames coils *c"],
@@ -192,6 +195,7 @@ class Calibrator:
         return espirit(calibration, shape, self.maps or 1, self.kernel, self.threshold, self.crop, noise_std, reference)
 
 
+@checked
 @dataclass(frozen=True)
 class VolumeCalibration:
     """A calibrator fitted to one volume; applied to its slices."""
@@ -301,8 +305,6 @@ def _whiten(noise: Scan | None, regions: list[Region], connected: Bool[Tensor, "
     """The whitening matrix of the connected coils, where it came from, and notes."""
     if noise is not None and noise.noise is not None:
         where = f"{noise.scan_id} (noise scan)"
-        if noise.noise.shape[1] != noise.kspace.shape[2]:
-            raise BadInput(where, f"{noise.noise.shape[1]} coils", f"{noise.kspace.shape[2]}, as in its k-space")
         found = whitening(noise_covariance(noise.noise, noise.noise_bandwidth_ratio, where), where, connected)
         return found.matrix.to(noise.kspace.device), "noise scan", found.notes
     data = regions[0].kspace
@@ -337,13 +339,8 @@ def _what_there_is(scan: Scan, width: int) -> Region:
 
 
 def _check(scan: Scan) -> None:
-    frames, coils, *shape = scan.kspace.shape[1:]
-    for name in ("mask", "padding"):
-        found = tuple(getattr(scan, name).shape)
-        if found != (1, frames, 1, *shape):
-            raise BadInput(scan.scan_id, f"a {name} of shape {found}", f"{(1, frames, 1, *shape)}, as its k-space has")
-    if scan.csm is not None and (scan.csm.shape[2] != coils or tuple(scan.csm.shape[3:]) != tuple(shape)):
-        raise BadInput(scan.scan_id, f"a csm of shape {tuple(scan.csm.shape)}", f"(1, maps, {', '.join(map(str, (coils, *shape)))})")
+    if scan.csm is not None and scan.csm.shape[3:] != scan.kspace.shape[3:]:
+        raise BadInput(scan.scan_id, f"a csm of shape {tuple(scan.csm.shape)}", f"maps of {tuple(scan.kspace.shape[3:])}, as its k-space")
     if not bool(scan.mask.any()):
         raise BadInput(scan.scan_id, "a mask that samples nothing", "acquired samples")
     _finite(torch.where(scan.mask & ~scan.padding, scan.kspace, 0), scan.scan_id)

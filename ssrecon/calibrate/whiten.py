@@ -15,6 +15,7 @@ SINGULAR = 1e-6
 """Smallest over largest eigenvalue of the noise correlation below which coils are copies of one another."""
 
 
+@checked
 @dataclass(frozen=True)
 class Whitening:
     """k-space is multiplied by `matrix` over its coils: coils that are not connected are left out of the result."""

@@ -24,6 +24,7 @@ from ssrecon.core.encoding import Encoding, HybridSlice, WholeLines
 from ssrecon.core.errors import BadInput
 from ssrecon.core.geometry import Geometry
 from ssrecon.core.origin import Origin
+from ssrecon.core.shapes import checked
 from ssrecon.core.window import crop
 
 Numbers = float | tuple[float, ...] | None
@@ -119,11 +120,13 @@ class Header:
             kept.append(min(max(inside, 1), pixels) if inside else pixels)
         return tuple(kept)
 
+    @checked
     def shown(self, image: Shaped[Tensor, "*axes"], dims: int) -> Shaped[Tensor, "*shown"]:
         """The last `dims` axes cut to `shown_matrix` about pixel ``N // 2``, where the centre of the object is; never padded."""
         return crop(image, self.shown_matrix(image.shape[-dims:]))
 
 
+@checked
 @dataclass(frozen=True)
 class Calibration:
     """Calibration lines acquired apart from the image: they may give csm, and are never in Omega."""
@@ -132,6 +135,7 @@ class Calibration:
     mask: Bool[Tensor, "1 1 1 *k"]
 
 
+@checked
 @dataclass(frozen=True)
 class Scan:
     """One scan as its file holds it: not whitened, not scaled, in the receiver's own units."""
@@ -176,6 +180,7 @@ class Scan:
         return self.header.subject
 
 
+@checked
 @dataclass(frozen=True)
 class CalibratedScan:
     """A batch of scans of one shape, whitened, scaled and with coil sensitivities: what networks and objectives see."""
@@ -237,6 +242,7 @@ class CalibratedScan:
         """Number of axes of ``*k``."""
         return self.kspace.ndim - 3
 
+    @checked
     def on(self, mask: Bool[Tensor, "batch frames 1 *k"]) -> "CalibratedScan":
         """The same scan as if only the samples of `mask` had been acquired; everything else is dropped, be it NaN."""
         kept = self.mask & mask
@@ -280,6 +286,7 @@ class CalibratedScan:
         )
 
 
+@checked
 @dataclass(frozen=True)
 class Estimate:
     """What a network or a baseline returns."""
@@ -297,6 +304,7 @@ class Estimate:
         return torch.linalg.vector_norm(self.image, dim=2)
 
 
+@checked
 @dataclass(frozen=True)
 class Prepared:
     """What a store keeps of one scan: what training sees, and, apart from it, what only supervised training and scoring may see."""

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from ssrecon.core.shapes import checked
 from ssrecon.inspect.look import ScanReport, acquired_lines
 
 RARE = 0.02
 """Frequencies below which a location is hardly ever seen."""
 
 
+@checked
 @dataclass(frozen=True)
 class Cohort:
     """Scans of one matrix. `frequency` is :math:`p_j`, the part of them that acquired location j of the phase-encoded axes."""

@@ -5,6 +5,7 @@ from jaxtyping import Bool, Complex, Float
 from torch import Tensor
 
 from ssrecon.core.scan import Scan
+from ssrecon.core.shapes import checked
 from ssrecon.sampling.centre import largest_offset
 
 
@@ -19,6 +20,7 @@ def radius(shape: tuple[int, ...]) -> Float[Tensor, "*k"]:
     return torch.from_numpy(largest_offset(shape))
 
 
+@checked
 def noise_modes(kspace: Complex[Tensor, "coils *k"], mask: Bool[Tensor, "*k"]) -> Complex[Tensor, "modes *k"]:
     r"""The combinations of coils with the least signal: eigenvectors of the smaller half of the eigenvalues of the coils' covariance, where
     channels that are dead are left out. With fewer than four coils there are none apart, and all coils are given.
@@ -33,6 +35,7 @@ def noise_modes(kspace: Complex[Tensor, "coils *k"], mask: Bool[Tensor, "*k"]) -
     return torch.einsum("cm,c...->m...", vectors[:, : len(kept) // 2].conj(), kept)
 
 
+@checked
 def line_power(kspace: Complex[Tensor, "coils *k"], mask: Bool[Tensor, "*k"], axis: int) -> Float[Tensor, " n"]:
     """Mean power of the acquired samples at each place along an axis, over coils and the other axes; NaN where none was acquired."""
     others = tuple(i for i in range(mask.ndim) if i != axis)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ssrecon.core.draw import Draw
 from ssrecon.core.scan import CalibratedScan, Estimate
+from ssrecon.core.shapes import checked
 
 Network = Callable[[CalibratedScan], Estimate]
 
@@ -42,6 +43,7 @@ def _on(value: Any, device: torch.device | str) -> Any:
     return value.to(device) if hasattr(value, "to") else value
 
 
+@checked
 @dataclass(frozen=True)
 class Loss:
     """One value a scan, and the named terms it is the sum of where there are several."""

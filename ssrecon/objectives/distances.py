@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
+from ssrecon.core.shapes import checked
+
 Kspace = Complex[Tensor, "batch frames coils *k"]
 
 
@@ -52,6 +54,7 @@ class NormalizedL1L2(Distance):
     Yaman et al. Magn Reson Med 84:3172-3191 (2020). doi:10.1002/mrm.28378
     """
 
+    @checked
     def __call__(self, predicted: Kspace, measured: Kspace, weight: Tensor | None = None) -> Tensor:
         difference = predicted - measured
         return 0.5 * _l2(difference, weight) / _l2(measured, weight) + 0.5 * _l1(difference, weight) / _l1(measured, weight)
@@ -61,6 +64,7 @@ class NormalizedL1L2(Distance):
 class NormalizedL1(Distance):
     r""":math:`\|u - v\|_1 / \|u\|_1` over real and imaginary parts: the l1 half of `NormalizedL1L2`, doubled (doi:10.1002/mrm.28378)."""
 
+    @checked
     def __call__(self, predicted: Kspace, measured: Kspace, weight: Tensor | None = None) -> Tensor:
         return _l1(predicted - measured, weight) / _l1(measured, weight)
 
@@ -69,6 +73,7 @@ class NormalizedL1(Distance):
 class NormalizedSquare(Distance):
     r""":math:`\|u - v\|_2^2 / \|u\|_2^2`: that of `MeanSquare`, relative to what was measured, so that dark slices count as bright ones."""
 
+    @checked
     def __call__(self, predicted: Kspace, measured: Kspace, weight: Tensor | None = None) -> Tensor:
         return _square(predicted - measured, weight) / _square(measured, weight)
 
@@ -85,6 +90,7 @@ class MeanSquare(Distance):
     Noisier2Noise. IEEE Trans Comput Imaging 9:707-720 (2023). doi:10.1109/TCI.2023.3299212
     """
 
+    @checked
     def __call__(self, predicted: Kspace, measured: Kspace, weight: Tensor | None = None) -> Tensor:
         locations = measured.shape[1] * math.prod(measured.shape[3:])
         return _square(predicted - measured, weight) / locations

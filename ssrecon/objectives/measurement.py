@@ -12,6 +12,7 @@ from ssrecon.calibrate.noise_level import SHORTEST
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadInput
 from ssrecon.core.scan import CalibratedScan, Estimate
+from ssrecon.core.shapes import checked
 from ssrecon.operators import LinearOperator, encoding
 
 NOISE_FROM = f"a noise scan, or a calibration region of {SHORTEST} lines to estimate it from"
@@ -35,6 +36,7 @@ def noise_level(scan: CalibratedScan) -> Float[Tensor, " batch"]:
     return scan.noise_std
 
 
+@checked
 def along(values: Shaped[Tensor, " batch"], like: Tensor) -> Shaped[Tensor, "batch *ones"]:
     """One value a scan, to multiply an array of the scans with."""
     return values.reshape(-1, *[1] * (like.ndim - 1))
@@ -48,16 +50,19 @@ def white_noise(scan: CalibratedScan, draw: Draw, purpose: str) -> Complex[Tenso
     return torch.complex(parts[:, 0], parts[:, 1]).to(scan.kspace.device, scan.kspace.dtype)
 
 
+@checked
 def with_noise(scan: CalibratedScan, noise: Complex[Tensor, "batch frames coils *k"]) -> CalibratedScan:
     """The scan with noise added where it was acquired."""
     return replace(scan, kspace=scan.kspace + torch.where(scan.mask, noise, 0))
 
 
+@checked
 def noisier(scan: CalibratedScan, noise: Complex[Tensor, "batch frames coils *k"], added: Float[Tensor, " batch"]) -> CalibratedScan:
     """The scan with white `noise` added to a standard deviation of `added`; its noise level says so."""
     return replace(with_noise(scan, along(added, noise) * noise), noise_std=torch.hypot(noise_level(scan), added))
 
 
+@checked
 def measured(
     scan: CalibratedScan, image: Complex[Tensor, "batch frames maps *x"], mask: Bool[Tensor, "batch frames 1 *k"], estimate: Estimate
 ) -> CalibratedScan:
@@ -67,21 +72,25 @@ def measured(
     return replace(virtual, kspace=predicted(virtual, replace(estimate, image=image)))
 
 
+@checked
 def support(csm: Complex[Tensor, "batch maps coils *x"]) -> Bool[Tensor, "batch 1 maps *x"]:
     """Where a map set sees anything."""
     return (csm != 0).any(dim=2).unsqueeze(1)
 
 
+@checked
 def l1_norm(image: Complex[Tensor, "batch *any"]) -> Float[Tensor, " batch"]:
     """Of real and imaginary parts, a value a scan."""
     return torch.view_as_real(image).flatten(1).abs().sum(dim=1)
 
 
+@checked
 def relative(size: Float[Tensor, " batch"], whole: Float[Tensor, " batch"]) -> Float[Tensor, " batch"]:
     """The quotient of two norms; 0 where both are, as those of a slice outside the object, which no coil sees."""
     return size / whole.clamp_min(torch.finfo(whole.dtype).tiny)
 
 
+@checked
 def mean_square(image: Complex[Tensor, "batch frames maps *x"]) -> Float[Tensor, " batch"]:
     """Per pixel, a value a scan: in images what `MeanSquare` is in k-space."""
     return torch.view_as_real(image).flatten(1).square().sum(dim=1) / (image.shape[1] * math.prod(image.shape[3:]))

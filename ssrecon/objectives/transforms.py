@@ -19,6 +19,7 @@ from torch.nn.functional import grid_sample
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadInput, BadRecipe
 from ssrecon.core.scan import CalibratedScan
+from ssrecon.core.shapes import checked
 
 Images = Complex[Tensor, "frames maps *x"]
 SQUARINGS = 6
@@ -60,6 +61,7 @@ class Transform(ABC):
         return tuple(self.drawn(shape, draw.generator(purpose, key)) for key in scan.keys)
 
 
+@checked
 def moved(image: Complex[Tensor, "batch frames maps *x"], moves: Sequence[Move]) -> Complex[Tensor, "batch frames maps *x"]:
     """Every scan's image moved in its own way."""
     return torch.stack([move(one) for move, one in zip(moves, image, strict=True)])
@@ -156,6 +158,7 @@ class Diffeomorphisms(Transform):
         return here + displacement
 
 
+@checked
 @dataclass(frozen=True)
 class PullBack(Move):
     """Every pixel takes the value that lies at its place of a grid: bicubic, zero outside."""
@@ -163,6 +166,7 @@ class PullBack(Move):
     grid: Float[Tensor, "y x 2"]
     """Where the image at each pixel comes from, (x, y) from -1 to 1."""
 
+    @checked
     def __call__(self, images: Images) -> Images:
         planes = torch.view_as_real(images.reshape(-1, *images.shape[-2:])).movedim(-1, 1)
         channels = planes.reshape(1, -1, *planes.shape[-2:])
@@ -190,6 +194,7 @@ class QuarterTurn(Move):
 
     count: int
 
+    @checked
     def __call__(self, images: Images) -> Images:
         for _ in range(self.count % 4):
             images = mirrored(images.transpose(-2, -1), -2)
@@ -202,6 +207,7 @@ class Flip(Move):
 
     axes: tuple[int, ...]
 
+    @checked
     def __call__(self, images: Images) -> Images:
         for axis in self.axes:
             images = mirrored(images, axis)
@@ -214,10 +220,12 @@ class Shift(Move):
 
     by: tuple[int, ...]
 
+    @checked
     def __call__(self, images: Images) -> Images:
         return images.roll(self.by, dims=(-2, -1))
 
 
+@checked
 def mirrored(images: Images, axis: int) -> Images:
     """About the pixel N // 2, circularly."""
     return images.flip(axis).roll(1 - images.shape[axis] % 2, dims=axis)

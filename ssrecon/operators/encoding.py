@@ -21,6 +21,7 @@ CACHE_BYTES = 1 << 20
 """On a CPU the gram works through the coils in blocks of about this size, so that one block's transforms stay in the core's own cache."""
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class Sense(LinearOperator):
     r"""SENSE: :math:`E = M F S`, from an image to the k-space that was acquired; see `sense`."""

@@ -10,6 +10,7 @@ from ssrecon.core.shapes import checked
 from ssrecon.operators.linear import LinearOperator
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class Mask(LinearOperator):
     """Keep the samples of a boolean mask, drop the others with `where`, so that a NaN outside it does no harm."""

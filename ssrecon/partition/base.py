@@ -9,8 +9,10 @@ from torch import Tensor
 
 from ssrecon.core.draw import Draw
 from ssrecon.core.scan import CalibratedScan
+from ssrecon.core.shapes import checked
 
 
+@checked
 @dataclass(frozen=True)
 class Partition:
     """Disjoint sets whose union is Omega without padding; the same for every coil."""

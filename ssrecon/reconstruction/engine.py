@@ -13,6 +13,7 @@ from ssrecon.calibrate.calibrator import VolumeCalibration
 from ssrecon.core.errors import BadInput
 from ssrecon.core.geometry import Geometry
 from ssrecon.core.scan import CalibratedScan, Estimate, Header, Scan
+from ssrecon.core.shapes import checked
 from ssrecon.operators import Sensitivity
 from ssrecon.reconstruction.domain import TrainingDomain
 from ssrecon.reconstruction.stacking import Plane, resampled, slice_geometries, stack
@@ -21,6 +22,7 @@ from ssrecon.store.hybrid import hybrid_slices
 Network = Callable[[CalibratedScan], Estimate]
 
 
+@checked
 @dataclass(frozen=True)
 class ReconstructedVolume:
     """The images of one volume, and what is known of them.

@@ -11,6 +11,7 @@ from torch import Tensor
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadInput
 from ssrecon.core.scan import CalibratedScan
+from ssrecon.core.shapes import checked
 from ssrecon.sampling.lines import any_along, line_by_line
 
 WIDTHS = (0.0, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6, 8.0, 11.3, 16.0, 32.0, 64.0)
@@ -21,6 +22,7 @@ LEFT_OUT = 64
 Mask = Bool[np.ndarray, "*k"]
 
 
+@checked
 @dataclass(frozen=True)
 class Density:
     r"""The sampling of the scans of one matrix. `probability` is :math:`p_j`, that of location j to be acquired in a scan.
@@ -63,6 +65,7 @@ class Density:
             probability = probability[..., None] * reached
         return Density(kept, probability, width, lines, tuple(volumes))
 
+    @checked
     def others(self, own: Mask, volume: str) -> list[Mask]:
         """The masks that are not a scan's own. What a scan of the archive gave up (Gamma) leaves its mask what it was."""
         of_volume = [mask for mask, name in zip(self.masks, self.volumes, strict=False) if name == volume and (mask | ~own).all()]

@@ -19,6 +19,7 @@ from ssrecon.core.errors import BadInput
 from ssrecon.core.hdf5 import complex_dataset, opened, stored
 from ssrecon.core.origin import Origin
 from ssrecon.core.scan import Header, Scan
+from ssrecon.core.shapes import checked
 from ssrecon.operators.fourier import resample
 from ssrecon.simulation.phantom.acquisition import correlated, encode
 from ssrecon.simulation.phantom.archive import NOISE_READOUTS, NOISE_SAMPLES
@@ -69,6 +70,7 @@ class ComplexImages(Archive):
         return scan
 
 
+@checked
 def simulate_coils(
     image: Complex[Tensor, "y x"],
     coils: int = 8,

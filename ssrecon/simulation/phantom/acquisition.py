@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
+from ssrecon.core.shapes import checked
 from ssrecon.simulation.phantom.anatomy import Slice
 from ssrecon.simulation.phantom.coils import CoilArray, SmoothMaps
 from ssrecon.simulation.phantom.contrast import TISSUES, Contrast
@@ -47,6 +48,7 @@ def phase(head: Head, fields: Fields, canvas: Canvas, z: float, contrast: str) -
     return total + g.uniform(1.0, 2.5) * (25.0**3) * (3 * dz * dz / square - 1) / square**1.5
 
 
+@checked
 def encode(image: Complex[Tensor, "y x"], maps: SmoothMaps, matrix: tuple[int, int]) -> Complex[Tensor, "coils ky kx"]:
     """The k-space of the fine image through each coil, cut to the encoded matrix; centred, and scaled as the orthonormal transform of an
     image of that matrix would be. Everything beyond the matrix is lost, as it is in a scanner: edges ring."""
@@ -74,6 +76,7 @@ def white_matter_snr(coils: CoilArray, covariance: Tensor, signal: float) -> flo
     return abs(signal) * float(power.sqrt().median())
 
 
+@checked
 def correlated(
     generator: np.random.Generator, covariance: Complex[Tensor, "coils coils"], shape: tuple[int, ...]
 ) -> Complex[Tensor, "coils *shape"]:

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
+from ssrecon.core.shapes import checked
 from ssrecon.simulation.phantom.fields import Canvas, Fields, band, rough, smooth
 from ssrecon.simulation.phantom.head import Head, frame
 
@@ -22,6 +23,7 @@ Place = tuple[Tensor, Tensor, Tensor]
 """Right, front and up of every point in the head's own frame, in millimetres."""
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class Layer:
     """A tissue and how much of each point it covers, over everything painted before."""
@@ -30,6 +32,7 @@ class Layer:
     cover: Float[Tensor, "y x"]
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class Slice:
     """What is in a slice: layers from the bottom up, and three independent textures of unit variance."""

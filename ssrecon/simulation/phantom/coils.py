@@ -9,6 +9,7 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 
 from ssrecon.core.draw import Draw
+from ssrecon.core.shapes import checked
 from ssrecon.simulation.phantom.fields import Canvas
 
 SEGMENTS = 24
@@ -18,6 +19,7 @@ SHARED = 0.6
 """The part of the noise power that comes from the head and is therefore seen by several coils; the rest is each preamplifier's own."""
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class CoilArray:
     """Circular loops around the head, in the scanner's frame: right, front, up, in millimetres from the isocentre."""
@@ -92,6 +94,7 @@ class CoilArray:
         return gain[:, None] * total * gain.conj()[None]
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class SmoothMaps:
     """Coil sensitivities as ``rows @ coarse @ columns.T``: a coarse grid, and two matrices of splines that take it to the fine one."""

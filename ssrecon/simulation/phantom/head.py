@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ssrecon.core.draw import Draw
+from ssrecon.core.shapes import checked
 from ssrecon.simulation.phantom.fields import Canvas
 
 ANGLES = 720
@@ -143,6 +144,7 @@ class Head:
         return radius * (1 + 0.016 * self.shape(from_front, middle, 2) + 0.008 * self.asymmetry(t, middle, 2))
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class Outline:
     """Tables over the angle: radius of the hull, obliqueness, and the outer limits of seven layers beyond the hull."""
