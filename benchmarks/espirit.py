@@ -21,7 +21,7 @@ import torch
 from common import device_name, seconds, synchronize, write_result
 
 from ssrecon.calibrate import espirit, mix_coils, noise_covariance, whitening
-from ssrecon.calibrate.region import crop
+from ssrecon.core.window import crop
 from ssrecon.simulation import PhantomArchive
 
 MATRIX, COILS, WIDTH = (320, 320), 16, 24

@@ -26,8 +26,8 @@ from training_step import SPEC, step_of
 
 from ssrecon.archive import open_archive
 from ssrecon.calibrate import Calibrator, espirit
-from ssrecon.calibrate.region import crop
 from ssrecon.core import Process
+from ssrecon.core.window import crop
 from ssrecon.simulation import PhantomArchive, simulate
 from ssrecon.store import Store, prepare
 from ssrecon.store.loader import Step, load

@@ -4,10 +4,11 @@ In come the `Scan` objects of a volume, out come `Prepared` ones, with what was 
 scan may train. Read ``calibrator.py`` first.
 """
 
-from ssrecon.calibrate.calibrator import Calibrator, VolumeCalibration
+from ssrecon.calibrate.calibrator import Calibrator
 from ssrecon.calibrate.compress import compression_matrix
 from ssrecon.calibrate.espirit import espirit
 from ssrecon.calibrate.noise_level import estimated_covariance
+from ssrecon.calibrate.volume_calibration import VolumeCalibration
 from ssrecon.calibrate.whiten import Whitening, mix_coils, noise_covariance, whitening
 
 __all__ = [
@@ -16,8 +17,8 @@ __all__ = [
     "Whitening",
     "compression_matrix",
     "espirit",
+    "estimated_covariance",
     "mix_coils",
     "noise_covariance",
-    "estimated_covariance",
     "whitening",
 ]

@@ -14,7 +14,7 @@ WHITENINGS = 8
 ROUNDS = 20
 TRAILING = 0.3
 """Of the noise singular vectors these, the smallest, are measured: weak signal hides among the larger ones."""
-SHORTEST = 18
+SHORTEST_SIDE = 18
 """Side of the smallest region that is judged: below it few samples are left and signal passes for noise (by more than 10 % at 16)."""
 NEAR = 0.25
 """Slices whose level is farther from the median one's, relatively, are left out."""
@@ -68,7 +68,7 @@ def _measured(data: Tensor, seed: int) -> Tensor | None:
 
 def _one(data: Tensor, seed: int) -> Tensor | None:
     magnitude = float(data.abs().amax())
-    if not 0 < magnitude < float("inf") or min(data.shape[1:]) < SHORTEST:
+    if not 0 < magnitude < float("inf") or min(data.shape[1:]) < SHORTEST_SIDE:
         return None
     data = data / magnitude
     for kernel in KERNELS:

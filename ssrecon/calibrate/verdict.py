@@ -2,15 +2,11 @@
 
 from dataclasses import dataclass, replace
 
-import torch
-
 from ssrecon.calibrate.calibrator import Calibrator
-from ssrecon.core.errors import BadInput, NoCalibration
+from ssrecon.calibrate.checks import check_scan
+from ssrecon.core.errors import BadInput
 from ssrecon.core.scan import Scan
 from ssrecon.sampling.describe import SamplingDescription, describe_sampling
-
-NOISE_REGION = 18
-"""Shortest side of the smallest calibration region of a scan from which its noise level can be told (`ssrecon.calibrate.noise_level`)."""
 
 EMPTY = 0.001
 """Part of the locations said to be acquired that may be exactly zero in every coil: readers drop a sample here and there."""
@@ -66,7 +62,7 @@ def verdict(scan: Scan, calibrator: Calibrator = Calibrator()) -> Verdict:  # no
     """How a scan was sampled, and whether it may train with `calibrator`. Pure: it looks at nothing but the scan."""
     found = describe_sampling(scan)
     reasons = tuple(f"found {error.found}; expected {error.expected}" for error in unfit(scan, calibrator, found))
-    estimable = scan.calibration is None and min(found.calibration) >= NOISE_REGION
+    estimable = "can be estimated" if calibrator.can_estimate_noise(scan) else "unknown"
     return Verdict(
         may_train=not reasons,
         reasons=reasons,
@@ -74,7 +70,7 @@ def verdict(scan: Scan, calibrator: Calibrator = Calibrator()) -> Verdict:  # no
         coils=scan.kspace.shape[2],
         frames=scan.kspace.shape[1],
         sampling=found,
-        noise="noise scan" if scan.noise is not None else "can be estimated" if estimable else "unknown",
+        noise="noise scan" if scan.noise is not None else estimable,
     )
 
 
@@ -86,11 +82,10 @@ def unfit(scan: Scan, calibrator: Calibrator, found: SamplingDescription | None 
     accepts (`NoCalibration`), or whose file may end early and lacks a side of k-space.
     """
     where = scan.scan_id
-    inside = scan.mask & ~scan.padding
-    if not bool(inside.any()):
-        return [BadInput(where, "a mask that samples nothing", "acquired samples")]
-    if bad := int((~torch.isfinite(torch.view_as_real(torch.where(inside, scan.kspace, 0)))).any(dim=-1).sum()):
-        return [BadInput(where, f"{bad} acquired values that are not finite", "finite k-space wherever the mask says that it was acquired")]
+    try:
+        check_scan(scan)
+    except BadInput as error:
+        return [error]
     errors: list[BadInput] = []
     if (empty := empty_locations(scan)) > EMPTY:
         of = f"{empty:.0%} of what is said to be acquired" if empty < 1 else "everything that is said to be acquired"
@@ -102,7 +97,7 @@ def unfit(scan: Scan, calibrator: Calibrator, found: SamplingDescription | None 
         errors.append(BrokenOff(where, f"a file that may end early, and no {side} side of axis {axis}", "a whole measurement"))
     try:
         calibrator.region(scan)
-    except NoCalibration as error:
+    except BadInput as error:
         errors.append(error)
     return errors
 

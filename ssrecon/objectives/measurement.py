@@ -8,14 +8,14 @@ import torch
 from jaxtyping import Bool, Complex, Float, Shaped
 from torch import Tensor
 
-from ssrecon.calibrate.noise_level import SHORTEST
+from ssrecon.calibrate.noise_level import SHORTEST_SIDE
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadInput
 from ssrecon.core.scan import CalibratedScan, Estimate
 from ssrecon.core.shapes import checked
 from ssrecon.operators import LinearOperator, encoding
 
-NOISE_FROM = f"a noise scan, or a calibration region of {SHORTEST} lines to estimate it from"
+NOISE_FROM = f"a noise scan, or a calibration region of {SHORTEST_SIDE} lines to estimate it from"
 """What a scan without a noise level would need."""
 
 

@@ -8,8 +8,7 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
-from ssrecon.calibrate import Calibrator
-from ssrecon.calibrate.calibrator import VolumeCalibration
+from ssrecon.calibrate import Calibrator, VolumeCalibration
 from ssrecon.core.errors import BadInput
 from ssrecon.core.geometry import Geometry
 from ssrecon.core.scan import CalibratedScan, Estimate, Header, Scan
