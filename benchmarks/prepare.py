@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import device_name, seconds, write_result
+from common import device_and_threads, seconds, write_result
 from espirit import COILS, CROP, KERNEL, MATRIX, THRESHOLD, WIDTH, agreement, read_cfl, with_bart, with_sigpy, write_cfl
 from training_step import SPEC, step_of
 
@@ -48,7 +48,7 @@ def main() -> None:
             "prepare": _whole(folder, options.repeats),
             "loader": _loader(folder / "store", options.repeats),
         }
-    print(device_name())
+    print(device_and_threads())
     write_result("prepare", result)
 
 

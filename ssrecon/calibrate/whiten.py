@@ -9,10 +9,10 @@ from torch import Tensor
 from ssrecon.core.errors import BadInput
 from ssrecon.core.shapes import checked
 
-DEAD = 1e-8
-"""A coil whose noise variance is below this part of what the median of those with any noise has is not connected."""
-SINGULAR = 1e-6
-"""Smallest over largest eigenvalue of the noise correlation below which coils are copies of one another."""
+LEAST_VARIANCE = 1e-8
+"""A coil whose noise variance is below this part of the median coil's, of those with any noise, is not connected."""
+LEAST_EIGENVALUE = 1e-6
+"""Coils are copies of one another where the smallest eigenvalue of their noise correlation is below this part of the largest."""
 
 
 @checked
@@ -68,12 +68,12 @@ def whitening(
     some = variance[(variance > 0) & wanted]
     if not len(some):
         raise BadInput(where, "no connected coil with any noise", "receiver noise in every connected coil")
-    live = wanted & (variance > DEAD * some.median())
+    live = wanted & (variance > LEAST_VARIANCE * some.median())
     notes = tuple(f"coil {int(c)} of {len(variance)} has no noise: not connected, left out" for c in (wanted & ~live).nonzero().flatten())
     within = covariance[live][:, live]
     std = within.diagonal().real.sqrt()
     values = torch.linalg.eigvalsh(within / (std[:, None] * std[None, :]))
-    if float(values[0]) < SINGULAR * float(values[-1]):
+    if float(values[0]) < LEAST_EIGENVALUE * float(values[-1]):
         raise BadInput(
             where,
             f"a singular noise covariance (eigenvalues of the correlation from {float(values[0]):.1e} to {float(values[-1]):.1e})",

@@ -34,12 +34,21 @@ class BadRecipe(BadInput):
 
 
 def at_least(owner: object, **least: float) -> None:
-    """Raises BadRecipe, naming class and field, for a field of a description that is below its least value or not finite. None passes, and
-    so does what is no number: its type is named elsewhere."""
+    """Raise BadRecipe, naming class and field, for a field of a description that is below its least value or not finite.
+
+    None passes, and so does what is no number: another check names its type.
+    """
     for name, bound in least.items():
         value = getattr(owner, name)
         if isinstance(value, (int, float)) and not bound <= value < float("inf"):
             raise BadRecipe(f"{type(owner).__name__}.{name}", found=repr(value), expected=f"{bound:g} or more")
+
+
+def positive(owner: object, name: str) -> None:
+    """Raise BadRecipe, naming class and field, for a field of a description that is not a positive, finite number."""
+    value = getattr(owner, name)
+    if not 0 < value < float("inf"):
+        raise BadRecipe(f"{type(owner).__name__}.{name}", found=repr(value), expected="a positive number")
 
 
 class NoCalibration(BadInput):

@@ -13,7 +13,7 @@ def as_array(values: Any) -> np.ndarray:
     return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
 
 
-def comparable(estimate: Array, reference: Array, mask: Array | None, slices: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def checked(estimate: Array, reference: Array, mask: Array | None, slices: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Float64 arrays and a mask of one shape; with `slices`, of three axes."""
     e, r = as_array(estimate), as_array(reference)
     m = np.ones(r.shape, dtype=bool) if mask is None else as_array(mask).astype(bool)

@@ -5,7 +5,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from ssrecon.metrics.checks import Array, comparable, positive
+from ssrecon.metrics.checks import Array, checked, positive
 
 
 def hfen(estimate: Array, reference: Array, mask: Array | None = None) -> float:
@@ -16,7 +16,7 @@ def hfen(estimate: Array, reference: Array, mask: Array | None = None) -> float:
     Ravishankar & Bresler. MR image reconstruction from highly undersampled k-space data by dictionary learning. IEEE Trans Med Imaging
     30:1028-1041 (2011). doi:10.1109/TMI.2010.2090538
     """
-    e, r, m = comparable(estimate, reference, mask, slices=True)
+    e, r, m = checked(estimate, reference, mask, slices=True)
     filtered = _laplacian_of_gaussian(r)
     error = _laplacian_of_gaussian(e - r)
     return math.sqrt(float((error[m] ** 2).sum() / positive((filtered[m] ** 2).sum(), r)))

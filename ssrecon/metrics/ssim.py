@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from ssrecon.metrics.checks import Array, comparable, positive_range
+from ssrecon.metrics.checks import Array, checked, positive_range
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def ssim(estimate: Array, reference: Array, data_range: float, window: Window | 
     Wang et al. Image quality assessment: from error visibility to structural similarity. IEEE Trans Image Process 13:600-612 (2004).
     doi:10.1109/TIP.2003.819861
     """
-    e, r, m = comparable(estimate, reference, mask, slices=True)
+    e, r, m = checked(estimate, reference, mask, slices=True)
     window = window or Window()
     if min(e.shape[-2:]) < window.size or window.size % 2 == 0:
         raise ValueError(f"an image of shape {e.shape} has no room for the {window.size} x {window.size} window of SSIM, or that is even")

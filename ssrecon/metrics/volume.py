@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ssrecon.metrics.checks import Array, comparable
+from ssrecon.metrics.checks import Array, checked
 from ssrecon.metrics.hfen import hfen
 from ssrecon.metrics.nmse import nmse, nrmse
 from ssrecon.metrics.psnr import psnr
@@ -64,7 +64,7 @@ def score_volume(
     maximum of `reference`. Slices whose reference is zero everywhere have no rows of their own; a convention that looks at the whole
     volume counts them.
     """
-    e, r, m = comparable(estimate, reference, mask, slices=True)
+    e, r, m = checked(estimate, reference, mask, slices=True)
     filled = [i for i in range(len(r)) if (r[i][m[i]] > 0).any()]
     if not filled:
         raise ValueError(f"the reference of shape {r.shape} is zero everywhere")

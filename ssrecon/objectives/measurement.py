@@ -19,14 +19,14 @@ NOISE_FROM = f"a noise scan, or a calibration region of {SHORTEST_SIDE} lines to
 """What a scan without a noise level would need."""
 
 
-def encoding_of(scan: CalibratedScan, estimate: Estimate) -> LinearOperator:
+def operator_of(scan: CalibratedScan, estimate: Estimate) -> LinearOperator:
     """E on what `scan` holds, with the estimate's own sensitivities where it has any."""
     return encoding(scan.with_csm_of(estimate))
 
 
 def predicted(scan: CalibratedScan, estimate: Estimate) -> Complex[Tensor, "batch frames coils *k"]:
-    """:math:`E x`, see `encoding_of`."""
-    return encoding_of(scan, estimate)(estimate.image)
+    """:math:`E x`, see `operator_of`."""
+    return operator_of(scan, estimate)(estimate.image)
 
 
 def noise_level(scan: CalibratedScan) -> Float[Tensor, " batch"]:
