@@ -24,8 +24,7 @@ from ssrecon.recipe.recipe import Comparison, Recipe, Training
 from ssrecon.reconstruction.checkpoint import read_checkpoint
 from ssrecon.reconstruction.loaded_network import load_checkpoint
 from ssrecon.sampling import RandomColumns, undersample
-from ssrecon.simulation.phantom import PhantomArchive, T1Weighted
-from ssrecon.simulation.simulate import simulate
+from ssrecon.simulation import PhantomArchive, T1Weighted, simulate
 from ssrecon.store.prepare import prepare
 from ssrecon.store.store import Store
 from ssrecon.study.comparison import run
@@ -113,7 +112,7 @@ def test_every_field_is_within_reach():
 OWN = """
 from dataclasses import dataclass, replace
 from ssrecon import Recipe
-from ssrecon.simulation.phantom import PhantomArchive
+from ssrecon.simulation import PhantomArchive
 from ssrecon.archive.splits import BySubject
 from ssrecon.networks import ResNet, Unrolled
 from ssrecon.objectives import SSDU

@@ -1,7 +1,7 @@
-"""From a scan as its file holds it to what networks see: whitening, noise level, coil compression, sensitivities, scale.
+"""A scan becomes what networks see: whitening, noise level, coil compression, sensitivities and scale are found and applied.
 
 In come the `Scan` objects of a volume, out come `Prepared` ones, with what was done to them on record. ``verdict.py`` decides whether a
-scan may train. Read ``calibrator.py`` first.
+scan may train. Read ``calibrator.py`` first, then ``volume_calibration.py``.
 """
 
 from ssrecon.calibrate.calibrator import Calibrator

@@ -1,4 +1,4 @@
-"""The one verdict: whether a scan may train, with the calibrator that will be used, and why not."""
+"""The one place that decides whether a scan may train with a calibrator, and says why not."""
 
 from dataclasses import dataclass, replace
 
@@ -9,12 +9,12 @@ from ssrecon.core.scan import Scan
 from ssrecon.sampling.describe import SamplingDescription, describe_sampling
 
 EMPTY = 0.001
-"""Part of the locations said to be acquired that may be exactly zero in every coil: readers drop a sample here and there."""
+"""This part of the locations said to be acquired may be exactly zero in every coil: readers drop a sample here and there."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What `verdict` found."""
+    """What `verdict` found of one scan."""
 
     may_train: bool
     reasons: tuple[str, ...]
@@ -43,7 +43,7 @@ class Verdict:
         return self.sampling.calibration_source
 
     def on(self, sampling: SamplingDescription) -> "Verdict":
-        """The same verdict with the sampling as its protocol shows it (`ssrecon.sampling.on_protocol`)."""
+        """Return the same verdict with the sampling as its protocol shows it (`ssrecon.sampling.on_protocol`)."""
         return replace(self, sampling=sampling)
 
     def __str__(self) -> str:
@@ -59,7 +59,7 @@ class Verdict:
 
 
 def verdict(scan: Scan, calibrator: Calibrator = Calibrator()) -> Verdict:  # noqa: B008 - frozen
-    """How a scan was sampled, and whether it may train with `calibrator`. Pure: it looks at nothing but the scan."""
+    """Tell how a scan was sampled, and whether it may train with `calibrator`. Nothing but the scan is looked at."""
     found = describe_sampling(scan)
     reasons = tuple(f"found {error.found}; expected {error.expected}" for error in unfit(scan, calibrator, found))
     estimable = "can be estimated" if calibrator.can_estimate_noise(scan) else "unknown"
@@ -75,7 +75,7 @@ def verdict(scan: Scan, calibrator: Calibrator = Calibrator()) -> Verdict:  # no
 
 
 def unfit(scan: Scan, calibrator: Calibrator, found: SamplingDescription | None = None) -> list[BadInput]:
-    """Everything for which a scan may not train, as the errors that its preparation raises; empty where it may.
+    """Return everything for which a scan may not train, as the errors that its preparation raises; nothing where it may.
 
     This is the only place that decides so: the first look, the audit, `prepare` and `run` all ask it. A scan is unfit that has acquired
     nothing or values that are not finite, acquired samples that are exactly zero in every coil (`EMPTY`), no region that `calibrator`
@@ -103,15 +103,15 @@ def unfit(scan: Scan, calibrator: Calibrator, found: SamplingDescription | None 
 
 
 class EmptySamples(BadInput):
-    """Samples said to be acquired that are exactly zero in every coil, which no receiver gives."""
+    """Samples are said to be acquired and are exactly zero in every coil, which no receiver gives."""
 
 
 class BrokenOff(BadInput):
-    """A scan that lacks a side of k-space because its file ends early, and not because of partial Fourier."""
+    """A scan lacks a side of k-space because its file ends early, and not because of partial Fourier."""
 
 
 def empty_locations(scan: Scan) -> float:
-    """The fraction of lines said to be acquired that are exactly zero in every coil: no receiver is that quiet."""
+    """Return the fraction of lines said to be acquired that are exactly zero in every coil: no receiver is that quiet."""
     acquired = (scan.mask & ~scan.padding)[:, :, 0]
     if not acquired.any():
         return 1.0

@@ -1,4 +1,4 @@
-"""The shapes of a scan, from which a network can be built again without one."""
+"""The shapes of a scan are kept, so that a network can be built again without one."""
 
 from dataclasses import dataclass
 

@@ -6,7 +6,7 @@ import torch
 
 from ssrecon.archive import open_archive
 from ssrecon.calibrate import Calibrator
-from ssrecon.simulation.phantom import PhantomArchive
+from ssrecon.simulation import PhantomArchive
 
 
 def test_two_map_sets(volume):

@@ -7,7 +7,7 @@ import torch
 from ssrecon.calibrate import estimated_covariance, mix_coils, whitening
 from ssrecon.core.window import crop
 from ssrecon.operators import Fourier
-from ssrecon.simulation.phantom import PhantomArchive, T1Weighted, T2Weighted
+from ssrecon.simulation import PhantomArchive, T1Weighted, T2Weighted
 from tests.calibrate.raw import mixing, raw_scan, white
 
 

@@ -14,7 +14,7 @@ from ssrecon.core.draw import Draw
 from ssrecon.networks import ResNet, Unrolled
 from ssrecon.objectives import Objective
 from ssrecon.sampling import RandomColumns, undersample
-from ssrecon.simulation.phantom import PhantomArchive
+from ssrecon.simulation import PhantomArchive
 from tests.contracts.classes import subclasses
 from tests.scans import EXAMPLE, loss_of
 

@@ -24,7 +24,7 @@ from ssrecon.inspect.page import write_page
 from ssrecon.inspect.picture import picture
 from ssrecon.inspect.summary import by_kind, write_json
 from ssrecon.sampling import Equispaced, RandomColumns, undersample
-from ssrecon.simulation.phantom import PhantomArchive
+from ssrecon.simulation import PhantomArchive
 from tests.core.test_engines import cluster
 
 
