@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from common import device_name, write_result
+from common import device_and_threads, write_result
 from espirit import read_cfl, write_cfl
 from scipy.signal.windows import hann, tukey
 
@@ -231,7 +231,7 @@ def main() -> None:
     clean = [stem for stem, fault_of_volume in faults.items() if not fault_of_volume]
     alarms = {stem: sorted(kinds_found[stem]) for stem in clean if kinds_found[stem]}
     print(f"{'clean':22} {len(clean)} volumes, {2 * len(clean)} scans, false alarms {len(alarms)} {alarms or ''}")
-    write_result("audit", {"device": device_name("cpu"), "data": "simulated", "scans": 2 * len(faults), "volumes": counts, "faults": rows,
+    write_result("audit", {"device": device_and_threads(), "data": "simulated", "scans": 2 * len(faults), "volumes": counts, "faults": rows,
                            "clean_volumes": len(clean), "false_alarms": len(alarms)})  # fmt: skip
     raise SystemExit(0 if not alarms and all(row["found"] == row["planted"] for row in rows) else 1)
 

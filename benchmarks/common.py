@@ -1,7 +1,6 @@
 """The benchmarks share this: the device's name, medians of interleaved runs, results as dated JSON."""
 
 import json
-import platform
 import resource
 import sys
 import time
@@ -12,20 +11,15 @@ from typing import Any
 
 import torch
 
+from ssrecon.core.provenance import device_name
+
 RESULTS = Path(__file__).parent / "results"
 
 
-def device_name(device: str | torch.device = "cpu") -> str:
+def device_and_threads(device: str | torch.device = "cpu") -> str:
     """Return the GPU's name, or the processor's with the number of threads."""
-    if torch.device(device).type == "cuda":
-        return torch.cuda.get_device_name(device)
-    model = platform.processor() or platform.machine()
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        model = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        pass
-    return f"{model}, {torch.get_num_threads()} threads"
+    name = device_name(device)
+    return f"{name}, {torch.get_num_threads()} threads" if torch.device(device).type == "cpu" else name
 
 
 def synchronize(device: str | torch.device) -> None:
@@ -60,11 +54,11 @@ def peak_memory(device: str | torch.device = "cpu") -> int:
 
 def write_result(name: str, result: Mapping[str, Any], device: str | torch.device = "cpu") -> Path:
     """Write ``benchmarks/results/NAME-DEVICE.json`` with device, date and versions, and print it."""
-    record = {"device": device_name(device), "date": date.today().isoformat(), "torch": torch.__version__, **result}
+    record = {"device": device_and_threads(device), "date": date.today().isoformat(), "torch": torch.__version__, **result}
     text = json.dumps(record, indent=1)
     print(text)
     RESULTS.mkdir(exist_ok=True)
-    kind = "".join(c if c.isalnum() else "-" for c in device_name(device).lower()).strip("-")
+    kind = "".join(c if c.isalnum() else "-" for c in device_and_threads(device).lower()).strip("-")
     path = RESULTS / f"{name}-{kind}.json"
     path.write_text(text + "\n")
     return path

@@ -18,10 +18,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import device_name, median_seconds, synchronize, write_result
+from common import device_and_threads, median_seconds, synchronize, write_result
 
 from ssrecon.calibrate import espirit, mix_coils, noise_covariance, whitening
-from ssrecon.calibrate.region import crop
+from ssrecon.core.window import crop
 from ssrecon.simulation import PhantomArchive
 
 MATRIX, COILS, WIDTH = (320, 320), 16, 24
@@ -111,7 +111,7 @@ def main() -> None:
     }
     if "sigpy" in maps:
         result["agreement_with_sigpy"] = {name: agreement(m, maps["sigpy"]) for name, m in maps.items() if name != "sigpy"}
-    print(device_name(options.device))
+    print(device_and_threads(options.device))
     write_result("espirit", result, options.device)
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from common import device_name, write_result
+from common import device_and_threads, write_result
 
 from ssrecon.core import Draw, Header, Scan
 from ssrecon.core.encoding import GridPoints, WholeLines
@@ -148,7 +148,7 @@ def main() -> None:
             rows.append({"scan": case.scan.scan_id, "about": case.about, "alleged": found})
             print(f"{case.scan.scan_id} ({case.about})", *(f"   {kind}: {reason}" for kind, reason in found.items()), sep="\n")
     print(f"{options.scans} clean scans, something alleged of {len(rows)} {dict(kinds) or ''}")
-    about = {"device": device_name("cpu"), "data": "simulated", "scans": options.scans, "seed": options.seed}
+    about = {"device": device_and_threads(), "data": "simulated", "scans": options.scans, "seed": options.seed}
     write_result("false_alarms", {**about, "alarms": rows})
     raise SystemExit(1 if rows else 0)
 

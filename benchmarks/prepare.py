@@ -20,14 +20,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import device_name, median_seconds, write_result
+from common import device_and_threads, median_seconds, write_result
 from espirit import COILS, CROP, KERNEL, MATRIX, THRESHOLD, WIDTH, agreement, read_cfl, with_bart, with_sigpy, write_cfl
 from training_step import SPEC, step_of
 
 from ssrecon.archive import open_archive
 from ssrecon.calibrate import Calibrator, espirit
-from ssrecon.calibrate.region import crop
 from ssrecon.core import Process
+from ssrecon.core.window import crop
 from ssrecon.simulation import PhantomArchive, simulate
 from ssrecon.store import Store, prepare
 from ssrecon.store.loader import Step, load
@@ -48,7 +48,7 @@ def main() -> None:
             "prepare": _time_prepare(folder, options.repeats),
             "loader": _time_loader(folder / "store", options.repeats),
         }
-    print(device_name())
+    print(device_and_threads())
     write_result("prepare", result)
 
 

@@ -17,14 +17,14 @@ import ssrecon
 from ssrecon.calibrate.espirit import noise_edge
 from ssrecon.operators.encoding import Sense
 from ssrecon.operators.fourier import alternating
-from ssrecon.operators.wavelet import Wavelet, _level
+from ssrecon.operators.wavelet import Wavelet, _level_matrix
 from tests.laws.operators import random_like
 from tests.scans import column_mask
 
 CPU = torch.device("cpu")
 TENSORS: dict[str, Callable[[], Any]] = {
     "ssrecon.operators.fourier.alternating": lambda: alternating((6, 10), torch.complex64, CPU),
-    "ssrecon.operators.wavelet._level": lambda: _level(12, torch.float32, CPU),
+    "ssrecon.operators.wavelet._level_matrix": lambda: _level_matrix(12, torch.float32, CPU),
     "ssrecon.calibrate.espirit.noise_edge": lambda: noise_edge((1, 2, 9, 9), 3),
 }
 """The cached functions that compute with torch."""
@@ -71,7 +71,7 @@ def test_tensors_that_are_kept_are_normal(name):
 
 def test_a_wavelet_that_reconstructed_first_trains():
     wavelet, image = Wavelet((20, 24), 2), random_like((1, 20, 24), 0)
-    _level.cache_clear()
+    _level_matrix.cache_clear()
     with torch.inference_mode():
         wavelet.adjoint(wavelet(image))
     weight = torch.ones((), requires_grad=True)
@@ -91,5 +91,5 @@ def test_an_operator_that_reconstructed_first_trains():
     layout = operator._layout
     assert not any(tensor.is_inference() for tensor in (layout.csm, layout.conj, layout.weights, *operator._signs))
     image.requires_grad_()
-    (operator.gram(image).abs().sum() + (layout.csm * layout.turn(image, 3)).abs().sum()).backward()
+    (operator.gram(image).abs().sum() + (layout.csm * layout.to_gram_order(image, 3)).abs().sum()).backward()
     assert image.grad is not None

@@ -13,7 +13,7 @@ from ssrecon.objectives import MultiMaskSSDU
 from ssrecon.recipe.load import load_recipe
 from ssrecon.recipe.overrides import override
 from ssrecon.recipe.recipe import Comparison, Recipe
-from ssrecon.simulation.phantom import PhantomArchive, T1Weighted
+from ssrecon.simulation import PhantomArchive, T1Weighted
 from ssrecon.simulation.simulate import simulate
 from ssrecon.store.store import Store
 from ssrecon.study.comparison import run

@@ -86,7 +86,7 @@ def implicit_conjugate_gradient(
     iterations: int = 10,
     initial: Complex[Tensor, "*systems_x"] | None = None,
 ) -> Complex[Tensor, "*systems_x"]:
-    r"""The same solution with the backward pass of the converged solve, :math:`\partial b = (A + \mu I)^{-1} g` and
+    r"""Return the same solution with the backward pass of the converged solve, :math:`\partial b = (A + \mu I)^{-1} g` and
     :math:`\partial\mu = -\mathrm{Re}\langle\partial b, x\rangle`: stores one image, exact only where the iteration has converged.
 
     Not differentiated: what `operator` closes over, and `initial`, which a converged solve does not depend on. `shift` is a tensor with

@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def power_iteration(operator: Callable[[Tensor], Tensor], initial: Tensor, iterations: int = 30) -> Float[Tensor, " batch"]:
-    r"""The largest eigenvalue of a self-adjoint, non-negative A for each system of the batch, :math:`v \leftarrow A v / \|A v\|`.
+    r"""Return the largest eigenvalue of a self-adjoint, non-negative A for each system of the batch, :math:`v \leftarrow A v / \|A v\|`.
 
     `initial` is `(batch, ...)`, not zero in the direction sought; the result is the Rayleigh quotient :math:`v^H A v` of the last
     vector and approaches the eigenvalue **from below**: a step length wants a margin. Zero where the operator maps `initial` to zero.

@@ -42,6 +42,6 @@ def proximal_gradient(
 
 @checked
 def soft_threshold(x: Complex[Tensor, "*any"], threshold: Float[Tensor, "..."] | float) -> Complex[Tensor, "*any"]:
-    r"""The proximal map of :math:`\lambda\|x\|_1` for complex x: magnitudes shrink by the threshold, phases stay."""
+    r"""Apply the proximal map of :math:`\lambda\|x\|_1` to complex x: magnitudes shrink by the threshold, and phases stay."""
     magnitude = x.abs()
     return x * ((magnitude - threshold).clamp_min(0) / magnitude.clamp_min(torch.finfo(magnitude.dtype).tiny))

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ssrecon.archive.pieces import samples_nothing
 from ssrecon.core.errors import BadInput
+from ssrecon.core.shapes import checked
 
 SMALLEST = 8
 """A matrix with fewer samples along a side is questioned."""
@@ -32,11 +33,17 @@ def check_order(path: Path, name: str, shape: tuple[int, ...], axes: str) -> Non
         raise BadInput(path, found=found, expected=f"{axes} in HDF5's order, in which MATLAB's own -v7.3 files have it")
 
 
+@checked
 def acquired_only(
-    kspace: Complex[np.ndarray, "frames coils *k"], mask: Bool[np.ndarray, "frames 1 *k"], path: Path, scan_id: str, whole: bool = True
+    kspace: Complex[np.ndarray, "frames coils *k"],
+    mask: Bool[np.ndarray, "_ 1 *sampled"],
+    path: Path,
+    scan_id: str,
+    whole: bool = True,
 ) -> tuple[Complex[Tensor, "1 frames coils *k"], Bool[Tensor, "1 frames 1 *k"]]:
-    """K-space that is zero wherever it was not acquired, and its mask. Raises `BadInput` for acquired samples that are not finite, and for
-    a mask that samples nothing, unless it is that of a piece and not of a whole scan."""
+    """Return k-space that is zero wherever it was not acquired, and its mask, which may be given with axes of length 1 where it is
+    constant. Raises `BadInput` for acquired samples that are not finite, and for a mask that samples nothing, unless it is that of a piece
+    and not of a whole scan."""
     if whole and not mask.any():
         raise samples_nothing(path, scan_id)
     with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is refused below

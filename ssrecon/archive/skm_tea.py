@@ -16,6 +16,7 @@ from ssrecon.core.encoding import HybridSlice
 from ssrecon.core.errors import BadInput
 from ssrecon.core.hdf5 import complex_dataset, opened, other_layout, stored
 from ssrecon.core.scan import Header, Scan
+from ssrecon.core.shapes import checked
 
 OFFSETS = (-3, -1, 1, 3)
 """The lines about a line from which it is predicted; with acceleration 2 those at odd distance were acquired where it was not."""
@@ -133,6 +134,7 @@ def _kspace_and_maps(file: h5py.File) -> tuple[h5py.Dataset, h5py.Dataset] | Non
     return None if kspace is None or maps is None else (kspace, maps)
 
 
+@checked
 def interpolated_lines(kspace: Complex[np.ndarray, "coil kz ky"], padding: Bool[np.ndarray, "kz ky"]) -> Bool[np.ndarray, "kz ky"] | None:
     """Tell which samples of k-space, acquired with acceleration 2 along one axis, were interpolated; None where that cannot be told.
 

@@ -11,7 +11,9 @@ from ssrecon.operators import encoding
 
 @dataclass(frozen=True)
 class CGSense(Baseline):
-    r""":math:`\min_x \frac12\|E x - y\|^2 + \frac\lambda2\|x\|^2` by :math:`(E^H E + \lambda I)\,x = E^H y` and exactly `iterations` steps.
+    r"""CG-SENSE takes exactly `iterations` steps towards :math:`\min_x \frac12\|E x - y\|^2 + \frac\lambda2\|x\|^2`.
+
+    They are those of conjugate gradients on :math:`(E^H E + \lambda I)\,x = E^H y`.
 
     With lambda = 0 the number of iterations is the regularisation, as in clinical use; tune both. :math:`E^H E` has eigenvalues of at
     most 1 with unit-norm csm, which is what lambda is to be compared with.

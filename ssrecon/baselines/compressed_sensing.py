@@ -14,13 +14,15 @@ from ssrecon.core.scan import CalibratedScan, Estimate
 from ssrecon.operators import LinearOperator, encoding
 from ssrecon.operators.wavelet import Wavelet, deepest_level
 
-MARGIN = 1.05
+STEP_MARGIN = 1.05
 """Power iteration approaches the largest eigenvalue from below; the step is shorter by this much."""
 
 
 @dataclass(frozen=True)
 class L1Wavelet(Baseline):
-    r""":math:`\min_x \frac12\|E x - y\|^2 + \lambda\|W x\|_1` by accelerated proximal gradients with exactly `iterations` steps.
+    r"""Compressed sensing takes exactly `iterations` steps towards :math:`\min_x \frac12\|E x - y\|^2 + \lambda\|W x\|_1`.
+
+    They are those of accelerated proximal gradients.
 
     E is the encoding, y what was acquired, W the orthonormal Daubechies-4 transform (`operators.wavelet`), so that its proximal map is
     :math:`W^H \mathrm{soft}(W x)`, exact because the iteration runs on the padded image. Lambda is in units of the image, whose bright
@@ -44,7 +46,7 @@ class L1Wavelet(Baseline):
         shape = tuple(scan.kspace.shape[3:])
         W = Wavelet(shape, deepest_level(shape))
         zero_filled = E.adjoint(scan.kspace)
-        step = 1 / (MARGIN * _largest(E, zero_filled))
+        step = 1 / (STEP_MARGIN * _lipschitz_constant(E, zero_filled))
         shifts = self._shifts(W.padded)
 
         def gradient(x: Tensor) -> Tensor:
@@ -65,7 +67,7 @@ class L1Wavelet(Baseline):
         return drawn if self.cycle_spinning else [(0,) * len(padded)] * self.iterations
 
 
-def _largest(E: LinearOperator, initial: Tensor) -> Tensor:
-    """The Lipschitz constant of each scan's data term, ready to broadcast against its image; 1 for a scan of zeros."""
+def _lipschitz_constant(E: LinearOperator, initial: Tensor) -> Tensor:
+    """Return the Lipschitz constant of each scan's data term in a shape that divides its image; 1 for a scan of zeros."""
     largest = power_iteration(E.gram, initial)
     return torch.where(largest > 0, largest, 1).reshape(-1, *(1,) * (initial.ndim - 1))

@@ -28,15 +28,18 @@ class EdgeWarning(UserWarning):
 
 @dataclass(frozen=True)
 class Axis:
-    """The values one field of a baseline is tried at, rising. `lowest` and `highest` are the ends of what makes sense: an optimum there is
-    no edge (an unregularised solution is a valid one), and no extension goes past them."""
+    """An axis holds the values at which one field of a baseline is tried, rising.
+
+    `lowest` and `highest` are the ends of what makes sense: an optimum there is no edge (an unregularised solution is a valid one), and no
+    extension goes past them.
+    """
 
     values: tuple[float, ...]
     lowest: float | None = None
     highest: float | None = None
 
     def open_edge(self, value: float) -> int:
-        """-1 or 1 where `value` is the first or last of several values and more might lie beyond; else 0."""
+        """Return -1 or 1 where `value` is the first or last of several values and more might lie beyond, and else 0."""
         if len(self.values) < 2:
             return 0
         if value == self.values[0] and (self.lowest is None or value > self.lowest):
@@ -44,7 +47,10 @@ class Axis:
         return int(value == self.values[-1] and (self.highest is None or value < self.highest))
 
     def extended(self, side: int) -> "Axis":
-        """One more value on that side, at the ratio of the last two there (whole numbers stay whole), no further than the end."""
+        """Return the axis with one more value on that side.
+
+        It follows the ratio of the last two there (whole numbers stay whole), and lies no further than the end.
+        """
         end, inner = (self.values[-1], self.values[-2]) if side > 0 else (self.values[0], self.values[1])
         # Next to a zero there is no ratio: halve or double.
         value = end * (end / inner if inner else 2.0**side)
@@ -59,7 +65,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class Trial:
-    """One point of the grid: the values of the fields, and its score on each scan and on average."""
+    """A trial is one point of the grid: the values of the fields, and its score on each scan and on average."""
 
     values: Mapping[str, float]
     score: float
@@ -78,7 +84,7 @@ class Tuned(Generic[B]):
     extensions: int = 0
 
     def record(self) -> dict[str, Any]:
-        """JSON for ``run.json``."""
+        """Return the tuning as JSON for ``run.json``."""
         chosen = {name: getattr(self.baseline, name) for name in self.trials[0].values}
         table = [{**trial.values, "score": trial.score, "per_scan": list(trial.per_scan)} for trial in self.trials]
         return {
@@ -91,7 +97,7 @@ class Tuned(Generic[B]):
         }
 
     def table(self) -> str:
-        """The grid as text, one point a line, the chosen one marked."""
+        """Return the grid as text, one point a line, the chosen one marked."""
         names = list(self.trials[0].values)
         lines = [" ".join(f"{name:>16}" for name in (*names, "score"))]
         for trial in self.trials:
@@ -103,7 +109,7 @@ class Tuned(Generic[B]):
 def tune(
     baseline: B, grid: Mapping[str, Axis], scans: Sequence[Prepared], score: Score, max_extensions: int = 6, tolerance: float = 1e-3
 ) -> Tuned[B]:
-    """The point of the grid with the smallest mean score over the scans.
+    """Find the point of the grid with the smallest mean score over the scans.
 
     `grid` maps field names of the baseline to axes; all combinations are tried. Where the best lies on an open edge, that axis is
     extended geometrically and the new points are tried, at most `max_extensions` times; then the result says so in `edges` and an
@@ -119,8 +125,8 @@ def tune(
     axes, extensions = dict(grid), 0
     trials: dict[tuple[float, ...], Trial] = {}
     while True:
-        _try_all(baseline, axes, scans, score, trials)
-        best = _choose(axes, trials, tolerance)
+        _score_new_points(baseline, axes, scans, score, trials)
+        best = _best_trial(axes, trials, tolerance)
         edges = {name: side for name, axis in axes.items() if (side := axis.open_edge(best.values[name]))}
         if not edges or extensions == max_extensions:
             break
@@ -130,27 +136,27 @@ def tune(
         text = f"{type(baseline).__name__}: the best {', '.join(edges)} ({best.values}) is on the grid's edge after {extensions} extensions"
         warnings.warn(text, EdgeWarning, stacklevel=2)
     rows = tuple(trials[key] for key in sorted(trials))
-    return Tuned(_with(baseline, best.values), best.score, rows, tuple(edges), extensions)
+    return Tuned(_with_values(baseline, best.values), best.score, rows, tuple(edges), extensions)
 
 
-def _try_all(
+def _score_new_points(
     baseline: Baseline, axes: Mapping[str, Axis], scans: Sequence[Prepared], score: Score, trials: dict[tuple[float, ...], Trial]
 ) -> None:
     points = [point for point in itertools.product(*(axis.values for axis in axes.values())) if point not in trials]
     for point in track(points, f"Tuning {type(baseline).__name__}"):
         values = dict(zip(axes, point, strict=True))
-        candidate = _with(baseline, values)
+        candidate = _with_values(baseline, values)
         with torch.inference_mode():
             scores = tuple(float(score(candidate, scan)) for scan in scans)
         mean = sum(scores) / len(scores)
         trials[point] = Trial(values, mean if math.isfinite(mean) else math.inf, scores)
 
 
-def _with(baseline: B, values: Mapping[str, float]) -> B:
+def _with_values(baseline: B, values: Mapping[str, float]) -> B:
     return replace(baseline, **values)  # type: ignore[type-var]
 
 
-def _choose(axes: Mapping[str, Axis], trials: Mapping[tuple[float, ...], Trial], tolerance: float) -> Trial:
+def _best_trial(axes: Mapping[str, Axis], trials: Mapping[tuple[float, ...], Trial], tolerance: float) -> Trial:
     best = min(trials.values(), key=lambda trial: trial.score)
     if not math.isfinite(best.score):
         raise BadInput("tuning", found="no point of the grid with a finite score", expected="scans and a score that the baseline can meet")
@@ -160,7 +166,8 @@ def _choose(axes: Mapping[str, Axis], trials: Mapping[tuple[float, ...], Trial],
 
 
 def reference_nmse(baseline: Baseline, scan: Prepared) -> float:
-    r"""Score by the reference: :math:`\||x| - |x_{ref}|\|^2 / \|x_{ref}\|^2`, with :math:`x_{ref} = E^H y` of the fully sampled scan.
+    r"""Return the score by the reference, :math:`\||x| - |x_{ref}|\|^2 / \|x_{ref}\|^2`, with :math:`x_{ref} = E^H y` of the fully sampled
+    scan.
 
     To the baseline's advantage, for comparisons that have references anyway. Raises BadInput for a scan without one.
     """
@@ -171,15 +178,15 @@ def reference_nmse(baseline: Baseline, scan: Prepared) -> float:
 
 @dataclass(frozen=True)
 class HeldOutResidual:
-    """Score without a reference: reconstruct without Gamma, and compare the prediction with what was measured on Gamma.
+    """The score without a reference reconstructs without Gamma, and compares the prediction with what was measured on Gamma.
 
-    In units of the noise, floor 1 (see `metrics.heldout_residual`); the same Gamma for every point of the grid.
+    It is in units of the noise, with floor 1 (see `metrics.heldout_residual`). Gamma is the same for every point of the grid.
     """
 
     gamma: Gamma
     draw: Draw
     relative: bool = False
-    """Relative to the data even where the noise is known: for a mean over scans of which it is not known for all."""
+    """The score is relative to the data even where the noise is known: for a mean over scans of which it is not known for all."""
 
     def __call__(self, baseline: Baseline, scan: Prepared) -> float:
         judged = replace(scan.scan, noise_std=None) if self.relative else scan.scan

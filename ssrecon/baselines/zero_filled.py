@@ -9,7 +9,7 @@ from ssrecon.operators import coil_combined
 
 @dataclass(frozen=True)
 class ZeroFilled(Baseline):
-    r"""The coil-combined image with zeros where nothing was acquired, :math:`x = E^H y`: what every iteration starts from."""
+    r"""Zero-filling combines the coils with zeros where nothing was acquired, :math:`x = E^H y`. Every iteration starts from it."""
 
     def reconstruct(self, scan: CalibratedScan) -> Estimate:
         return Estimate(coil_combined(scan))

@@ -9,10 +9,11 @@ from ssrecon.core.shapes import checked
 
 @checked
 def compression_matrix(calibration: Complex[Tensor, "samples coils"], coils: int) -> Complex[Tensor, "virtual coils"]:
-    r"""The `coils` leading principal components of (whitened) calibration data: rows are orthonormal, so white noise stays white.
+    r"""Return the `coils` leading principal components of (whitened) calibration data as rows.
 
-    :math:`V^H` of :math:`\sum y y^H = V \Lambda V^H` with the eigenvalues descending. The phase of a row is fixed by making its largest
-    entry positive. Where there are no more than `coils` coils all of them are kept, as principal components.
+    They are orthonormal, so that white noise stays white: the rows of :math:`V^H` in :math:`\sum y y^H = V \Lambda V^H`, the eigenvalues
+    descending. The phase of a row is fixed by making its largest entry positive. Where there are no more than `coils` coils all of them are
+    kept, as principal components.
 
     Buehrer et al. Array compression for MRI with large coil arrays. Magn Reson Med 57:1131-1139 (2007). doi:10.1002/mrm.21237
     """

@@ -13,13 +13,13 @@ from ssrecon.core.shapes import checked
 
 @checked
 def heard_coils(scan: Scan, calibration: Complex[Tensor, "1 frames coils *c"]) -> Bool[Tensor, "parts coils"]:
-    """Which coils hold anything at all, in every frame's acquired samples and in the calibration data."""
+    """Tell which coils hold anything at all, in every frame's acquired samples and in the calibration data."""
     acquired = torch.where(scan.mask & ~scan.padding, scan.kspace, 0)
     return torch.cat([(data[0] != 0).flatten(2).any(dim=2) for data in (acquired, calibration)]).cpu()
 
 
 def connected_coils(names: Sequence[str], heard: Sequence[Tensor]) -> tuple[Bool[Tensor, " coils"], tuple[str, ...]]:
-    """The coils that are never silent where others are heard, and a note on each of the rest.
+    """Return which coils are never silent where others are heard, and a note on each of the rest.
 
     `heard` is `heard_coils` of every scan of a volume; a scan, or a frame, that is zero in all coils tells nothing. Raises BadInput where
     no coil is left.

@@ -1,4 +1,4 @@
-"""The scale of a volume: the one number that makes its intensities comparable with other volumes'."""
+"""The scale of a volume is the one number that makes its intensities comparable with other volumes'."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ QUANTILE = 0.99
 def low_resolution_image(
     region: Complex[Tensor, "1 frames coils *c"], csm: Complex[Tensor, "1 maps coils *x"], full: tuple[int, ...]
 ) -> Float[Tensor, "frames *x"]:
-    r"""Magnitude of the coil-combined image :math:`S^H F^H y` of a calibration region, on the grid of `csm`.
+    r"""Return the magnitude of the coil-combined image :math:`S^H F^H y` of a calibration region, on the grid of `csm`.
 
     `full` is the k-space matrix that the region was cut from. The grid may be coarser than that: the values are those that the image has at
     the coarse grid's positions in the orthonormal convention of the full matrix.
@@ -34,6 +34,6 @@ def low_resolution_image(
 
 
 def volume_scale(images: list[Float[Tensor, "frames *x"]]) -> float:
-    """The 99th percentile of the magnitudes of all the slices together; dividing by it makes it 1."""
+    """Return the 99th percentile of the magnitudes of all the slices together. Dividing by it makes it 1."""
     values = np.concatenate([image.detach().cpu().numpy().ravel() for image in images])
     return float(np.quantile(values, QUANTILE))

@@ -1,24 +1,20 @@
-"""The one verdict: whether a scan may train, with the calibrator that will be used, and why not."""
+"""The one place that decides whether a scan may train with a calibrator, and says why not."""
 
 from dataclasses import dataclass, replace
 
-import torch
-
 from ssrecon.calibrate.calibrator import Calibrator
-from ssrecon.core.errors import BadInput, NoCalibration
+from ssrecon.calibrate.checks import check_scan
+from ssrecon.core.errors import BadInput
 from ssrecon.core.scan import Scan
 from ssrecon.sampling.describe import SamplingDescription, describe_sampling
 
-NOISE_REGION = 18
-"""Shortest side of the smallest calibration region of a scan from which its noise level can be told (`ssrecon.calibrate.noise_level`)."""
-
 EMPTY = 0.001
-"""Part of the locations said to be acquired that may be exactly zero in every coil: readers drop a sample here and there."""
+"""This part of the locations said to be acquired may be exactly zero in every coil: readers drop a sample here and there."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What `verdict` found."""
+    """What `verdict` found of one scan."""
 
     may_train: bool
     reasons: tuple[str, ...]
@@ -47,7 +43,7 @@ class Verdict:
         return self.sampling.calibration_source
 
     def on(self, sampling: SamplingDescription) -> "Verdict":
-        """The same verdict with the sampling as its protocol shows it (`ssrecon.sampling.on_protocol`)."""
+        """Return the same verdict with the sampling as its protocol shows it (`ssrecon.sampling.on_protocol`)."""
         return replace(self, sampling=sampling)
 
     def __str__(self) -> str:
@@ -63,10 +59,10 @@ class Verdict:
 
 
 def verdict(scan: Scan, calibrator: Calibrator = Calibrator()) -> Verdict:  # noqa: B008 - frozen
-    """How a scan was sampled, and whether it may train with `calibrator`. Pure: it looks at nothing but the scan."""
+    """Tell how a scan was sampled, and whether it may train with `calibrator`. Nothing but the scan is looked at."""
     found = describe_sampling(scan)
     reasons = tuple(f"found {error.found}; expected {error.expected}" for error in unfit(scan, calibrator, found))
-    estimable = scan.calibration is None and min(found.calibration) >= NOISE_REGION
+    estimable = "can be estimated" if calibrator.can_estimate_noise(scan) else "unknown"
     return Verdict(
         may_train=not reasons,
         reasons=reasons,
@@ -74,23 +70,22 @@ def verdict(scan: Scan, calibrator: Calibrator = Calibrator()) -> Verdict:  # no
         coils=scan.kspace.shape[2],
         frames=scan.kspace.shape[1],
         sampling=found,
-        noise="noise scan" if scan.noise is not None else "can be estimated" if estimable else "unknown",
+        noise="noise scan" if scan.noise is not None else estimable,
     )
 
 
 def unfit(scan: Scan, calibrator: Calibrator, found: SamplingDescription | None = None) -> list[BadInput]:
-    """Everything for which a scan may not train, as the errors that its preparation raises; empty where it may.
+    """Return everything for which a scan may not train, as the errors that its preparation raises; nothing where it may.
 
     This is the only place that decides so: the first look, the audit, `prepare` and `run` all ask it. A scan is unfit that has acquired
     nothing or values that are not finite, acquired samples that are exactly zero in every coil (`EMPTY`), no region that `calibrator`
     accepts (`NoCalibration`), or whose file may end early and lacks a side of k-space.
     """
     where = scan.scan_id
-    inside = scan.mask & ~scan.padding
-    if not bool(inside.any()):
-        return [BadInput(where, "a mask that samples nothing", "acquired samples")]
-    if bad := int((~torch.isfinite(torch.view_as_real(torch.where(inside, scan.kspace, 0)))).any(dim=-1).sum()):
-        return [BadInput(where, f"{bad} acquired values that are not finite", "finite k-space wherever the mask says that it was acquired")]
+    try:
+        check_scan(scan)
+    except BadInput as error:
+        return [error]
     errors: list[BadInput] = []
     if (empty := empty_locations(scan)) > EMPTY:
         of = f"{empty:.0%} of what is said to be acquired" if empty < 1 else "everything that is said to be acquired"
@@ -102,21 +97,21 @@ def unfit(scan: Scan, calibrator: Calibrator, found: SamplingDescription | None 
         errors.append(BrokenOff(where, f"a file that may end early, and no {side} side of axis {axis}", "a whole measurement"))
     try:
         calibrator.region(scan)
-    except NoCalibration as error:
+    except BadInput as error:
         errors.append(error)
     return errors
 
 
 class EmptySamples(BadInput):
-    """Samples said to be acquired that are exactly zero in every coil, which no receiver gives."""
+    """Samples are said to be acquired and are exactly zero in every coil, which no receiver gives."""
 
 
 class BrokenOff(BadInput):
-    """A scan that lacks a side of k-space because its file ends early, and not because of partial Fourier."""
+    """A scan lacks a side of k-space because its file ends early, and not because of partial Fourier."""
 
 
 def empty_locations(scan: Scan) -> float:
-    """The fraction of lines said to be acquired that are exactly zero in every coil: no receiver is that quiet."""
+    """Return the fraction of lines said to be acquired that are exactly zero in every coil: no receiver is that quiet."""
     acquired = (scan.mask & ~scan.padding)[:, :, 0]
     if not acquired.any():
         return 1.0

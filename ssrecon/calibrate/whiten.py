@@ -9,15 +9,16 @@ from torch import Tensor
 from ssrecon.core.errors import BadInput
 from ssrecon.core.shapes import checked
 
-DEAD = 1e-8
-"""A coil whose noise variance is below this part of what the median of those with any noise has is not connected."""
-SINGULAR = 1e-6
-"""Smallest over largest eigenvalue of the noise correlation below which coils are copies of one another."""
+LEAST_VARIANCE = 1e-8
+"""A coil whose noise variance is below this part of the median coil's, of those with any noise, is not connected."""
+LEAST_EIGENVALUE = 1e-6
+"""Coils are copies of one another where the smallest eigenvalue of their noise correlation is below this part of the largest."""
 
 
+@checked
 @dataclass(frozen=True)
 class Whitening:
-    """k-space is multiplied by `matrix` over its coils: coils that are not connected are left out of the result."""
+    """The matrix by which k-space is multiplied over its coils. Coils that are not connected are left out of the product."""
 
     matrix: Complex[Tensor, "connected coils"]
     notes: tuple[str, ...] = ()
@@ -28,7 +29,7 @@ class Whitening:
 def noise_covariance(
     noise: Complex[Tensor, "readouts coils samples"], bandwidth_ratio: float = 1.0, where: object = "noise scan"
 ) -> Complex[Tensor, "coils coils"]:
-    r"""The covariance of one k-space sample's noise, :math:`\Sigma = \beta\, E[n n^H]`, in complex128.
+    r"""Return the covariance of one k-space sample's noise, :math:`\Sigma = \beta\, E[n n^H]`, in complex128.
 
     The mean runs over all samples of all readouts, which is what makes the whitened variance 1 (not 1/N); `bandwidth_ratio`
     :math:`\beta` is the noise variance of the imaging readouts over that of the noise readouts. Raises BadInput where there are fewer than
@@ -51,7 +52,7 @@ def noise_covariance(
 def whitening(
     covariance: Complex[Tensor, "coils coils"], where: object = "noise scan", connected: Bool[Tensor, " coils"] | None = None
 ) -> Whitening:
-    r""":math:`W = L^{-1}` with :math:`\Sigma = L L^H` (Cholesky) of the connected coils, so that :math:`W \Sigma W^H = I`.
+    r"""Return :math:`W = L^{-1}` with :math:`\Sigma = L L^H` (Cholesky) of the connected coils, so that :math:`W \Sigma W^H = I`.
 
     A coil is not connected where it has no noise, or where `connected` says so. W has a row for every connected coil, and zeros in the
     columns of the others, so that whatever is whitened has fewer coils and noise of variance 1 in each of them; the notes name the coils
@@ -67,12 +68,12 @@ def whitening(
     some = variance[(variance > 0) & wanted]
     if not len(some):
         raise BadInput(where, "no connected coil with any noise", "receiver noise in every connected coil")
-    live = wanted & (variance > DEAD * some.median())
+    live = wanted & (variance > LEAST_VARIANCE * some.median())
     notes = tuple(f"coil {int(c)} of {len(variance)} has no noise: not connected, left out" for c in (wanted & ~live).nonzero().flatten())
     within = covariance[live][:, live]
     std = within.diagonal().real.sqrt()
     values = torch.linalg.eigvalsh(within / (std[:, None] * std[None, :]))
-    if float(values[0]) < SINGULAR * float(values[-1]):
+    if float(values[0]) < LEAST_EIGENVALUE * float(values[-1]):
         raise BadInput(
             where,
             f"a singular noise covariance (eigenvalues of the correlation from {float(values[0]):.1e} to {float(values[-1]):.1e})",
@@ -87,5 +88,5 @@ def whitening(
 def mix_coils(
     matrix: Complex[Tensor, "out coils"], kspace: Complex[Tensor, "batch frames coils *k"]
 ) -> Complex[Tensor, "batch frames out *k"]:
-    """`matrix` times k-space (or csm) over the coil axis, the third."""
+    """Multiply k-space (or csm) by `matrix` over the coil axis, the third."""
     return torch.einsum("oc,bfc...->bfo...", matrix.to(kspace.dtype), kspace)

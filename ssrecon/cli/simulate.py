@@ -18,8 +18,7 @@ def add(commands: Commands) -> None:
 
 
 def call(options: argparse.Namespace, rest: list[str]) -> None:
-    from ssrecon.simulation.phantom import PhantomArchive
-    from ssrecon.simulation.simulate import simulate
+    from ssrecon.simulation import PhantomArchive, simulate
 
     matrix = (options.matrix, options.matrix)
     archive = PhantomArchive(subjects=options.subjects, slices=options.slices, matrix=matrix, coils=options.coils, seed=options.seed)

@@ -1,8 +1,8 @@
-"""What everything else leans on, and nothing of MRI but its records.
+"""The records that all rooms pass on, and the house-keeping that all rooms share; of MRI there is nothing else here.
 
-`Scan` is what a reader gives, `CalibratedScan` what networks see, `Estimate` what they return: ``scan.py`` is to be read first, it says
-what every axis is. `Draw` is all the randomness there is. The rest is the package's own house-keeping: errors that name what was found and
-what was expected, frozen descriptions to JSON and back, files that are whole or not there, progress, processes, where a result comes from.
+A reader gives a `Scan`, networks see a `CalibratedScan` and return an `Estimate`, and all that is random comes from a `Draw`. In come plain
+values, files and folders; out come checked records, frozen descriptions as JSON, files that are whole or not there, and errors that name
+what was found and what was expected. Read ``scan.py`` first: it says what every axis is.
 """
 
 from ssrecon.core.distributed import Process, process
@@ -15,30 +15,30 @@ from ssrecon.core.origin import Origin
 from ssrecon.core.scan import CalibratedScan, Calibration, Estimate, Header, Network, Prepared, Scan
 
 __all__ = [
-    "Example",
-    "WholeLines",
-    "Trajectory",
-    "ParallelBeam",
-    "HybridSlice",
-    "GridPoints",
-    "Encoding",
     "BadInput",
     "BadRecipe",
     "BadShape",
     "CalibratedScan",
     "Calibration",
     "Draw",
+    "Encoding",
     "Estimate",
+    "Example",
     "Geometry",
+    "GridPoints",
     "Header",
+    "HybridSlice",
     "Network",
     "NoCalibration",
     "Origin",
     "OutputInUse",
+    "ParallelBeam",
     "Prepared",
     "Process",
     "Scan",
     "SsreconError",
     "TrainingDiverged",
+    "Trajectory",
+    "WholeLines",
     "process",
 ]

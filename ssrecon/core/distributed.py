@@ -1,4 +1,4 @@
-"""Training on several processes, started by torchrun: what each knows of the others."""
+"""What the processes of one training, which torchrun starts, know of each other."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Process:
-    """One process of a training: alone by default."""
+    """One process of a training. By default it is the only one."""
 
     rank: int = 0
     world: int = 1
@@ -25,7 +25,7 @@ class Process:
         return self.rank == 0
 
     def share(self, batch: Sequence[str]) -> Sequence[str]:
-        """This process's part of a global batch; empty where the batch is smaller than the number of processes."""
+        """Return this process's part of a global batch. It is empty where the batch is smaller than the number of processes."""
         return batch[self.rank :: self.world]
 
     def sum_(self, *tensors: Tensor) -> None:
@@ -40,8 +40,10 @@ class Process:
             offset += tensor.numel()
 
     def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Sum the gradients of all processes. Each divided its losses by the size of the global batch, so that unequal shares, an empty
-        one among them, give exactly the gradient of one process with the whole batch; a wrapper that averages over processes would not.
+        """Sum the gradients of all processes.
+
+        Each divided its losses by the size of the global batch, so that unequal shares, an empty one among them, give exactly the gradient
+        of one process with the whole batch; a wrapper that averages over processes would not.
         """
         if self.world == 1:
             return
@@ -52,7 +54,7 @@ class Process:
         self.sum_(*[parameter.grad for parameter in parameters if parameter.grad is not None])
 
     def any(self, *values: bool) -> tuple[bool, ...]:
-        """Of each value, whether it is true on any of the processes: the same answer on all of them."""
+        """Tell of each value whether it is true on any of the processes. All of them get the same answer."""
         if self.world == 1:
             return values
         answer = torch.tensor(values, dtype=torch.float32, device=self.device)
@@ -60,13 +62,13 @@ class Process:
         return tuple(bool(value) for value in answer.tolist())
 
     def wait(self) -> None:
-        """Until all processes have come here."""
+        """Wait until all processes have come here."""
         self.any(True)
 
 
 @contextmanager
 def process(device: str = "cpu") -> Iterator[Process]:
-    """The process that this is, from the environment torchrun sets: gloo on CPUs, NCCL on GPUs (one each)."""
+    """Give the process that this is, by the environment that torchrun sets. Processes talk by gloo on CPUs, by NCCL on GPUs (one each)."""
     if "WORLD_SIZE" not in os.environ or int(os.environ["WORLD_SIZE"]) == 1:
         yield Process(device=torch.device(device))
         return

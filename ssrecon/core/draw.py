@@ -1,4 +1,4 @@
-"""Reproducible randomness: every random choice is a pure function of (seed, epoch, purpose, scan)."""
+"""Every random choice is a pure function of (seed, epoch, purpose, scan), so that it can be made again."""
 
 from dataclasses import dataclass, replace
 from hashlib import blake2b
@@ -28,5 +28,5 @@ class Draw:
         return np.random.Generator(np.random.Philox(key=key))
 
     def at(self, epoch: int) -> "Draw":
-        """The same seed at another pass; ``draw.at(0)`` is what stays fixed for a whole training."""
+        """Return the same seed at another pass; what ``draw.at(0)`` draws stays fixed for a whole training."""
         return replace(self, epoch=epoch)

@@ -1,4 +1,4 @@
-"""How the samples of a scan lie in k-space: one frozen class a kind, which a reader chooses from the samples."""
+"""The ways in which the samples of a scan lie in k-space. Each is one frozen class, which a reader chooses from the samples."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -14,19 +14,20 @@ class Encoding:
 
 @dataclass(frozen=True)
 class WholeLines(Encoding):
-    """Whole readouts along the last axis: Cartesian scans as scanners acquire them. An asymmetric echo is whole, and shorter."""
+    """Readouts are whole along the last axis, as scanners acquire Cartesian scans. An asymmetric echo is whole, and shorter."""
 
     has_readout: ClassVar[bool] = True
 
 
 @dataclass(frozen=True)
 class GridPoints(Encoding):
-    """Any set of points on a Cartesian grid: retrospective masks of single points, pseudo-radial masks, slices transformed elsewhere."""
+    """Any points of a Cartesian grid are sampled: by retrospective masks of points, pseudo-radial masks, or in slices transformed
+    elsewhere."""
 
 
 @dataclass(frozen=True)
 class HybridSlice(Encoding):
-    """A slice ``kz ky`` of a 3-D Cartesian scan that was Fourier transformed along its readout: it has no readout axis."""
+    """The scan is a slice ``kz ky`` of a 3-D Cartesian scan that was Fourier transformed along its readout: it has no readout axis."""
 
     position: int = 0
     """Its place along the readout, counted from 0."""
@@ -36,9 +37,9 @@ class HybridSlice(Encoding):
 
 @dataclass(frozen=True)
 class Trajectory(Encoding):
-    """Samples at any places, non-Cartesian: k-space is ``batch frames coils samples``. The Cartesian operators refuse it by name."""
+    """Samples lie anywhere (non-Cartesian): k-space is ``batch frames coils samples``. The Cartesian operators refuse it by name."""
 
 
 @dataclass(frozen=True)
 class ParallelBeam(Encoding):
-    """Line integrals of parallel rays, tomography: data are ``batch frames 1 angles bins``. The Fourier operators refuse it by name."""
+    """Data are line integrals of parallel rays (tomography): ``batch frames 1 angles bins``. The Fourier operators refuse it by name."""

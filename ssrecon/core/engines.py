@@ -1,4 +1,4 @@
-"""The same work done in turn, by processes of this machine, or by a Dask cluster: what is done does not depend on who does it."""
+"""Work is done in turn, by processes of this machine, or by a Dask cluster. What is done does not depend on who does it."""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +14,7 @@ from ssrecon.core.errors import BadInput, BadRecipe
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 ATTEMPTS = 3
-"""Workers of a cluster that may be lost with one job in their hands before the job is to blame."""
+"""After so many workers of a cluster were lost with one job in hand, the job is to blame."""
 
 
 @contextmanager
@@ -73,8 +73,10 @@ def _cluster(address: str):  # type: ignore[no-untyped-def]
 
 
 def _in_processes(function: Callable[[Job], Result], waiting: deque[Job], workers: int) -> Iterator[tuple[Job, Result | BaseException]]:
-    """Each worker has one job in hand. Where a process is lost (out of memory), those in hand are tried again, each in a process of its
-    own."""
+    """Give each worker one job at a time.
+
+    Where a process is lost (out of memory), jobs in hand are tried again, each in its own process.
+    """
     while waiting:
         lost: list[Job] = []
         with _pool(min(workers, len(waiting))) as pool:

@@ -1,14 +1,14 @@
-"""The errors a user meets: each names the file or the thing, what was found and what was expected."""
+"""The errors that a user meets. Each names the file or the thing, what was found and what was expected."""
 
 
 class SsreconError(Exception):
-    """The base of every error this package raises on purpose; the command line prints its text without a traceback."""
+    """Every error that this package raises on purpose is one of these. The command line prints its text without a traceback."""
 
     exit_code = 1
 
 
 class BadInput(SsreconError):
-    """A file, scan or argument that cannot be used as it is.
+    """A file, scan or argument cannot be used as it is.
 
     ``BadInput("file.h5", found="no dataset 'kspace'", expected="a fastMRI file with (slice, coil, readout, phase) k-space")``
     """
@@ -24,37 +24,46 @@ class BadInput(SsreconError):
 
 
 class BadShape(BadInput, ValueError):
-    """An array that is not as a function's annotation states it: another number of axes, another size, real where complex values belong."""
+    """An array is not as an annotation states it: it has other axes, another size, or real values where complex ones belong."""
 
 
 class BadRecipe(BadInput):
-    """A recipe, override or checkpoint description with an unknown field, a wrong type or a value out of range."""
+    """A recipe, override or checkpoint description has an unknown field, a wrong type or a value out of range."""
 
     exit_code = 3
 
 
 def at_least(owner: object, **least: float) -> None:
-    """Raises BadRecipe, naming class and field, for a field of a description that is below its least value or not finite. None passes, and
-    so does what is no number: its type is named elsewhere."""
+    """Raise BadRecipe, naming class and field, for a field of a description that is below its least value or not finite.
+
+    None passes, and so does what is no number: another check names its type.
+    """
     for name, bound in least.items():
         value = getattr(owner, name)
         if isinstance(value, (int, float)) and not bound <= value < float("inf"):
             raise BadRecipe(f"{type(owner).__name__}.{name}", found=repr(value), expected=f"{bound:g} or more")
 
 
+def positive(owner: object, name: str) -> None:
+    """Raise BadRecipe, naming class and field, for a field of a description that is not a positive, finite number."""
+    value = getattr(owner, name)
+    if not 0 < value < float("inf"):
+        raise BadRecipe(f"{type(owner).__name__}.{name}", found=repr(value), expected="a positive number")
+
+
 class NoCalibration(BadInput):
-    """A scan without a calibration region large enough for its coil sensitivities."""
+    """A scan has no calibration region large enough for its coil sensitivities."""
 
     exit_code = 4
 
 
 class OutputInUse(BadInput):
-    """An output folder that holds something this run must not overwrite."""
+    """An output folder holds something that this run must not overwrite."""
 
     exit_code = 5
 
 
 class TrainingDiverged(SsreconError):
-    """A non-finite loss or gradient; names step, scan and term. The last good checkpoint is kept."""
+    """A loss or gradient is not finite. The error names step, scan and term; the last good checkpoint is kept."""
 
     exit_code = 6

@@ -1,4 +1,4 @@
-"""The shapes of a scan, from which a network can be built again without one."""
+"""The shapes of a scan are kept, so that a network can be built again without one."""
 
 from dataclasses import dataclass
 
@@ -6,11 +6,12 @@ import torch
 
 from ssrecon.core.encoding import Encoding, WholeLines
 from ssrecon.core.scan import CalibratedScan, Header
+from ssrecon.core.window import crop
 
 
 @dataclass(frozen=True)
 class Example:
-    """What of the training scans a network's size may depend on; kept in checkpoints as JSON."""
+    """What a network's size may depend on in the training scans. Checkpoints keep it as JSON."""
 
     matrix: tuple[int, ...]
     coils: int
@@ -22,18 +23,17 @@ class Example:
 
     @staticmethod
     def of(scan: CalibratedScan) -> "Example":
-        """The shapes of the first scan of a batch."""
+        """Return the shapes of the first scan of a batch."""
         frames, coils, maps, *matrix = scan.shape
         places = scan.calibration[0, 0, 0].nonzero()
         sides = tuple((places.amax(0) + 1 - places.amin(0)).tolist()) if len(places) else ()
         return Example(tuple(matrix), coils, frames, maps, sides, scan.headers[0].encoding)
 
     def scan(self) -> CalibratedScan:
-        """A scan of these shapes in which nothing was acquired but the zeros of its calibration region."""
+        """Return a scan of these shapes in which nothing was acquired but the zeros of its calibration region."""
         region = torch.zeros(1, 1, 1, *self.matrix, dtype=torch.bool)
         if self.calibration:
-            box = [slice(n // 2 - side // 2, n // 2 - side // 2 + side) for n, side in zip(self.matrix, self.calibration, strict=True)]
-            region[0, 0, 0][tuple(box)] = True
+            crop(region, self.calibration)[...] = True
         mask = region.expand(-1, self.frames, -1, *self.matrix).clone()
         return CalibratedScan(
             headers=(Header("example", "example", "example", encoding=self.encoding),),

@@ -1,4 +1,4 @@
-"""Writing whole files or nothing: what is on the disk is always readable."""
+"""Files are written whole or not at all, so that what is on the disk is always readable."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""A lock on a folder that one process writes into at a time."""
+"""A lock sees to it that one process at a time writes into a folder."""
 
 import errno
 import os
@@ -20,12 +20,12 @@ WITHOUT_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
 class NotLocked(UserWarning):
-    """A folder whose file system has no locks: nothing keeps a second process from writing into it."""
+    """A folder's file system has no locks: nothing keeps a second process from writing into it."""
 
 
 @contextmanager
 def folder_lock(folder: Path) -> Iterator[None]:
-    """The folder belongs to this process until the block ends. Raises OutputInUse, naming the folder, where it belongs to another one.
+    """Give the folder to this process until the block ends. Raises OutputInUse, naming the folder, where it belongs to another one.
 
     The lock is the kernel's (``flock`` of a hidden file in the folder): it ends with the process however that ends, so that a killed
     process leaves a small file behind and no lock. The file is removed when the block ends. On NFS the lock is one of the server and holds
@@ -50,7 +50,7 @@ def folder_lock(folder: Path) -> Iterator[None]:
 
 
 def _locked(folder: Path, path: Path) -> int | None:
-    """The open file that is locked; None where there are no locks."""
+    """Return the open file that is locked, or None where there are no locks."""
     while fcntl is not None:
         # Closed by exec: workers that are spawned do not hold it after this process has ended.
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
@@ -75,7 +75,7 @@ def _locked(folder: Path, path: Path) -> int | None:
 
 
 def _is_still(path: Path, handle: int) -> bool:
-    """Whether a path leads to an open file, which another process may have removed before this one locked it."""
+    """Tell whether a path leads to an open file, which another process may have removed before this one locked it."""
     try:
         return os.path.samestat(os.stat(path), os.fstat(handle))
     except FileNotFoundError:

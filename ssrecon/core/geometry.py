@@ -19,7 +19,7 @@ PATIENT_POSITIONS = frozenset(
 
 @dataclass(frozen=True)
 class Geometry:
-    r"""Where the image of a scan lies. Whatever its file does not say is None.
+    r"""A geometry says where the image of a scan lies. Whatever its file does not say is None.
 
     **Coordinates** are the patient's, as in DICOM and ISMRMRD: LPS, in millimetres. The first grows towards the left of the patient, the
     second towards the back (posterior), the third towards the head (superior).
@@ -45,7 +45,7 @@ class Geometry:
     """
 
     position: Vector | None = None
-    """Of the centre of the slice or volume: the centre of pixel ``N // 2``."""
+    """The centre of the slice or volume, which is the centre of pixel ``N // 2``."""
     read_direction: Vector | None = None
     """A unit vector: along it the index of the readout axis grows."""
     phase_direction: Vector | None = None
@@ -58,7 +58,7 @@ class Geometry:
     patient_position: str | None = None
     """One of `PATIENT_POSITIONS`, such as ``HFS``."""
     table_position: Vector | None = None
-    """Of the patient table, millimetres."""
+    """The position of the patient table, in millimetres."""
     axes: tuple[str, ...] = ("phase", "read")
     """Which of `AXES` the last axes of the image are."""
 
@@ -68,11 +68,11 @@ class Geometry:
         return None not in (self.position, self.read_direction, self.phase_direction, self.slice_direction, self.voxel_size)
 
     def direction(self, axis: str) -> Vector:
-        """The direction of one of `AXES`. Raises BadInput where it is unknown."""
+        """Return the direction of one of `AXES`. Raises BadInput where it is unknown."""
         return self._known(f"{axis}_direction")
 
     def index_to_lps(self, index: Sequence[float], matrix: Sequence[int]) -> Vector:
-        """The place (LPS, mm) of a pixel of an image of `matrix` pixels, both in the order of `axes`.
+        """Return the place (LPS, mm) of a pixel of an image of `matrix` pixels, both in the order of `axes`.
 
         Raises BadInput where the geometry does not say it, and where `index` or `matrix` have another number of axes.
         """
@@ -80,11 +80,11 @@ class Geometry:
             raise BadInput("geometry", found=f"index {tuple(index)}, matrix {tuple(matrix)}", expected=f"one number each of {self.axes}")
         place = self._known("position")
         for axis, i, size in zip(self.axes, index, matrix, strict=True):
-            place = _moved(place, self.direction(axis), (i - size // 2) * self._known("voxel_size")[AXES.index(axis)])
+            place = _moved_along(place, self.direction(axis), (i - size // 2) * self._known("voxel_size")[AXES.index(axis)])
         return place
 
     def lps_to_index(self, place: Sequence[float], matrix: Sequence[int]) -> tuple[float, ...]:
-        """The index, in fractions of a pixel, of the point of the image that is nearest to a place: the way back of `index_to_lps`."""
+        """Return the index, in fractions of a pixel, of the image's point nearest to a place: the inverse of `index_to_lps`."""
         offset = [a - b for a, b in zip(place, self._known("position"), strict=True)]
         voxel = self._known("voxel_size")
         return tuple(
@@ -93,7 +93,7 @@ class Geometry:
         )
 
     def cropped(self, matrix: Sequence[int]) -> "Geometry":
-        """Of an image that was cut about ``N // 2`` to `matrix` pixels (in the order of `axes`): pixels keep their size and place."""
+        """Return the geometry after a cut about ``N // 2`` to `matrix` pixels (in the order of `axes`): pixels keep size and place."""
         if self.voxel_size is None:
             return replace(self, field_of_view=None)
         sizes = dict(zip(AXES, self.field_of_view or self.voxel_size, strict=True))
@@ -101,7 +101,7 @@ class Geometry:
         return replace(self, field_of_view=(sizes["slice"], sizes["phase"], sizes["read"]))
 
     def resampled(self, matrix: Sequence[int]) -> "Geometry":
-        """Of an image of the same field of view that was resampled to `matrix` pixels, the centre of its pixel ``N // 2`` as it was."""
+        """Return the geometry after resampling the field of view to `matrix` pixels. The centre of the pixel ``N // 2`` stays."""
         if self.field_of_view is None:
             return replace(self, voxel_size=None)
         sizes = dict(zip(AXES, self.voxel_size or self.field_of_view, strict=True))
@@ -109,7 +109,7 @@ class Geometry:
         return replace(self, voxel_size=(sizes["slice"], sizes["phase"], sizes["read"]))
 
     def hybrid_slice(self, position: int, positions: int) -> "Geometry":
-        """Of the slice at `position` of `positions` along the readout of this volume, whose axes are ``slice phase``."""
+        """Return the geometry of the slice at `position` of `positions` along the readout of this volume; its axes are ``slice phase``."""
         made = replace(self, axes=("slice", "phase"))
         if self.voxel_size is None:
             return replace(made, position=None, field_of_view=None)
@@ -117,16 +117,16 @@ class Geometry:
             made = replace(made, field_of_view=(*self.field_of_view[:2], self.voxel_size[2]))
         if self.position is None or self.read_direction is None:
             return replace(made, position=None)
-        return replace(made, position=_moved(self.position, self.read_direction, (position - positions // 2) * self.voxel_size[2]))
+        return replace(made, position=_moved_along(self.position, self.read_direction, (position - positions // 2) * self.voxel_size[2]))
 
     def display(self) -> tuple[bool, tuple[bool, bool]]:
-        """How the last two axes become what a scanner shows: whether they are swapped, and which axis is flipped *after* that.
+        """Tell how the last two axes become what a scanner shows: whether they are swapped, and which axis is flipped *after* that.
 
         Shown rows run to the back (to the feet in sagittal and coronal slices), shown columns to the left (to the back in sagittal ones).
         An oblique slice is shown as the main plane that it is nearest to. Raises BadInput where a direction is unknown.
         """
         rows, columns = (self.direction(axis) for axis in self.axes[-2:])
-        normal = _cross(rows, columns)
+        normal = _cross_product(rows, columns)
         plane = max(range(3), key=lambda i: abs(normal[i]))
         down, right = {0: ((2, -1), (1, 1)), 1: ((2, -1), (0, 1)), 2: ((1, 1), (0, 1))}[plane]
         swapped = abs(rows[down[0]]) < abs(columns[down[0]])
@@ -135,13 +135,13 @@ class Geometry:
         return swapped, (rows[down[0]] * down[1] < 0, columns[right[0]] * right[1] < 0)
 
     def in_known_words(self) -> "Geometry":
-        """The same without any text but `PATIENT_POSITIONS` and `AXES`."""
+        """Return the same without any text but `PATIENT_POSITIONS` and `AXES`."""
         position = self.patient_position if self.patient_position in PATIENT_POSITIONS else None
         return replace(self, patient_position=position, axes=tuple(axis for axis in self.axes if axis in AXES))
 
     @staticmethod
     def of(written: Mapping[str, Any]) -> "Geometry":
-        """The record that `dataclasses.asdict` and JSON made of one; fields of other versions are passed over."""
+        """Return the geometry that `dataclasses.asdict` and JSON have written. Fields of other versions are passed over."""
         known = {f.name for f in fields(Geometry)}
         values: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in written.items() if name in known
@@ -155,9 +155,9 @@ class Geometry:
         return value
 
 
-def _moved(place: Vector, direction: Vector, by: float) -> Vector:
+def _moved_along(place: Vector, direction: Vector, by: float) -> Vector:
     return (place[0] + by * direction[0], place[1] + by * direction[1], place[2] + by * direction[2])
 
 
-def _cross(a: Vector, b: Vector) -> Vector:
+def _cross_product(a: Vector, b: Vector) -> Vector:
     return (a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0])

@@ -1,5 +1,8 @@
-"""HDF5 files as everything here opens them: what cannot be read becomes an error with the true reason, and nothing is read as zeros that
-was never written or lies in a file that is not there."""
+"""Everything here opens HDF5 files by these functions.
+
+What cannot be read becomes an error with the true reason, and nothing is read as zeros that was never written or lies in a file that is
+not there.
+"""
 
 import errno
 import math
@@ -26,7 +29,7 @@ SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
 def is_hdf5(path: Path) -> bool:
-    """Whether a file has HDF5's signature, at its beginning or behind a block of its user's (MATLAB's). Raises OSError."""
+    """Tell whether a file has HDF5's signature, at its beginning or behind a block of its user's (MATLAB's). Raises OSError."""
     with path.open("rb") as file:
         place, end = 0, path.stat().st_size
         while place < end:
@@ -38,12 +41,12 @@ def is_hdf5(path: Path) -> bool:
 
 
 class CannotOpen(BadInput):
-    """A file that cannot be opened here and now: locked, left open by its writer, not there, or not this user's to read."""
+    """A file cannot be opened here and now: it is locked, left open by its writer, not there, or not this user's to read."""
 
 
 @contextmanager
 def opened(path: Path, layout: str) -> Iterator[h5py.File]:
-    """An HDF5 file that is open for reading. Whatever is wrong with it becomes the `BadInput` that `unreadable` makes."""
+    """Give an HDF5 file that is open for reading. Whatever is wrong with it becomes the `BadInput` that `unreadable` makes."""
     try:
         with h5py.File(path) as file:
             yield file
@@ -52,8 +55,10 @@ def opened(path: Path, layout: str) -> Iterator[h5py.File]:
 
 
 def unreadable(path: Path | str, error: Exception, expected: str) -> BadInput:
-    """The error for a file that HDF5 could not open or read: it says whether the file is locked, may not be read, lacks a filter, or is
-    damaged. `expected` is what is read in its place where the file itself is at fault."""
+    """Return the error for a file that HDF5 could not open or read.
+
+    It says whether the file is locked, may not be read, lacks a filter, or is damaged. `expected` is what is read in its place where the
+    file itself is at fault."""
     text = str(error)
     kind: type[BadInput] = CannotOpen
     told = re.search(r"errno = (\d+)", text)
@@ -76,7 +81,7 @@ def unreadable(path: Path | str, error: Exception, expected: str) -> BadInput:
 
 
 def stored(data: h5py.Dataset, path: Path) -> h5py.Dataset:
-    """The same dataset.
+    """Return the same dataset, which can be read in full.
 
     Raises `BadInput` where parts of it were never written, however many they are, and where a file that a virtual or external dataset
     takes its values from is not there or is too short: HDF5 would read zeros.
@@ -106,7 +111,7 @@ def _check_stored(data: object, path: Path, seen: set[tuple[str, str]]) -> None:
 
 
 def _check_source(data: h5py.Dataset, path: Path, file: str, name: str, seen: set[tuple[str, str]]) -> None:
-    """Raises `BadInput` where a virtual dataset's source ``file``, ``name`` (patterns: their first block) cannot be read in full."""
+    """Raise `BadInput` where a virtual dataset's source ``file``, ``name`` (patterns: their first block) cannot be read in full."""
     file, name = (text.replace("%b", "0").replace("%%", "%") for text in (file, name))
     place = path if file == "." else _virtual_source(file, path)
     if place is None:
@@ -121,8 +126,8 @@ def _check_source(data: h5py.Dataset, path: Path, file: str, name: str, seen: se
 
 
 def _virtual_source(file: str, path: Path) -> Path | None:
-    """Where HDF5 finds a virtual dataset's file: at its place, in ``HDF5_VDS_PREFIX``, beside the file that names it, or below the folder
-    that this process runs in; None where it is in none of these."""
+    """Return where HDF5 finds a virtual dataset's file: at its place, in ``HDF5_VDS_PREFIX``, beside the file that names it, or below the
+    folder that this process runs in; None where it is in none of these."""
     prefix = os.environ.get("HDF5_VDS_PREFIX", "").replace("${ORIGIN}", str(path.parent))
     name = Path(file).name if Path(file).is_absolute() else file
     candidates = [Path(file), *([Path(prefix) / name] if prefix else []), path.parent / name]
@@ -130,7 +135,7 @@ def _virtual_source(file: str, path: Path) -> Path | None:
 
 
 def _check_external(data: h5py.Dataset, path: Path) -> None:
-    """Raises `BadInput` where one of the files that hold an external dataset is missing or shorter than its part of the values."""
+    """Raise `BadInput` where one of the files that hold an external dataset is missing or shorter than its part of the values."""
     left = data.nbytes
     for file, start, size in data.external:
         place, part = _external_source(file, path), min(size, left)
@@ -143,13 +148,16 @@ def _check_external(data: h5py.Dataset, path: Path) -> None:
 
 
 def _external_source(file: str, path: Path) -> Path:
-    """Where HDF5 looks for the file of an external dataset: in ``HDF5_EXTFILE_PREFIX``, else below the folder that this process runs in."""
+    """Return where HDF5 looks for the file of an external dataset: in ``HDF5_EXTFILE_PREFIX``, else below the folder that this process runs
+    in."""
     return Path(os.environ.get("HDF5_EXTFILE_PREFIX", "").replace("${ORIGIN}", str(path.parent))) / file
 
 
 def sources_of(path: Path) -> frozenset[Path]:
-    """The other files that datasets at the top of an HDF5 file take their values from, those that are there; none of a file of any other
-    kind, or one that cannot be read."""
+    """Return the other files that datasets at the top of an HDF5 file take their values from, where they are there.
+
+    There are none of a file of any other kind, or of one that cannot be read.
+    """
     found: set[Path] = set()
     try:
         if is_hdf5(path):
@@ -164,7 +172,7 @@ def sources_of(path: Path) -> frozenset[Path]:
 
 
 def broken_links(file: h5py.File) -> str:
-    """The links at the top of a file that lead nowhere, in words; empty where there are none."""
+    """Return the links at the top of a file that lead nowhere, in words; an empty text where there are none."""
     found = []
     for name in top_names(file):
         link = file.get(name, getlink=True)
@@ -175,30 +183,30 @@ def broken_links(file: h5py.File) -> str:
 
 
 def element(value: Any) -> Any:
-    """A value of a file as one of Python's: bytes as text, and an array of one element as that element."""
+    """Return a value of a file as one of Python's: bytes as text, and an array of one element as that element."""
     if isinstance(value, np.ndarray) and value.size == 1:
         value = value.reshape(-1)[0]
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
 def attribute(item: h5py.Group | h5py.Dataset, name: str, default: Any = "") -> Any:
-    """An attribute of a file, as `element` gives it: MATLAB writes arrays of one string, and they mean the string."""
+    """Return an attribute of a file, as `element` gives it: MATLAB writes arrays of one string, and they mean the string."""
     value = item.attrs.get(name, default)
     return default if isinstance(value, h5py.Empty) else element(value)
 
 
 def top_names(file: h5py.File) -> list[str]:
-    """What is at the top of a file, by name. Names that are no text are bytes in h5py: nothing is called so."""
+    """Return the names of what is at the top of a file. Names that are no text are bytes in h5py: nothing is called so."""
     return sorted(name for name in file if isinstance(name, str))
 
 
 def other_layout(file: h5py.File, path: Path, expected: str) -> BadInput:
-    """The error for an HDF5 file of another layout than was expected, which says what is at its top."""
+    """Return the error for an HDF5 file of another layout than was expected. It says what is at the file's top."""
     held = broken_links(file) or ", ".join(top_names(file)) or "nothing"
     return BadInput(path, found=f"an HDF5 file with {held} at its top", expected=expected)
 
 
 def complex_dataset(file: h5py.File, name: str, *axes: int) -> h5py.Dataset | None:
-    """The dataset of complex numbers of this name with one of these numbers of axes; None where there is none."""
+    """Return the dataset of complex numbers of this name with one of these numbers of axes, or None where there is none."""
     data = file.get(name)
     return data if isinstance(data, h5py.Dataset) and data.dtype.kind == "c" and data.ndim in axes else None

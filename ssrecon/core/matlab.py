@@ -1,4 +1,4 @@
-"""MATLAB 5 files, which MATLAB writes unless it is told ``-v7.3`` (those are HDF5). SciPy reads them, variable by variable."""
+"""MATLAB writes MATLAB 5 files unless it is told ``-v7.3`` (those are HDF5). SciPy reads them here, variable by variable."""
 
 import re
 import warnings
@@ -18,7 +18,7 @@ WHOLE = "a whole MATLAB file"
 
 
 class Variable(NamedTuple):
-    """A variable of a file, by what is written before its values."""
+    """A variable of a file, as what is written before its values describes it."""
 
     shape: tuple[int, ...]
     """As HDF5 has it: MATLAB's first axis is the last."""
@@ -31,13 +31,16 @@ class Variable(NamedTuple):
 
 
 def is_matlab5(path: Path) -> bool:
-    """Whether a file is a MATLAB 5 file, by its header. Never raises."""
+    """Tell whether a file is a MATLAB 5 file, by its header. Nothing is raised."""
     header = matlab5_header(path)
     return header.startswith(b"MATLAB 5.0 MAT-file") and header[124:] in (b"\x00\x01IM", b"\x01\x00MI")
 
 
 def matlab5_header(path: Path) -> bytes:
-    """The first bytes of a file: of a MATLAB 5 file a text of 124, and 4 that say how numbers are written. Empty where there is none."""
+    """Return the first bytes of a file, none where there is no file.
+
+    Of a MATLAB 5 file they are a text of 124, and 4 that say how numbers are written.
+    """
     try:
         with path.open("rb") as file:
             return file.read(HEADER)
@@ -46,7 +49,7 @@ def matlab5_header(path: Path) -> bytes:
 
 
 def matlab5_variables(path: Path) -> Mapping[str, Variable]:
-    """What a MATLAB 5 file holds, without reading the values. Raises `BadInput` where it is damaged."""
+    """Return what a MATLAB 5 file holds, without reading the values. Raises `BadInput` where it is damaged."""
     from scipy.io import whosmat
 
     try:
@@ -58,7 +61,7 @@ def matlab5_variables(path: Path) -> Mapping[str, Variable]:
 
 
 def matlab5_array(path: Path, name: str) -> np.ndarray:
-    """All values of one variable, its axes as HDF5 has them. Raises `BadInput` where they cannot be read, or are no numbers."""
+    """Return all values of one variable, its axes as HDF5 has them. Raises `BadInput` where they cannot be read, or are no numbers."""
     from scipy.io import loadmat
 
     try:

@@ -1,10 +1,10 @@
-"""Whether a scan was measured."""
+"""A scan was measured or computed; its origin says which."""
 
 from enum import StrEnum
 
 
 class Origin(StrEnum):
-    """Where the samples of a scan come from. The values are what stores, files and reports say."""
+    """The origin says where the samples of a scan come from. The values are what stores, files and reports say."""
 
     MEASURED = "measured"
     SIMULATED = "simulated"
@@ -18,5 +18,5 @@ MAKERS = {"ssrecon phantom": Origin.SIMULATED, "simulated coils": Origin.SEMI_SY
 
 
 def recorded_origin(recorded: str, vendor: str) -> Origin:
-    """The origin that a file or store records; where it records none, the one that its vendor stands for in files of earlier versions."""
+    """Return the origin that a file or store records, or else the one that its vendor stands for in files of earlier versions."""
     return Origin(recorded) if recorded in set(Origin) else MAKERS.get(vendor, Origin.MEASURED)

@@ -1,4 +1,4 @@
-"""Progress bars: on a terminal only, silent elsewhere."""
+"""Progress bars are drawn on a terminal, and nowhere else."""
 
 import sys
 from collections.abc import Iterable
@@ -7,8 +7,9 @@ from typing import Any
 
 
 def track(iterable: Iterable[Any] | None, description: str, **options: Any) -> Any:
-    """A tqdm bar over `iterable` on stderr; with None, a bar to be moved by hand with ``update``. Nothing is shown where stderr is no
-    terminal, nor by a worker, whose bars would be drawn over one another.
+    """Return a tqdm bar over `iterable` on stderr; with None, a bar that is moved by hand with ``update``.
+
+    Nothing is shown where stderr is no terminal, nor by a worker, whose bars would be drawn over one another.
     """
     from tqdm import tqdm
 

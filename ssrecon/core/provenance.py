@@ -106,15 +106,15 @@ def data_fingerprint(files: Iterable[Path | str]) -> str:
     Of a file above 2 MiB only the first and the last MiB are read, so that a large archive takes seconds: it tells archives apart and is no
     proof of integrity. The order of the files and the folder they lie in do not matter. Raises OSError for a file that cannot be read.
     """
-    return _combined(_file_digest(Path(file)) for file in files)
+    return _digest_of_digests(_file_digest(Path(file)) for file in files)
 
 
 def content_fingerprint(files: Iterable[Path | str]) -> str:
     """Return a hash as `data_fingerprint` does, but of contents alone: files that were renamed have the same."""
-    return _combined(_file_digest(Path(file), named=False) for file in files)
+    return _digest_of_digests(_file_digest(Path(file), named=False) for file in files)
 
 
-def _combined(digests: Iterable[bytes]) -> str:
+def _digest_of_digests(digests: Iterable[bytes]) -> str:
     return blake2b(b"".join(sorted(digests)), digest_size=8).hexdigest()
 
 

@@ -24,6 +24,7 @@ from ssrecon.core.encoding import Encoding, HybridSlice, WholeLines
 from ssrecon.core.errors import BadInput
 from ssrecon.core.geometry import Geometry
 from ssrecon.core.origin import Origin
+from ssrecon.core.shapes import checked
 from ssrecon.core.window import crop
 
 Numbers = float | tuple[float, ...] | None
@@ -32,7 +33,10 @@ Numbers = float | tuple[float, ...] | None
 
 @dataclass(frozen=True)
 class Header:
-    """What is known of a scan besides its samples. Matrices and fields of view are in the order of ``*k``: ``(z, y, x)``, readout last."""
+    """A header holds what is known of a scan besides its samples.
+
+    Matrices and fields of view are in the order of ``*k``: ``(z, y, x)``, readout last.
+    """
 
     scan_id: str
     """Unique in its archive: the unit that is split and trained on."""
@@ -86,12 +90,12 @@ class Header:
 
     @property
     def scan_key(self) -> str:
-        """What names this scan to `Draw.generator`, whatever its file and its subject are called."""
+        """The name of this scan to `Draw.generator`, whatever its file and its subject are called."""
         return self.draw_key or self.scan_id
 
     @property
     def volume_key(self) -> str:
-        """What names the volume of this scan to `Draw.generator`, whatever its file is called."""
+        """The name of this scan's volume to `Draw.generator`, whatever its file is called."""
         return self.draw_key.rpartition("/")[0] or self.volume_id
 
     @property
@@ -100,40 +104,45 @@ class Header:
         return {name: getattr(self, name) for name in ("echo_time", "repetition_time", "inversion_time", "flip_angle")}
 
     def shown_matrix(self, matrix: Sequence[int]) -> tuple[int, ...]:
-        r"""Pixels of an image of `matrix` pixels that are shown: those in the reconstruction *field of view*, never more than there are.
+        r"""Return how many pixels of an image of `matrix` pixels are shown: those in the reconstruction *field of view*, at most all.
 
-        :math:`\mathrm{round}(N\, \mathrm{FOV_{recon}} / \mathrm{FOV_{encoded}})` along each axis: what the scanner oversampled is cut, what
-        it interpolated (`recon_matrix`) is not undone. Where a field of view is not known, the reconstruction matrix stands in for it.
+        They are :math:`\mathrm{round}(N\, \mathrm{FOV_{recon}} / \mathrm{FOV_{encoded}})` along each axis: what the scanner oversampled is
+        cut, what it interpolated (`recon_matrix`) is not undone. Where a field of view is not known, the reconstruction matrix stands in
+        for it.
         """
         dims = len(matrix)
 
-        def own(sizes: tuple[Any, ...]) -> tuple[Any, ...]:
+        def of_image_axes(sizes: tuple[Any, ...]) -> tuple[Any, ...]:
             # A header may tell of a partition axis that a slice has not got, or of a hybrid slice's readout.
             sides = sizes[:dims] if isinstance(self.encoding, HybridSlice) else sizes[-dims:]
             return sides if len(sides) == dims else (0,) * dims
 
+        sizes = map(of_image_axes, (self.recon_fov, self.encoded_fov, self.recon_matrix))
         kept = []
-        for pixels, fov, encoded, recon in zip(matrix, own(self.recon_fov), own(self.encoded_fov), own(self.recon_matrix), strict=True):
+        for pixels, fov, encoded, recon in zip(matrix, *sizes, strict=True):
             inside = round(pixels * fov / encoded) if fov > 0 and encoded > 0 else recon
             kept.append(min(max(inside, 1), pixels) if inside else pixels)
         return tuple(kept)
 
+    @checked
     def shown(self, image: Shaped[Tensor, "*axes"], dims: int) -> Shaped[Tensor, "*shown"]:
-        """The last `dims` axes cut to `shown_matrix` about pixel ``N // 2``, where the centre of the object is; never padded."""
+        """Cut the last `dims` axes to `shown_matrix` about pixel ``N // 2``, where the centre of the object is. Nothing is padded."""
         return crop(image, self.shown_matrix(image.shape[-dims:]))
 
 
+@checked
 @dataclass(frozen=True)
 class Calibration:
-    """Calibration lines acquired apart from the image: they may give csm, and are never in Omega."""
+    """Calibration lines were acquired apart from the image: they may give csm, and are never in Omega."""
 
     kspace: Complex[Tensor, "1 1 coils *k"]
     mask: Bool[Tensor, "1 1 1 *k"]
 
 
+@checked
 @dataclass(frozen=True)
 class Scan:
-    """One scan as its file holds it: not whitened, not scaled, in the receiver's own units."""
+    """A scan is as its file holds it: not whitened, not scaled, in the receiver's own units."""
 
     header: Header
     kspace: Complex[Tensor, "1 frames coils *k"]
@@ -154,7 +163,7 @@ class Scan:
     """The same without noise: only simulations have it."""
 
     def to(self, device: torch.device | str) -> "Scan":
-        """The same scan on another device."""
+        """Return the same scan on another device."""
         if torch.device(device) == self.kspace.device:
             return self
         moved: dict[str, Any] = {f.name: value.to(device) for f in fields(self) if isinstance(value := getattr(self, f.name), Tensor)}
@@ -175,9 +184,10 @@ class Scan:
         return self.header.subject
 
 
+@checked
 @dataclass(frozen=True)
 class CalibratedScan:
-    """A batch of scans of one shape, whitened, scaled and with coil sensitivities: what networks and objectives see."""
+    """Networks and objectives see these: a batch of scans of one shape, whitened, scaled and with coil sensitivities."""
 
     headers: tuple[Header, ...]
     kspace: Complex[Tensor, "batch frames coils *k"]
@@ -195,9 +205,10 @@ class CalibratedScan:
 
     @staticmethod
     def white(scan: Scan, noise_std: float | None = None) -> "CalibratedScan":
-        """A scan that needs no calibration: it has sensitivities, and its noise is white, with sqrt(E|n|^2) = `noise_std` of a complex
-        sample in its own units (None where it is not known). k-space keeps these units; csm is brought to unit norm over the coils. Raises
-        BadInput where the scan has no csm or `noise_std` is not positive.
+        """Return a scan that needs no calibration: it has sensitivities, and its noise is white.
+
+        `noise_std` is sqrt(E|n|^2) of a complex sample in the scan's own units (None where it is not known). k-space keeps these units;
+        csm is brought to unit norm over the coils. Raises BadInput where the scan has no csm or `noise_std` is not positive.
         """
         if scan.csm is None:
             raise BadInput(scan.scan_id, found="no coil sensitivities", expected="Scan.csm, or a Calibrator, which estimates them")
@@ -223,7 +234,7 @@ class CalibratedScan:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """What names each scan to `Draw.generator`."""
+        """The names of the scans to `Draw.generator`."""
         return tuple(header.scan_key for header in self.headers)
 
     @property
@@ -233,16 +244,17 @@ class CalibratedScan:
 
     @property
     def dims(self) -> int:
-        """Number of axes of ``*k``."""
+        """The number of axes of ``*k``."""
         return self.kspace.ndim - 3
 
+    @checked
     def on(self, mask: Bool[Tensor, "batch frames 1 *k"]) -> "CalibratedScan":
-        """The same scan as if only the samples of `mask` had been acquired; everything else is dropped, be it NaN."""
+        """Return the same scan as if only the samples of `mask` had been acquired; everything else is dropped, be it NaN."""
         kept = self.mask & mask
         return replace(self, mask=kept, kspace=torch.where(kept, self.kspace, 0))
 
     def with_csm_of(self, estimate: "Estimate") -> "CalibratedScan":
-        """The same scan with the sensitivities that belong to an image, where its method estimated its own."""
+        """Return the same scan with the sensitivities that belong to an image, where its method estimated its own."""
         return self if estimate.csm is None else replace(self, csm=estimate.csm)
 
     def to(self, device: torch.device | str) -> "CalibratedScan":
@@ -252,7 +264,7 @@ class CalibratedScan:
         return replace(self, **moved)
 
     def __getitem__(self, index: int) -> "CalibratedScan":
-        """One scan of the batch, as a batch of one."""
+        """Return one scan of the batch, as a batch of one."""
         part: dict[str, Any] = {
             f.name: value[index : index + 1] for f in fields(self) if isinstance(value := getattr(self, f.name), Tensor)
         }
@@ -260,7 +272,7 @@ class CalibratedScan:
 
     @staticmethod
     def batch(scans: Sequence["CalibratedScan"]) -> "CalibratedScan":
-        """Several scans of one shape as one batch. Raises ValueError where shapes or known noise levels differ."""
+        """Return several scans of one shape as one batch. Raises ValueError where shapes or known noise levels differ."""
         first = scans[0]
         for scan in scans[1:]:
             if scan.shape != first.shape or (scan.noise_std is None) != (first.noise_std is None):
@@ -279,9 +291,10 @@ class CalibratedScan:
         )
 
 
+@checked
 @dataclass(frozen=True)
 class Estimate:
-    """What a network or a baseline returns."""
+    """A network or a baseline returns an estimate."""
 
     image: Complex[Tensor, "batch frames maps *x"]
     uncertainty: Float[Tensor, "batch frames maps *x"] | None = None
@@ -292,7 +305,7 @@ class Estimate:
 
     @property
     def magnitude(self) -> Float[Tensor, "batch frames *x"]:
-        """Root sum of squares over the maps: what is shown and scored."""
+        """The root sum of squares over the maps, which is shown and scored."""
         return torch.linalg.vector_norm(self.image, dim=2)
 
 
@@ -300,9 +313,10 @@ Network = Callable[[CalibratedScan], Estimate]
 """Whatever reconstructs: a trained network, a baseline, a function. Its batch is that of the scan."""
 
 
+@checked
 @dataclass(frozen=True)
 class Prepared:
-    """What a store keeps of one scan: what training sees, and, apart from it, what only supervised training and scoring may see."""
+    """A store keeps this of one scan: what training sees, and, apart from it, what only supervised training and scoring may see."""
 
     scan: CalibratedScan
     reference: CalibratedScan | None = None

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from ssrecon.core.shapes import checked
 from ssrecon.inspect.scan_report import ScanReport, acquired_lines
 
 RARE = 0.02
 """Frequencies below which a location is hardly ever seen."""
 
 
+@checked
 @dataclass(frozen=True)
 class Cohort:
     """A cohort is the scans of one matrix. Its `frequency` is the part of them that acquired each location of the phase-encoded axes."""

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
 from ssrecon.core.scan import Scan
+from ssrecon.core.shapes import checked
 from ssrecon.operators import Fourier
 
 SIDE = 128
@@ -47,6 +48,7 @@ def _png_in_base64(image: Tensor) -> str:
     return base64.b64encode(png(grey)).decode()
 
 
+@checked
 def png(grey: UInt8[np.ndarray, "y x"]) -> bytes:
     """Return an 8-bit greyscale PNG (ISO/IEC 15948): signature, header, one compressed block of rows without filters, end."""
     height, width = grey.shape

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from ssrecon.core.radius import largest_offset
 from ssrecon.core.scan import Scan
+from ssrecon.core.shapes import checked
 
 
 def acquired_frame(scan: Scan) -> tuple[Complex[Tensor, "coils *k"], Bool[Tensor, "*k"]]:
@@ -19,6 +20,7 @@ def outer_half(shape: tuple[int, ...]) -> Bool[Tensor, "*k"]:
     return torch.from_numpy(largest_offset(shape) > 0.5)
 
 
+@checked
 def noise_modes(kspace: Complex[Tensor, "coils *k"], mask: Bool[Tensor, "*k"]) -> Complex[Tensor, "modes *k"]:
     r"""Return the combinations of coils with the least signal.
 
@@ -35,6 +37,7 @@ def noise_modes(kspace: Complex[Tensor, "coils *k"], mask: Bool[Tensor, "*k"]) -
     return torch.einsum("cm,c...->m...", vectors[:, : len(kept) // 2].conj(), kept)
 
 
+@checked
 def line_power(kspace: Complex[Tensor, "coils *k"], mask: Bool[Tensor, "*k"], axis: int) -> Float[Tensor, " n"]:
     """Return the mean power of the acquired samples at each place along an axis, over coils and the other axes; NaN where there is none."""
     others = tuple(i for i in range(mask.ndim) if i != axis)

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
-from ssrecon.core.errors import BadRecipe, at_least
+from ssrecon.core.errors import at_least, positive
 from ssrecon.core.scan import CalibratedScan, Estimate
 from ssrecon.networks.base import NetworkSpec
 from ssrecon.networks.unrolled import Unrolled
@@ -39,8 +39,7 @@ class WithUncertainty(NetworkSpec):
 
     def __post_init__(self) -> None:
         at_least(self, layers=1, channels=1)
-        if not 0 < self.initial < math.inf:
-            raise BadRecipe("WithUncertainty.initial", found=repr(self.initial), expected="a positive number")
+        positive(self, "initial")
 
     def build(self, seed: int, example: CalibratedScan) -> nn.Module:
         inner = self.inner.build(seed, example)

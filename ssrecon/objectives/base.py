@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ssrecon.core.draw import Draw
 from ssrecon.core.scan import CalibratedScan, Estimate, Network
+from ssrecon.core.shapes import checked
 from ssrecon.objectives.moves import Move
 from ssrecon.partition import Partition
 
@@ -49,6 +50,7 @@ def _moved_to(device: torch.device | str, value: Any) -> Any:
     return value.to(device) if hasattr(value, "to") else value
 
 
+@checked
 @dataclass(frozen=True)
 class Loss:
     """A loss has one value a scan, and where it is a sum of several terms, their values by name."""

@@ -11,6 +11,7 @@ from torch import Tensor
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadRecipe, at_least
 from ssrecon.core.scan import CalibratedScan, Estimate
+from ssrecon.core.shapes import checked
 from ssrecon.objectives.base import Draws, Loss, Network, Objective
 from ssrecon.objectives.distances import Distance, MeanSquare
 from ssrecon.objectives.measurement import along, mean_square, measured, noise_level, predicted, support, white_noise, with_noise
@@ -75,6 +76,7 @@ def virtual_noise(scan: CalibratedScan, draw: Draw) -> Complex[Tensor, "batch fr
     return white_noise(scan, draw, "virtual noise")
 
 
+@checked
 def equivariance_of(
     network: Network,
     scan: CalibratedScan,

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ssrecon.core.draw import Draw
 from ssrecon.core.scan import CalibratedScan
+from ssrecon.core.shapes import checked
 from ssrecon.objectives.base import Draws, Loss, Network
 from ssrecon.objectives.distances import Distance, MeanSquare
 from ssrecon.objectives.sampling_aware import SamplingAware, check_cap
@@ -60,6 +61,7 @@ class KWeighted(SamplingAware):
         return held_out_loss(network, scan, part, self.distance, weight)
 
 
+@checked
 def k_weight(probability: Float[Tensor, "1 1 1 *k"], part: Partition, cap: float) -> Float[Tensor, "batch frames 1 *k"]:
     r"""Return :math:`1 / (1 - K)` on :math:`\Lambda`, at most cap squared, and zero elsewhere."""
     # The density in double precision: 1 - (1 - i) p loses its digits where p is near 1 and i is small.

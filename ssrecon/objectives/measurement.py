@@ -8,24 +8,25 @@ import torch
 from jaxtyping import Bool, Complex, Float, Shaped
 from torch import Tensor
 
-from ssrecon.calibrate.noise_level import SHORTEST
+from ssrecon.calibrate.noise_level import SHORTEST_SIDE
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadInput
 from ssrecon.core.scan import CalibratedScan, Estimate
+from ssrecon.core.shapes import checked
 from ssrecon.operators import LinearOperator, encoding
 
-NOISE_FROM = f"a noise scan, or a calibration region of {SHORTEST} lines to estimate it from"
+NOISE_FROM = f"a noise scan, or a calibration region of {SHORTEST_SIDE} lines to estimate it from"
 """This is what a scan without a noise level would need."""
 
 
-def encoding_of(scan: CalibratedScan, estimate: Estimate) -> LinearOperator:
+def operator_of(scan: CalibratedScan, estimate: Estimate) -> LinearOperator:
     """Return E on what `scan` holds, with the estimate's own sensitivities where it has any."""
     return encoding(scan.with_csm_of(estimate))
 
 
 def predicted(scan: CalibratedScan, estimate: Estimate) -> Complex[Tensor, "batch frames coils *k"]:
-    """Return the predicted measurement :math:`E x`; see `encoding_of`."""
-    return encoding_of(scan, estimate)(estimate.image)
+    """Return the predicted measurement :math:`E x`; see `operator_of`."""
+    return operator_of(scan, estimate)(estimate.image)
 
 
 def noise_level(scan: CalibratedScan) -> Float[Tensor, " batch"]:
@@ -35,6 +36,7 @@ def noise_level(scan: CalibratedScan) -> Float[Tensor, " batch"]:
     return scan.noise_std
 
 
+@checked
 def along(values: Shaped[Tensor, " batch"], like: Tensor) -> Shaped[Tensor, "batch *ones"]:
     """Shape one value a scan so that it multiplies an array of the scans."""
     return values.reshape(-1, *[1] * (like.ndim - 1))
@@ -48,16 +50,19 @@ def white_noise(scan: CalibratedScan, draw: Draw, purpose: str) -> Complex[Tenso
     return torch.complex(parts[:, 0], parts[:, 1]).to(scan.kspace.device, scan.kspace.dtype)
 
 
+@checked
 def with_noise(scan: CalibratedScan, noise: Complex[Tensor, "batch frames coils *k"]) -> CalibratedScan:
     """Return the scan with noise added where it was acquired."""
     return replace(scan, kspace=scan.kspace + torch.where(scan.mask, noise, 0))
 
 
+@checked
 def noisier(scan: CalibratedScan, noise: Complex[Tensor, "batch frames coils *k"], added: Float[Tensor, " batch"]) -> CalibratedScan:
     """Return the scan with white `noise` added to a standard deviation of `added`; its noise level says so."""
     return replace(with_noise(scan, along(added, noise) * noise), noise_std=torch.hypot(noise_level(scan), added))
 
 
+@checked
 def measured(
     scan: CalibratedScan, image: Complex[Tensor, "batch frames maps *x"], mask: Bool[Tensor, "batch frames 1 *k"], estimate: Estimate
 ) -> CalibratedScan:
@@ -69,21 +74,25 @@ def measured(
     return replace(virtual, kspace=predicted(virtual, replace(estimate, image=image)))
 
 
+@checked
 def support(csm: Complex[Tensor, "batch maps coils *x"]) -> Bool[Tensor, "batch 1 maps *x"]:
     """Tell where a map set sees anything."""
     return (csm != 0).any(dim=2).unsqueeze(1)
 
 
+@checked
 def l1_norm(image: Complex[Tensor, "batch *any"]) -> Float[Tensor, " batch"]:
     """Return the l1 norm of real and imaginary parts, one value a scan."""
     return torch.view_as_real(image).flatten(1).abs().sum(dim=1)
 
 
+@checked
 def relative(size: Float[Tensor, " batch"], whole: Float[Tensor, " batch"]) -> Float[Tensor, " batch"]:
     """Return the quotient of two norms. It is 0 where both are, as in a slice outside the object, which no coil sees."""
     return size / whole.clamp_min(torch.finfo(whole.dtype).tiny)
 
 
+@checked
 def mean_square(image: Complex[Tensor, "batch frames maps *x"]) -> Float[Tensor, " batch"]:
     """Return the mean square a pixel, one value a scan: in images it is what `MeanSquare` is in k-space."""
     return torch.view_as_real(image).flatten(1).square().sum(dim=1) / (image.shape[1] * math.prod(image.shape[3:]))

@@ -14,6 +14,8 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
+from ssrecon.core.shapes import checked
+
 Images = Complex[Tensor, "frames maps *x"]
 
 
@@ -25,11 +27,13 @@ class Move(ABC):
         """Return the images, moved. A move is linear, and differentiable in the images."""
 
 
+@checked
 def moved(image: Complex[Tensor, "batch frames maps *x"], moves: Sequence[Move]) -> Complex[Tensor, "batch frames maps *x"]:
     """Return every scan's image, each moved in its own way."""
     return torch.stack([move(one) for move, one in zip(moves, image, strict=True)])
 
 
+@checked
 @dataclass(frozen=True)
 class PullBack(Move):
     """Every pixel takes the value that lies at its place of a grid: bicubic, zero outside."""
@@ -37,6 +41,7 @@ class PullBack(Move):
     grid: Float[Tensor, "y x 2"]
     """This says where the image at each pixel comes from, (x, y) from -1 to 1."""
 
+    @checked
     def __call__(self, images: Images) -> Images:
         planes = torch.view_as_real(images.reshape(-1, *images.shape[-2:])).movedim(-1, 1)
         channels = planes.reshape(1, -1, *planes.shape[-2:])
@@ -65,6 +70,7 @@ class QuarterTurn(Move):
 
     count: int
 
+    @checked
     def __call__(self, images: Images) -> Images:
         for _ in range(self.count % 4):
             images = mirrored(images.transpose(-2, -1), -2)
@@ -77,6 +83,7 @@ class Flip(Move):
 
     axes: tuple[int, ...]
 
+    @checked
     def __call__(self, images: Images) -> Images:
         for axis in self.axes:
             images = mirrored(images, axis)
@@ -89,10 +96,12 @@ class Shift(Move):
 
     by: tuple[int, ...]
 
+    @checked
     def __call__(self, images: Images) -> Images:
         return images.roll(self.by, dims=(-2, -1))
 
 
+@checked
 def mirrored(images: Images, axis: int) -> Images:
     """Return the images mirrored about the pixel N // 2, circularly."""
     return images.flip(axis).roll(1 - images.shape[axis] % 2, dims=axis)

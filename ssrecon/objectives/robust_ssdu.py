@@ -8,12 +8,12 @@ from jaxtyping import Complex
 from torch import Tensor
 
 from ssrecon.core.draw import Draw
-from ssrecon.core.errors import BadRecipe
+from ssrecon.core.errors import positive
 from ssrecon.core.scan import CalibratedScan, Estimate
 from ssrecon.objectives.base import Draws, Loss, Network
 from ssrecon.objectives.distances import Distance, MeanSquare
 from ssrecon.objectives.k_weighted import k_weight
-from ssrecon.objectives.measurement import encoding_of, noise_level, noisier, predicted, white_noise
+from ssrecon.objectives.measurement import noise_level, noisier, operator_of, predicted, white_noise
 from ssrecon.objectives.sampling_aware import SamplingAware, check_cap
 from ssrecon.partition import Bernoulli
 
@@ -51,8 +51,7 @@ class RobustSSDU(SamplingAware):
     needs_noise_level: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if not 0 < self.alpha < float("inf"):
-            raise BadRecipe("RobustSSDU.alpha", found=repr(self.alpha), expected="a positive number")
+        positive(self, "alpha")
         check_cap(self, self.cap)
 
     def draws(self, scan: CalibratedScan, draw: Draw) -> Draws:
@@ -75,7 +74,7 @@ class RobustSSDU(SamplingAware):
     def reconstruct(self, network: Network, scan: CalibratedScan, draws: Draws) -> Estimate:
         given = self._noisier(scan, draws.noise) if self.noisy_at_test else scan
         estimate = network(given)
-        operator = encoding_of(given, estimate)
+        operator = operator_of(given, estimate)
         residual = operator(estimate.image) - given.kspace
         return replace(estimate, image=estimate.image + operator.adjoint(residual) / self.alpha**2)
 

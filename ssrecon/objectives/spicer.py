@@ -9,6 +9,7 @@ from torch import Tensor
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import at_least
 from ssrecon.core.scan import CalibratedScan, Estimate
+from ssrecon.core.shapes import checked
 from ssrecon.objectives.base import Draws, Loss, Network, Objective
 from ssrecon.objectives.distances import Distance, MeanSquare
 from ssrecon.objectives.measurement import predicted
@@ -56,6 +57,7 @@ class SPICER(Objective):
         return Loss(cross + rough, {"cross": cross, "smoothness": rough})
 
 
+@checked
 def roughness(csm: Complex[Tensor, "batch maps coils *x"]) -> Float[Tensor, " batch"]:
     """Return the mean squared step to the next pixel along each axis, summed over the axes."""
     steps = [csm.diff(dim=axis) for axis in range(3, csm.ndim)]

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ssrecon.core.draw import Draw
 from ssrecon.core.scan import CalibratedScan
+from ssrecon.core.shapes import checked
 from ssrecon.objectives.base import Draws, Loss, Network, Objective
 from ssrecon.objectives.distances import Distance, NormalizedL1L2
 from ssrecon.objectives.measurement import predicted
@@ -37,6 +38,7 @@ class SSDU(Objective):
         return held_out_loss(network, scan, draws.part, self.distance)
 
 
+@checked
 def held_out_loss(
     network: Network, scan: CalibratedScan, part: Partition, distance: Distance, weight: Float[Tensor, "batch frames 1 *k"] | None = None
 ) -> Loss:

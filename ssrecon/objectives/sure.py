@@ -10,6 +10,7 @@ from torch import Tensor
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadRecipe
 from ssrecon.core.scan import CalibratedScan, Estimate
+from ssrecon.core.shapes import checked
 from ssrecon.objectives.base import Draws, Loss, Network, Objective
 from ssrecon.objectives.measurement import along, noise_level, predicted, white_noise, with_noise
 
@@ -58,6 +59,7 @@ def divergence_probe(scan: CalibratedScan, draw: Draw) -> Complex[Tensor, "batch
     return white_noise(scan, draw, "divergence")
 
 
+@checked
 def risk(
     network: Network,
     scan: CalibratedScan,

@@ -21,9 +21,10 @@ CACHE_BYTES = 1 << 20
 """On a CPU the gram works through the coils in blocks of about this size, so that one block's transforms stay in the core's own cache."""
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class Sense(LinearOperator):
-    r"""SENSE: :math:`E = M F S`, from an image to the k-space that was acquired; see `sense`."""
+    r"""The SENSE operator :math:`E = M F S` takes an image to the k-space that was acquired; see `sense`."""
 
     mask: Bool[Tensor, "batch frames 1 *k"]
     csm: Complex[Tensor, "batch maps coils *x"]
@@ -31,7 +32,7 @@ class Sense(LinearOperator):
     @checked
     def __call__(self, x: Complex[Tensor, "batch frames maps *x"]) -> Complex[Tensor, "batch frames coils *k"]:
         if self._signs is None:
-            return self._steps(x)
+            return self._product(x)
         of_image, of_kspace = self._signs
         spectrum = torch.fft.fftn(Sensitivity(self.csm)(x * of_image), dim=self._axes, norm="ortho")
         return torch.where(self.mask, spectrum, 0).mul_(of_kspace)
@@ -39,13 +40,13 @@ class Sense(LinearOperator):
     @checked
     def adjoint(self, y: Complex[Tensor, "batch frames coils *k"]) -> Complex[Tensor, "batch frames maps *x"]:
         if self._signs is None:
-            return self._steps.adjoint(y)
+            return self._product.adjoint(y)
         of_image, of_kspace = self._signs
         coil_images = torch.fft.ifftn(torch.where(self.mask, y, 0).mul_(of_kspace), dim=self._axes, norm="ortho")
         return Sensitivity(self.csm).adjoint(coil_images) * of_image
 
     @property
-    def _steps(self) -> LinearOperator:
+    def _product(self) -> LinearOperator:
         return Mask(self.mask) @ Fourier(len(self._axes)) @ Sensitivity(self.csm)
 
     @property
@@ -54,24 +55,24 @@ class Sense(LinearOperator):
 
     @cached_property
     def _signs(self) -> tuple[Tensor, Tensor] | None:
-        """On even sides these do what shifts would: no coil image is moved about, and those of the image meet one image, not all coils'."""
+        """Signs that, on even sides, do what shifts would, so that no coil image is moved about; None on odd sides."""
         return alternating(tuple(self.csm.shape[3:]), self.csm.dtype, self.csm.device)
 
     @checked
     def gram(self, x: Complex[Tensor, "batch frames maps *x"]) -> Complex[Tensor, "batch frames maps *x"]:
-        r""":math:`E^H E x = S^H F^H M F S x`, differentiable in x and csm, keeping no coil images for the backward pass."""
+        r"""Return :math:`E^H E x = S^H F^H M F S x`, differentiable in x and csm; no coil images are kept for the backward pass."""
         return _Gram.apply(x, self.csm, self._layout)
 
     @cached_property
-    def _layout(self) -> "_Layout":
+    def _layout(self) -> "_GramLayout":
         # It is kept as long as the operator: made while reconstructing, it has to serve a later training too.
         with torch.inference_mode(False):
-            return _Layout.of(self.mask, self.csm.detach())
+            return _GramLayout.of(self.mask, self.csm.detach())
 
 
 @dataclass(frozen=True, eq=False)
-class _Layout:
-    """Mask and csm as the gram wants them.
+class _GramLayout:
+    """Holds mask and csm in the order of axes that the gram works in.
 
     F^H M F is a circular convolution and so commutes with any shift of the image: with the mask shifted once, the gram needs no shift at
     all. Along an axis on which the mask is constant (the readout, where lines were acquired) F^H and F cancel and that axis is not
@@ -83,26 +84,26 @@ class _Layout:
     weights: Tensor
     """The shifted mask over the length of the transforms; complex, because a product of mixed types is converted on the way, at length."""
     axes: tuple[int, ...]
-    turned: bool
+    readout_first: bool
 
     @staticmethod
-    def of(mask: Tensor, csm: Tensor) -> "_Layout":
+    def of(mask: Tensor, csm: Tensor) -> "_GramLayout":
         dims = csm.ndim - 3
         axes = tuple(axis for axis in range(-dims, 0) if not _constant_along(mask, axis)) or (-1,)
         weights = torch.fft.ifftshift(mask, dim=tuple(range(-dims, 0))).to(csm.dtype)
-        turned = axes[-1] != -1
-        if turned:
+        readout_first = axes[-1] != -1
+        if readout_first:
             weights, csm = weights[..., :1].movedim(-1, -dims), csm.movedim(-1, -dims)
             axes = tuple(axis + 1 for axis in axes)
         weights = weights / math.prod(weights.shape[axis] for axis in axes)
-        return _Layout(csm.contiguous(), csm.conj().resolve_conj().contiguous(), weights.contiguous(), axes, turned)
+        return _GramLayout(csm.contiguous(), csm.conj().resolve_conj().contiguous(), weights.contiguous(), axes, readout_first)
 
-    def turn(self, x: Tensor, images: int) -> Tensor:
-        """Into this layout; `images` leading axes are not of the image."""
-        return x.movedim(-1, images).contiguous() if self.turned else x
+    def to_gram_order(self, x: Tensor, images: int) -> Tensor:
+        """Bring x into this layout. Its first `images` axes are not of the image."""
+        return x.movedim(-1, images).contiguous() if self.readout_first else x
 
-    def turn_back(self, x: Tensor, images: int) -> Tensor:
-        return x.movedim(images, -1).contiguous() if self.turned else x
+    def to_scan_order(self, x: Tensor, images: int) -> Tensor:
+        return x.movedim(images, -1).contiguous() if self.readout_first else x
 
     def convolve(self, coil_images: Tensor) -> Tensor:
         spectrum = torch.fft.fftn(coil_images, dim=self.axes)
@@ -110,7 +111,7 @@ class _Layout:
         return torch.fft.ifftn(spectrum, dim=self.axes, norm="forward")
 
     def blocks(self, x: Tensor) -> list[slice]:
-        """Of coils: on a CPU as many as fit the cache, elsewhere all."""
+        """Divide the coils into blocks: on a CPU of as many as fit the cache, elsewhere of all."""
         coils = self.csm.shape[2]
         if x.device.type != "cpu":
             return [slice(0, coils)]
@@ -123,10 +124,10 @@ def _constant_along(mask: Tensor, axis: int) -> bool:
 
 
 class _Gram(torch.autograd.Function):
-    """Self-adjoint: the backward pass for x is another gram, so that nothing of a coil's size is stored."""
+    """The gram is self-adjoint: the backward pass for x is another gram, so that nothing of a coil's size is stored."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, csm: Tensor, layout: _Layout) -> Tensor:
+    def forward(ctx: Any, x: Tensor, csm: Tensor, layout: _GramLayout) -> Tensor:
         ctx.save_for_backward(x if csm.requires_grad else None)
         ctx.layout = layout
         return _gram(x, layout)
@@ -136,12 +137,12 @@ class _Gram(torch.autograd.Function):
         (x,) = ctx.saved_tensors
         (grad,) = grads
         grad_x = _gram(grad, ctx.layout) if ctx.needs_input_grad[0] else None
-        grad_csm = _gram_csm(x, grad, ctx.layout) if ctx.needs_input_grad[1] else None
+        grad_csm = _csm_gradient(x, grad, ctx.layout) if ctx.needs_input_grad[1] else None
         return grad_x, grad_csm, None
 
 
-def _gram(x: Tensor, layout: _Layout) -> Tensor:
-    x = layout.turn(x, 3)
+def _gram(x: Tensor, layout: _GramLayout) -> Tensor:
+    x = layout.to_gram_order(x, 3)
     total = torch.zeros_like(x)
     for block in layout.blocks(x):
         convolved = layout.convolve(Sensitivity(layout.csm[:, :, block])(x))
@@ -151,28 +152,31 @@ def _gram(x: Tensor, layout: _Layout) -> Tensor:
         else:
             for coil in range(conj.shape[2]):
                 total.addcmul_(convolved[:, :, coil : coil + 1], conj[:, None, :, coil])
-    return layout.turn_back(total, 3)
+    return layout.to_scan_order(total, 3)
 
 
-def _gram_csm(x: Tensor, grad: Tensor, layout: _Layout) -> Tensor:
-    r"""For :math:`g = \sum_c \bar s_c C(s_c x)` with self-adjoint C: :math:`\partial s_c = \bar g\, C(s_c x) + \bar x\, C(s_c g)`."""
-    x, grad = layout.turn(x, 3), layout.turn(grad, 3)
+def _csm_gradient(x: Tensor, grad: Tensor, layout: _GramLayout) -> Tensor:
+    r"""Return the gradient of the csm s.
+
+    For :math:`g = \sum_c \bar s_c C(s_c x)` with self-adjoint C it is :math:`\partial s_c = \bar g\, C(s_c x) + \bar x\, C(s_c g)`.
+    """
+    x, grad = layout.to_gram_order(x, 3), layout.to_gram_order(grad, 3)
     result = torch.empty_like(layout.csm)
     for block in layout.blocks(x):
         maps = Sensitivity(layout.csm[:, :, block])
         through_x, through_grad = layout.convolve(maps(x)), layout.convolve(maps(grad))
         outer = grad.conj().unsqueeze(3) * through_x.unsqueeze(2) + x.conj().unsqueeze(3) * through_grad.unsqueeze(2)
         result[:, :, block] = outer.sum(dim=1)
-    return layout.turn_back(result, 3)
+    return layout.to_scan_order(result, 3)
 
 
 @checked
 def sense(mask: Bool[Tensor, "batch frames 1 *k"], csm: Complex[Tensor, "batch maps coils *x"]) -> LinearOperator:
-    r"""The encoding operator :math:`E = M F S`, from an image to the k-space that was acquired.
+    r"""Return the encoding operator :math:`E = M F S`, from an image to the k-space that was acquired.
 
-    Maps `(batch, frames, maps, *x)` to `(batch, frames, coils, *k)`; `F` is centred and orthonormal, so that with unit-norm csm and a full
-    mask :math:`E^H E = I` inside the object. Raises BadShape where csm and mask have not the same matrix or batch. Not checked: that they
-    belong to the same scan.
+    It maps `(batch, frames, maps, *x)` to `(batch, frames, coils, *k)`. `F` is centred and orthonormal, so that with unit-norm csm and a
+    full mask :math:`E^H E = I` inside the object. Raises BadShape where csm and mask have not the same matrix or batch. Not checked: that
+    they belong to the same scan.
 
     Pruessmann et al. SENSE: sensitivity encoding for fast MRI. Magn Reson Med 42:952-962 (1999).
     doi:10.1002/(SICI)1522-2594(199911)42:5<952::AID-MRM16>3.0.CO;2-S
@@ -184,10 +188,10 @@ def sense(mask: Bool[Tensor, "batch frames 1 *k"], csm: Complex[Tensor, "batch m
 
 
 def encoding(scan: CalibratedScan) -> LinearOperator:
-    """The encoding operator of a scan: what turns an image into exactly the samples that were acquired."""
+    """Return the encoding operator of a scan, which turns an image into exactly the samples that were acquired."""
     return sense(scan.mask, scan.csm)
 
 
 def coil_combined(scan: CalibratedScan) -> Complex[Tensor, "batch frames maps *x"]:
-    r""":math:`E^H y`: zero-filling of an undersampled scan, and of a fully sampled one the image that others are scored against."""
+    r"""Return :math:`E^H y`. Of a fully sampled scan it is the image that others are scored against, of others the zero-filled one."""
     return encoding(scan).adjoint(scan.kspace)

@@ -15,7 +15,7 @@ from ssrecon.operators.linear import LinearOperator
 
 @dataclass(frozen=True, eq=False)
 class Fourier(LinearOperator):
-    r"""Centred, orthonormal Fourier transform over the last `dims` axes, from image to k-space.
+    r"""The centred, orthonormal Fourier transform over the last `dims` axes takes an image to k-space.
 
     :math:`y_k = N^{-1/2} \sum_x x_x \exp(-2\pi i (k - c)(x - c) / N)` with :math:`c = \lfloor N/2 \rfloor`; unitary, so its gram is the
     identity.
@@ -40,11 +40,11 @@ class Fourier(LinearOperator):
 
 @checked
 def resample(image: Complex[Tensor, "*batch_x"], matrix: tuple[int, ...]) -> Complex[Tensor, "*batch_resampled"]:
-    r"""The same field of view on a grid of `matrix` pixels: its transform is cut about DC, or surrounded with zeros, along each axis.
+    r"""Show the same field of view on a grid of `matrix` pixels. Its transform is cut about DC, or surrounded with zeros, along each axis.
 
-    :math:`\sqrt{M/N}\, F_M^H P F_N x`, with P the crop or the padding of the last ``len(matrix)`` axes from N to M places. Values stay
-    those of the image (a constant stays that constant), and the pixel ``N // 2`` becomes the pixel ``M // 2``. This is trigonometric
-    interpolation: edges ring, and an object that reaches over one edge of the field of view shows at the other.
+    The result is :math:`\sqrt{M/N}\, F_M^H P F_N x`, with P the crop or the padding of the last ``len(matrix)`` axes from N to M places.
+    Values stay those of the image (a constant stays that constant), and the pixel ``N // 2`` becomes the pixel ``M // 2``. This is
+    trigonometric interpolation: edges ring, and an object that reaches over one edge of the field of view shows at the other.
     """
     dims = len(matrix)
     spectrum, cut = Fourier(dims)(image), tuple(image.shape[-dims:])
@@ -56,7 +56,7 @@ def resample(image: Complex[Tensor, "*batch_x"], matrix: tuple[int, ...]) -> Com
 
 @lru_cache(maxsize=64)
 def alternating(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor] | None:
-    r"""The signs (s, t) for which ``t * fftn(s * x)`` is the centred transform of x; None where a side is odd and signs will not do.
+    r"""Return the signs (s, t) for which ``t * fftn(s * x)`` is the centred transform of x; None where a side is odd and signs will not do.
 
     With N even and c = N/2, :math:`e^{-2\pi i (k-c)(n-c)/N} = (-1)^{N/2}\,(-1)^k\, e^{-2\pi i kn/N}\,(-1)^n`. The signs are of the type of
     the data: a product of mixed types is converted on the way, at length.

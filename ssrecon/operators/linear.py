@@ -30,7 +30,7 @@ class LinearOperator(ABC):
 
 @dataclass(frozen=True, eq=False)
 class Composition(LinearOperator):
-    """``outer @ inner``: the inner operator is applied first."""
+    """The product ``outer @ inner`` applies the inner operator first."""
 
     outer: LinearOperator
     inner: LinearOperator
@@ -47,7 +47,7 @@ class Composition(LinearOperator):
 
 @dataclass(frozen=True, eq=False)
 class Sum(LinearOperator):
-    """The sum of two operators with the same domain and codomain."""
+    """The sum adds two operators with the same domain and codomain."""
 
     first: LinearOperator
     second: LinearOperator

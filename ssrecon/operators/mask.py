@@ -10,9 +10,10 @@ from ssrecon.core.shapes import checked
 from ssrecon.operators.linear import LinearOperator
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class Mask(LinearOperator):
-    """Keep the samples of a boolean mask, drop the others with `where`, so that a NaN outside it does no harm."""
+    """The operator keeps the samples of a boolean mask and drops the others with `where`, so that a NaN outside does no harm."""
 
     mask: Bool[Tensor, "batch frames 1 *k"]
 

@@ -11,7 +11,7 @@ from ssrecon.operators.linear import LinearOperator
 
 @dataclass(frozen=True, eq=False)
 class Sensitivity(LinearOperator):
-    r"""Multiply by the coil sensitivities and sum over the map sets: :math:`(S x)_c = \sum_m s_{mc}\, x_m`.
+    r"""The operator multiplies by the coil sensitivities and sums over the map sets: :math:`(S x)_c = \sum_m s_{mc}\, x_m`.
 
     Two map sets are ESPIRiT's soft SENSE for objects larger than the field of view (Uecker et al. 2014, doi:10.1002/mrm.24751).
     """

@@ -25,15 +25,15 @@ DB4 = (
 
 
 def deepest_level(shape: tuple[int, ...]) -> int:
-    r"""The usual depth: :math:`\lfloor\log_2(N/(L-1))\rfloor` for the shortest axis N and filter length L = 8, and at least 1."""
+    r"""Return the usual depth, :math:`\lfloor\log_2(N/(L-1))\rfloor` for the shortest axis N and filter length L = 8; at least 1."""
     return max(1, (min(shape) // (len(DB4) - 1)).bit_length() - 1)
 
 
 @dataclass(frozen=True, eq=False)
 class Wavelet(LinearOperator):
-    r"""Separable multi-level Daubechies-4 transform W over the last axes, with periodic boundary, after padding with zeros.
+    r"""The separable multi-level Daubechies-4 transform W runs over the last axes, with periodic boundary, after padding with zeros.
 
-    Maps `(..., *shape)` to coefficients `(..., *padded)`, where each axis of `padded` is the next multiple of :math:`2^{levels}` and the
+    It maps `(..., *shape)` to coefficients `(..., *padded)`, where each axis of `padded` is the next multiple of :math:`2^{levels}` and the
     coarsest approximation is in the first corner (Mallat's layout). :math:`W^H W = I` always; :math:`W W^H = I` where nothing was padded.
     Each level multiplies every axis by its orthogonal matrix: short axes make this faster than a convolution, and it runs on any device.
 
@@ -50,15 +50,15 @@ class Wavelet(LinearOperator):
         return tuple(-(-size // unit) * unit for size in self.shape)
 
     def pad(self, x: Tensor) -> Tensor:
-        """`(..., *shape)` to `(..., *padded)`, zeros at the ends."""
+        """Bring `(..., *shape)` to `(..., *padded)` with zeros at the ends."""
         if tuple(x.shape[-len(self.shape) :]) != self.shape:
             raise ValueError(f"expected the last axes to be {self.shape}, found {tuple(x.shape)}")
         widths = [width for old, new in zip(self.shape[::-1], self.padded[::-1], strict=True) for width in (0, new - old)]
         return torch.nn.functional.pad(x, widths)
 
     def crop(self, x: Tensor) -> Tensor:
-        """The adjoint of `pad`."""
-        return x[_box(self.shape)]
+        """Take the zeros of `pad` away; this is its adjoint."""
+        return x[_first_corner(self.shape)]
 
     @checked
     def __call__(self, x: Complex[Tensor, "*batch_x"]) -> Complex[Tensor, "*batch_padded"]:
@@ -74,21 +74,21 @@ class Wavelet(LinearOperator):
 
     @checked
     def analysis(self, x: Complex[Tensor, "*batch_padded"]) -> Complex[Tensor, "*batch_padded"]:
-        """The orthogonal transform of an image that is padded already."""
-        return _complex(_analysis(_real(x), len(self.shape), self.levels))
+        """Apply the orthogonal transform to an image that is padded already."""
+        return _as_complex(_analysis(_as_real_parts(x), len(self.shape), self.levels))
 
     @checked
     def synthesis(self, y: Complex[Tensor, "*batch_padded"]) -> Complex[Tensor, "*batch_padded"]:
-        """Inverse and adjoint of `analysis`."""
-        return _complex(_synthesis(_real(y), len(self.shape), self.levels))
+        """Apply the inverse of `analysis`, which is its adjoint."""
+        return _as_complex(_synthesis(_as_real_parts(y), len(self.shape), self.levels))
 
 
-def _real(x: Tensor) -> Tensor:
+def _as_real_parts(x: Tensor) -> Tensor:
     # The filters are real: real and imaginary parts in front are half the work of a complex matrix product.
     return torch.stack((x.real, x.imag))
 
 
-def _complex(parts: Tensor) -> Tensor:
+def _as_complex(parts: Tensor) -> Tensor:
     return torch.complex(parts[0], parts[1])
 
 
@@ -96,8 +96,8 @@ def _analysis(x: Tensor, dims: int, levels: int) -> Tensor:
     if levels == 0:
         return x
     for axis in range(-dims, 0):
-        x = _along(_level(x.shape[axis], x.dtype, x.device), x, axis)
-    coarse = _corner(x, dims)
+        x = _multiply_axis(_level_matrix(x.shape[axis], x.dtype, x.device), x, axis)
+    coarse = _coarse_corner(x, dims)
     result = x.clone()
     result[coarse] = _analysis(x[coarse], dims, levels - 1)
     return result
@@ -106,23 +106,23 @@ def _analysis(x: Tensor, dims: int, levels: int) -> Tensor:
 def _synthesis(y: Tensor, dims: int, levels: int) -> Tensor:
     if levels == 0:
         return y
-    coarse = _corner(y, dims)
+    coarse = _coarse_corner(y, dims)
     x = y.clone()
     x[coarse] = _synthesis(y[coarse], dims, levels - 1)
     for axis in range(-dims, 0):
-        x = _along(_level(x.shape[axis], x.dtype, x.device).T, x, axis)
+        x = _multiply_axis(_level_matrix(x.shape[axis], x.dtype, x.device).T, x, axis)
     return x
 
 
-def _corner(x: Tensor, dims: int) -> Any:
-    return _box(tuple(size // 2 for size in x.shape[-dims:]))
+def _coarse_corner(x: Tensor, dims: int) -> Any:
+    return _first_corner(tuple(size // 2 for size in x.shape[-dims:]))
 
 
-def _box(sizes: tuple[int, ...]) -> Any:
+def _first_corner(sizes: tuple[int, ...]) -> Any:
     return (..., *(slice(0, size) for size in sizes))
 
 
-def _along(matrix: Float[Tensor, "n n"], x: Tensor, axis: int) -> Tensor:
+def _multiply_axis(matrix: Float[Tensor, "n n"], x: Tensor, axis: int) -> Tensor:
     if axis == -1:
         return x @ matrix.T
     if axis == -2:
@@ -131,8 +131,11 @@ def _along(matrix: Float[Tensor, "n n"], x: Tensor, axis: int) -> Tensor:
 
 
 @lru_cache(maxsize=64)
-def _level(size: int, dtype: torch.dtype, device: torch.device) -> Float[Tensor, "n n"]:
-    """One level along one periodic axis: rows of low-pass filters at every second sample, then rows of high-pass filters."""
+def _level_matrix(size: int, dtype: torch.dtype, device: torch.device) -> Float[Tensor, "n n"]:
+    """Return the matrix of one level along one periodic axis.
+
+    Its rows are low-pass filters at every second sample, then high-pass filters.
+    """
     half, length = size // 2, len(DB4)
     # It is kept: made while reconstructing, it has to serve a later training too.
     with torch.inference_mode(False):

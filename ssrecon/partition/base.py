@@ -9,8 +9,10 @@ from torch import Tensor
 
 from ssrecon.core.draw import Draw
 from ssrecon.core.scan import CalibratedScan
+from ssrecon.core.shapes import checked
 
 
+@checked
 @dataclass(frozen=True)
 class Partition:
     """A partition is two disjoint sets whose union is Omega without padding. They are the same for every coil."""

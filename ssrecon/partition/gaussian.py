@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ssrecon.core.draw import Draw
-from ssrecon.core.errors import BadRecipe
+from ssrecon.core.errors import positive
 from ssrecon.core.scan import CalibratedScan
 from ssrecon.partition.base import Partition, Partitioner
 from ssrecon.partition.selection import check_fraction, check_protected, split_exactly
@@ -43,8 +43,7 @@ class Gaussian(Partitioner):
     def __post_init__(self) -> None:
         check_fraction(self, "loss_fraction", self.loss_fraction)
         check_protected(self, self.protected)
-        if not 0 < self.std_scale < float("inf"):
-            raise BadRecipe("Gaussian.std_scale", found=repr(self.std_scale), expected="a positive number")
+        positive(self, "std_scale")
 
     def split(self, scan: CalibratedScan, draw: Draw) -> Partition:
         return split_exactly(scan, draw, self.loss_fraction, self.protected, log_pixel_mass(tuple(scan.mask.shape[3:]), self.std_scale))

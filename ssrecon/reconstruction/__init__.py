@@ -1,4 +1,4 @@
-"""Trained networks, and scans through them.
+"""Trained networks are loaded here, and scans go through them.
 
 In come a network and raw scans, out come images with their place in the patient: `reconstruct_volume` in memory, which is the engine,
 `reconstruct` in files. `load_checkpoint` gives the network as it was trained, with its recipe and the domain of its training scans. Read

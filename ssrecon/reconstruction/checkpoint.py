@@ -1,4 +1,4 @@
-"""Checkpoints: one safetensors file with the weights, what training needs to go on, and the recipe as JSON. Nothing is pickled."""
+"""A checkpoint is one safetensors file with the weights, what training needs to go on, and the recipe as JSON. Nothing is pickled."""
 
 import json
 from collections.abc import Collection, Mapping
@@ -26,24 +26,24 @@ class Checkpoint:
     """``recipe`` (a description), ``step``, ``domain`` and whatever the trainer keeps."""
 
     def recipe(self, trust: Collection[str] = ()) -> Any:
-        """The recipe it was trained with. Raises BadRecipe for classes from outside ssrecon that `trust` does not name."""
+        """Return the recipe it was trained with. Raises BadRecipe for classes from outside ssrecon that `trust` does not name."""
         try:
-            return rebuild(self.said("recipe"), str(self.path), trust)
+            return rebuild(self.entry("recipe"), str(self.path), trust)
         except RecursionError:
             raise BadInput(self.path, found="a recipe nested without end", expected="one written by ssrecon's training") from None
 
-    def said(self, name: str) -> Any:
-        """An entry of `about`. Raises BadInput where there is none."""
+    def entry(self, name: str) -> Any:
+        """Return an entry of `about`. Raises BadInput where there is none."""
         if name not in self.about:
             raise BadInput(self.path, found=f"a checkpoint that does not say its {name}", expected="one written by ssrecon's training")
         return self.about[name]
 
     def weights(self, part: str = "network") -> dict[str, Tensor]:
-        """Of the network, or of the module that an objective trained beside it (``auxiliary``)."""
+        """Return the weights of the network, or of the module that an objective trained beside it (``auxiliary``)."""
         return {name.removeprefix(f"{part}/"): value for name, value in self.tensors.items() if name.startswith(f"{part}/")}
 
     def load_into(self, network: nn.Module, part: str = "network") -> None:
-        """Raises BadInput where the weights are another network's."""
+        """Put the weights into a network. Raises BadInput where they are another network's."""
         weights, own = self.weights(part), network.state_dict()
         missing, extra = sorted(set(own) - set(weights)), sorted(set(weights) - set(own))
         if missing or extra:
@@ -56,7 +56,7 @@ class Checkpoint:
 
 
 def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
-    """Whole or not at all. The same tensors and the same `about` give the same bytes."""
+    """Write a checkpoint, whole or not at all. The same tensors and the same `about` give the same bytes."""
     from safetensors.torch import save
 
     # One metadata entry: safetensors writes several of them in no fixed order.
@@ -72,7 +72,7 @@ def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], about: Mapping[st
 
 
 def read_checkpoint(path: Path | str) -> Checkpoint:
-    """Raises BadInput for a file that is missing, truncated or none of ours."""
+    """Read a checkpoint. Raises BadInput for a file that is missing, truncated or none of ours."""
     from safetensors import SafetensorError, safe_open
 
     path = Path(path)
@@ -98,7 +98,7 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
 
 
 def optimizer_tensors(parameters: Mapping[str, nn.Parameter], optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Adam's moments by parameter name."""
+    """Return Adam's moments by parameter name."""
     names = {id(parameter): name for name, parameter in parameters.items()}
     return {
         f"optimizer/{names[id(parameter)]}/{key}": value

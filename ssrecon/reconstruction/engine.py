@@ -1,4 +1,4 @@
-"""The engine: raw scans of one volume in, images with their place in the patient out, in memory. Files, PACS and scanners lean on it."""
+"""The engine makes images, with their place in the patient, of the raw scans of one volume. Files, PACS and scanners lean on it."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -8,20 +8,21 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
-from ssrecon.calibrate import Calibrator
-from ssrecon.calibrate.calibrator import VolumeCalibration
+from ssrecon.calibrate import Calibrator, VolumeCalibration
 from ssrecon.core.errors import BadInput
 from ssrecon.core.geometry import Geometry
 from ssrecon.core.scan import CalibratedScan, Estimate, Header, Network, Scan
+from ssrecon.core.shapes import checked
 from ssrecon.operators import Sensitivity
 from ssrecon.reconstruction.domain import TrainingDomain
 from ssrecon.reconstruction.stacking import Plane, resampled, slice_geometries, stack
 from ssrecon.store.hybrid import hybrid_slices
 
 
+@checked
 @dataclass(frozen=True)
 class ReconstructedVolume:
-    """The images of one volume, and what is known of them.
+    """A reconstructed volume holds the images of one volume, and what is known of them.
 
     Images have one order of axes, whatever the scans were: ``slices frames rows columns``. Rows are counted along the readout and columns
     along the phase encoding, as in fastMRI's files; slices are the scans of a multi-slice volume in their order, or the partitions of a
@@ -92,7 +93,7 @@ def reconstruct_volume(
         if headers and raw.volume_id != headers[0].volume_id:
             raise BadInput(raw.scan_id, found=f"a scan of {raw.volume_id}", expected=f"one of {headers[0].volume_id}: one volume at a time")
         unlike |= dict.fromkeys(domain.unlike(scan) if domain is not None else [])
-        planes.append(_plane(network, scan, calibration, complex_images, resample))
+        planes.append(_reconstructed_plane(network, scan, calibration, complex_images, resample))
         headers.append(raw.header)
     image, complexes = stack(planes)
     return ReconstructedVolume(
@@ -109,12 +110,14 @@ def reconstruct_volume(
     )
 
 
-def _plane(network: Network, scan: CalibratedScan, calibration: VolumeCalibration, complex_images: bool, resample: bool) -> Plane:
-    """One scan through the network: its images as they are shown, on the CPU."""
+def _reconstructed_plane(
+    network: Network, scan: CalibratedScan, calibration: VolumeCalibration, complex_images: bool, resample: bool
+) -> Plane:
+    """Take one scan through the network, and bring its images, as they are shown, to the CPU."""
     header = scan.headers[0]
     with torch.inference_mode():
         estimate = network(scan)
-        coil_images, image = _own(estimate, scan, calibration)
+        coil_images, image = _receiver_coil_images(estimate, scan, calibration)
 
         def finished(x: Tensor) -> Tensor:
             shown = header.shown(x, scan.dims)
@@ -130,16 +133,16 @@ def _plane(network: Network, scan: CalibratedScan, calibration: VolumeCalibratio
 def own_units(
     estimate: Estimate, scan: CalibratedScan, calibration: VolumeCalibration
 ) -> tuple[Float[Tensor, "1 frames *x"], Complex[Tensor, "1 frames maps *x"]]:
-    r"""The root sum of squares over the receiver's own coils, and the complex image in the same units.
+    r"""Return the root sum of squares over the receiver's own coils, and the complex image in the same units.
 
     Whitening and compression are undone by the pseudo-inverse of their matrix W: the coil images are :math:`W^{+} S x` times the scale, and
     the image of each set of maps is x times the root sum of squares of :math:`W^{+} S` times the scale.
     """
-    coil_images, image = _own(estimate, scan, calibration)
+    coil_images, image = _receiver_coil_images(estimate, scan, calibration)
     return torch.linalg.vector_norm(coil_images, dim=2), image
 
 
-def _own(
+def _receiver_coil_images(
     estimate: Estimate, scan: CalibratedScan, calibration: VolumeCalibration
 ) -> tuple[Complex[Tensor, "1 frames coils *x"], Complex[Tensor, "1 frames maps *x"]]:
     csm = scan.with_csm_of(estimate).csm

@@ -1,4 +1,4 @@
-"""Images of a volume in an HDF5 file, in the layout that readers of fastMRI's reconstructions expect, with their geometry."""
+"""Images of a volume are written with their geometry, in the HDF5 layout that readers of fastMRI's reconstructions expect."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -21,15 +21,15 @@ def write_images(target: Path, volume: ReconstructedVolume, about: Mapping[str, 
     complex images those or ``(slices, frames, maps, rows, columns)``; the attribute ``axes`` names them. Raises OutputInUse where the
     target is a file that is no reconstruction.
     """
-    if target.exists() and not _is_ours(target):
+    if target.exists() and not _is_reconstruction(target):
         raise OutputInUse(target, found="a file that is no reconstruction", expected="another folder: raw data are never written over")
     header = volume.headers[0]
     with whole_file(target) as partial, h5py.File(partial, "w") as file:
         frames = volume.image.shape[1]
-        _put(file, "reconstruction", volume.image if frames > 1 else volume.image[:, 0], volume.geometry)
+        _write_dataset(file, "reconstruction", volume.image if frames > 1 else volume.image[:, 0], volume.geometry)
         if volume.complex_image is not None:
             values = volume.complex_image if volume.complex_image.shape[2] > 1 else volume.complex_image[:, :, 0]
-            _put(file, "reconstruction_complex", values if values.ndim == 5 or frames > 1 else values[:, 0], volume.geometry)
+            _write_dataset(file, "reconstruction_complex", values if values.ndim == 5 or frames > 1 else values[:, 0], volume.geometry)
         file.attrs["max"] = float(volume.image.max())
         file.attrs["acquisition"], file.attrs["patient_id"] = header.contrast, header.subject
         done = {
@@ -42,19 +42,19 @@ def write_images(target: Path, volume: ReconstructedVolume, about: Mapping[str, 
         file.attrs["provenance"] = json.dumps({**about, **done})
 
 
-AXES = {3: "slices rows columns", 4: "slices frames rows columns", 5: "slices frames maps rows columns"}
-"""By their number, so that a reader who looks at the shape alone cannot be wrong."""
+AXES_BY_NUMBER = {3: "slices rows columns", 4: "slices frames rows columns", 5: "slices frames maps rows columns"}
+"""The names of the axes by their number, so that a reader who looks at the shape alone cannot be wrong."""
 
 
-def _put(file: h5py.File, name: str, images: np.ndarray, geometry: Sequence[Geometry]) -> None:
+def _write_dataset(file: h5py.File, name: str, images: np.ndarray, geometry: Sequence[Geometry]) -> None:
     dataset = file.create_dataset(name, data=images.astype(np.complex64 if np.iscomplexobj(images) else np.float32))
-    dataset.attrs["axes"] = AXES[images.ndim]
+    dataset.attrs["axes"] = AXES_BY_NUMBER[images.ndim]
     for key, values in attributes(geometry).items():
         dataset.attrs[key] = values
 
 
 def attributes(geometry: Sequence[Geometry]) -> dict[str, Any]:
-    """The geometry of slices as attributes of a dataset: what is not known of every slice is not there.
+    """Return the geometry of slices as attributes of a dataset. What is not known of every slice is not there.
 
     Places and directions are ``(slices, 3)``, LPS, millimetres; sizes are of ``(slice, row, column)``, in millimetres, once where all the
     slices have the same.
@@ -62,13 +62,13 @@ def attributes(geometry: Sequence[Geometry]) -> dict[str, Any]:
     columns: dict[str, list[Any]] = {
         "position_lps_mm": [one.position for one in geometry],
         "slice_direction": [one.slice_direction for one in geometry],
-        "row_index_direction": [_direction(one, -2) for one in geometry],
-        "column_index_direction": [_direction(one, -1) for one in geometry],
+        "row_index_direction": [_axis_direction(one, -2) for one in geometry],
+        "column_index_direction": [_axis_direction(one, -1) for one in geometry],
     }
     found: dict[str, Any] = {key: np.asarray(values) for key, values in columns.items() if None not in values}
     millimetres = {
-        "voxel_size_mm": [_sizes(one, one.voxel_size) for one in geometry],
-        "field_of_view_mm": [_sizes(one, one.field_of_view) for one in geometry],
+        "voxel_size_mm": [_in_written_order(one, one.voxel_size) for one in geometry],
+        "field_of_view_mm": [_in_written_order(one, one.field_of_view) for one in geometry],
     }
     for key, sizes in millimetres.items():
         if None not in sizes:
@@ -81,13 +81,13 @@ def attributes(geometry: Sequence[Geometry]) -> dict[str, Any]:
     return found
 
 
-def _direction(geometry: Geometry, axis: int) -> Vector | None:
+def _axis_direction(geometry: Geometry, axis: int) -> Vector | None:
     value: Vector | None = getattr(geometry, f"{geometry.axes[axis]}_direction")
     return value
 
 
-def _sizes(geometry: Geometry, of: Vector | None) -> Vector | None:
-    """``(slice, phase, read)`` in the order of the written axes."""
+def _in_written_order(geometry: Geometry, of: Vector | None) -> Vector | None:
+    """Bring ``(slice, phase, read)`` into the order of the written axes."""
     if of is None:
         return None
     by_name = dict(zip(("slice", "phase", "read"), of, strict=True))
@@ -96,7 +96,7 @@ def _sizes(geometry: Geometry, of: Vector | None) -> Vector | None:
     return across, rows, columns
 
 
-def _is_ours(path: Path) -> bool:
+def _is_reconstruction(path: Path) -> bool:
     try:
         with h5py.File(path) as file:
             return "reconstruction" in file and "kspace" not in file

@@ -1,4 +1,4 @@
-"""A trained network, ready to reconstruct: what a checkpoint is rebuilt to."""
+"""A checkpoint is rebuilt to a trained network that is ready to reconstruct."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ EARLIER = Example(matrix=(1, 1), coils=1)
 
 @dataclass(frozen=True)
 class LoadedNetwork:
-    """A trained network and the objective whose rule it reconstructs by."""
+    """A loaded network is a trained network and the objective whose rule it reconstructs by."""
 
     network: nn.Module
     objective: Objective
@@ -36,14 +36,14 @@ class LoadedNetwork:
 
     @torch.inference_mode()
     def __call__(self, scan: CalibratedScan) -> Estimate:
-        """The image by the objective's own rule, without a gradient."""
+        """Return the image by the objective's own rule, without a gradient."""
         draws = self.objective.test_draws(scan, self.draw).to(scan.kspace.device)
         estimate: Estimate = self.objective.reconstruct(self.network, scan, draws)
         return estimate
 
 
 def load_checkpoint(path: Path | str, device: str | torch.device = "cpu", trust: Collection[str] = ()) -> LoadedNetwork:
-    """A trained network, ready to reconstruct: rebuilt from its recipe's names, its weights put in, in evaluation mode.
+    """Return a trained network in evaluation mode, rebuilt from its recipe's names, with its weights.
 
     Raises BadInput where the file is no checkpoint of ours, BadRecipe where it needs classes from outside ssrecon that `trust` does not
     name.
@@ -55,5 +55,5 @@ def load_checkpoint(path: Path | str, device: str | torch.device = "cpu", trust:
     example = rebuild(checkpoint.about["example"], str(path)) if "example" in checkpoint.about else EARLIER
     network = recipe.network.build(recipe.seed, example.scan())
     checkpoint.load_into(network)
-    domain, calibrator = (rebuild(checkpoint.said(name), str(path), trust) for name in ("domain", "calibrator"))
+    domain, calibrator = (rebuild(checkpoint.entry(name), str(path), trust) for name in ("domain", "calibrator"))
     return LoadedNetwork(network.to(device).eval(), recipe.objective, recipe, domain, calibrator, Draw(recipe.seed))

@@ -1,4 +1,4 @@
-"""From files with raw scans to files with images, with a trained network or a baseline: archives and HDF5 around the engine."""
+"""Files with raw scans become files with images, by a trained network or a baseline: archives and HDF5 stand around the engine."""
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +23,7 @@ from ssrecon.store.hybrid import Hybrid
 
 @dataclass(frozen=True)
 class Result:
-    """What became of one volume."""
+    """The result says what became of one volume."""
 
     source: str
     """The volume's id, or the file that could not be read."""
@@ -73,7 +73,7 @@ def reconstruct(
     results = [Result(str(name), error=reason) for name, reason in archive.skipped.items()]
     for volume_id, scan_ids in track(volumes.items(), "Reconstructing"):
         try:
-            results.append(_volume(network, _Reading(archive, volume_id, scan_ids), Path(out), options, about))
+            results.append(_reconstruct_and_write(network, _VolumeScans(archive, volume_id, scan_ids), Path(out), options, about))
         except (SsreconError, OSError, RuntimeError, ValueError) as error:
             if alone:
                 raise
@@ -82,8 +82,8 @@ def reconstruct(
 
 
 @dataclass(frozen=True)
-class _Reading:
-    """The scans of one volume, read from their archive each time that somebody goes through them."""
+class _VolumeScans:
+    """The scans of one volume are read from their archive each time that somebody goes through them."""
 
     archive: Archive
     volume_id: str
@@ -93,8 +93,10 @@ class _Reading:
         return (self.archive.read(scan_id) for scan_id in track(self.scan_ids, self.volume_id))
 
 
-def _volume(network: Network, scans: _Reading, out: Path, options: Mapping[str, Any], about: Mapping[str, Any]) -> Result:
-    target = _target(out, scans.volume_id)
+def _reconstruct_and_write(
+    network: Network, scans: _VolumeScans, out: Path, options: Mapping[str, Any], about: Mapping[str, Any]
+) -> Result:
+    target = _output_file(out, scans.volume_id)
     volume = reconstruct_volume(network, scans, **options)
     if volume.unlike_training:
         warnings.warn(f"{volume.volume_id}: unlike the training scans: " + "; ".join(volume.unlike_training), DomainWarning, stacklevel=3)
@@ -102,7 +104,7 @@ def _volume(network: Network, scans: _Reading, out: Path, options: Mapping[str, 
     return Result(volume.volume_id, target, warnings=volume.unlike_training)
 
 
-def _target(out: Path, volume_id: str) -> Path:
-    """A volume of a subfolder goes into a subfolder; nothing goes outside `out`."""
+def _output_file(out: Path, volume_id: str) -> Path:
+    """Return the file of a volume: that of a subfolder lies in a subfolder, and nothing lies outside `out`."""
     parts = [part for part in PurePosixPath(volume_id).parts if part not in ("/", "..")]
     return out.joinpath(*parts[:-1], f"{parts[-1] if parts else 'volume'}.h5")

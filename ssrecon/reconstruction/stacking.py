@@ -1,4 +1,4 @@
-"""From the images of single scans to those of a volume, ``slices frames [maps] rows columns``, and where each of its slices lies."""
+"""The images of single scans become those of a volume, ``slices frames [maps] rows columns``, each slice with its place."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ from ssrecon.operators.fourier import resample
 
 @dataclass(frozen=True)
 class Plane:
-    """The images of one scan, readout last as in k-space; of a 3-D scan they are a slab."""
+    """A plane holds the images of one scan, readout last as in k-space; of a 3-D scan they are a slab."""
 
     header: Header
     shown: tuple[int, ...]
@@ -31,7 +31,7 @@ class Plane:
 
 
 def resampled(image: Tensor, header: Header, dims: int) -> Tensor:
-    """On the pixels of the header's reconstruction matrix along the last `dims` axes; as it is where the header does not tell one."""
+    """Resample the last `dims` axes to the header's reconstruction matrix; without one in the header the image stays as it is."""
     sides = header.recon_matrix[:dims] if isinstance(header.encoding, HybridSlice) else header.recon_matrix[-dims:]
     if len(sides) != dims or min(sides) < 1 or tuple(image.shape[-dims:]) == sides:
         return image
@@ -39,8 +39,10 @@ def resampled(image: Tensor, header: Header, dims: int) -> Tensor:
 
 
 def stack(planes: Sequence[Plane]) -> tuple[np.ndarray, np.ndarray | None]:
-    """Magnitudes ``(slices, frames, rows, columns)`` and complex images ``(slices, frames, maps, rows, columns)``. Raises BadInput where
-    sizes differ or hybrid slices are missing."""
+    """Return magnitudes ``(slices, frames, rows, columns)`` and complex images ``(slices, frames, maps, rows, columns)``.
+
+    Raises BadInput where sizes differ or hybrid slices are missing.
+    """
     shapes = {plane.magnitude.shape for plane in planes}
     if len(shapes) > 1:
         found = f"images (frames, y, x) of {len(shapes)} different sizes, such as {' and '.join(map(str, sorted(shapes)[:2]))}"
@@ -54,7 +56,7 @@ def stack(planes: Sequence[Plane]) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 def _slabs(planes: Sequence[Plane]) -> list[Sequence[Plane]]:
-    """Hybrid slices of one 3-D scan belong together; every other scan is by itself."""
+    """Divide planes into slabs: hybrid slices of one 3-D scan belong together; every other scan is by itself."""
     encoding = planes[0].header.encoding
     if not isinstance(encoding, HybridSlice):
         return [planes[i : i + 1] for i in range(len(planes))]
@@ -69,7 +71,7 @@ def _slabs(planes: Sequence[Plane]) -> list[Sequence[Plane]]:
 
 
 def _slices(images: Sequence[np.ndarray], of: Plane, leading: int) -> np.ndarray:
-    """One slab ``(slices, *leading, rows, columns)`` from images with `leading` axes (frames, or frames and maps) before ``*x``."""
+    """Return one slab ``(slices, *leading, rows, columns)`` from images with `leading` axes (frames, or frames and maps) before ``*x``."""
     if isinstance(of.header.encoding, HybridSlice):
         # (x, ..., z, y) along the readout: partitions become the slices, the readout the rows.
         return np.ascontiguousarray(np.moveaxis(np.stack(images), (leading + 1, 0), (0, leading + 1)))
@@ -79,13 +81,13 @@ def _slices(images: Sequence[np.ndarray], of: Plane, leading: int) -> np.ndarray
 
 
 def slice_geometries(planes: Sequence[Plane]) -> tuple[Geometry, ...]:
-    """Where each slice of the stacked volume lies, its axes ``read phase``: those of the written rows and columns."""
+    """Return where each slice of the stacked volume lies. Its axes are ``read phase``, those of the written rows and columns."""
     found: list[Geometry] = []
     for slab in _slabs(planes):
         middle = slab[len(slab) // 2]  # of hybrid slices that at N // 2 along the readout, where the volume's own position lies
         geometry, hybrid = middle.header.geometry, isinstance(middle.header.encoding, HybridSlice)
         if hybrid or len(middle.size) == 3:
-            found += _partitions(geometry, middle, len(slab) if hybrid else None)
+            found += _partition_geometries(geometry, middle, len(slab) if hybrid else None)
         else:
             axes = geometry.axes[-2:]
             shown = replace(geometry, axes=axes).cropped(middle.shown)
@@ -94,8 +96,8 @@ def slice_geometries(planes: Sequence[Plane]) -> tuple[Geometry, ...]:
     return tuple(found)
 
 
-def _partitions(geometry: Geometry, plane: Plane, readouts: int | None) -> list[Geometry]:
-    """Of a 3-D scan, whole or (of so many `readouts`) as hybrid slices: one a partition."""
+def _partition_geometries(geometry: Geometry, plane: Plane, readouts: int | None) -> list[Geometry]:
+    """Return the geometry of each partition of a 3-D scan, which is whole or (of so many `readouts`) hybrid slices."""
     shown, size = ((*s, readouts) if readouts is not None else s for s in (plane.shown, plane.size))
     volume = replace(geometry, axes=AXES).cropped(shown)
     volume = volume if size == shown else volume.resampled(size)

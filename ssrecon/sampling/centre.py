@@ -9,7 +9,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from ssrecon.core.shapes import checked
-from ssrecon.core.window import window
+from ssrecon.core.window import centre_block, window
 
 Sides = tuple[int, ...]
 
@@ -20,7 +20,7 @@ def centre_box(shape: Sequence[int], sides: Sequence[int]) -> Bool[np.ndarray, "
     if not sides:
         return box
     full = (*([sides[0]] * (len(shape) - len(sides))), *sides)[-len(shape) :]
-    box[tuple(slice(max(0, cut.start), max(0, cut.stop)) for cut in window(shape, full))] = True
+    box[tuple(map(centre_block, shape, full))] = True
     return box
 
 

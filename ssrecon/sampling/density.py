@@ -11,6 +11,7 @@ from torch import Tensor
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadInput
 from ssrecon.core.scan import CalibratedScan
+from ssrecon.core.shapes import checked
 from ssrecon.sampling.describe import encoded_support
 from ssrecon.sampling.lines import any_along, line_by_line
 
@@ -22,6 +23,7 @@ LEFT_OUT = 64
 Mask = Bool[np.ndarray, "*k"]
 
 
+@checked
 @dataclass(frozen=True)
 class Density:
     r"""This density holds how likely the scans of one matrix acquire each location j: :math:`p_j`, the `probability`.
@@ -65,6 +67,7 @@ class Density:
             probability = probability[..., None] * reached
         return Density(kept, probability, width, lines, tuple(volumes))
 
+    @checked
     def others(self, own: Mask, volume: str) -> list[Mask]:
         """Return the masks that are not a scan's own. A scan that gave samples up (Gamma) is still known by the mask it had."""
         of_volume = [mask for mask, name in zip(self.masks, self.volumes, strict=False) if name == volume and (mask | ~own).all()]

@@ -1,15 +1,15 @@
-"""Archives that are made and not read: heads from scratch, and measured images through simulated coils.
+"""Archives that are computed and not read: heads from scratch, and measured images seen through simulated coils.
 
 In come sizes, a seed and, for `ComplexImages`, a file of images; out comes an `Archive` whose scans have a reference, and the phantom's a
 noiseless truth. `simulate` writes one to disk. Read ``phantom/archive.py`` first.
 """
 
-from ssrecon.simulation.complex_images import ComplexImages
-from ssrecon.simulation.phantom import (
+from ssrecon.simulation.complex_images import ComplexImages, simulate_coils
+from ssrecon.simulation.phantom.archive import PhantomArchive
+from ssrecon.simulation.phantom.contrast import (
     MPRAGE,
     Contrast,
     Flair,
-    PhantomArchive,
     ProtonDensity,
     SpinEcho,
     SpoiledGradientEcho,
@@ -30,4 +30,5 @@ __all__ = [
     "T1Weighted",
     "T2Weighted",
     "simulate",
+    "simulate_coils",
 ]

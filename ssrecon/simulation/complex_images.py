@@ -1,4 +1,4 @@
-"""Semi-synthetic archives: files of complex, coil-combined images, seen through simulated coils."""
+"""Semi-synthetic archives show files of complex, coil-combined images through simulated coils."""
 
 import math
 from dataclasses import dataclass, field, replace
@@ -19,6 +19,7 @@ from ssrecon.core.errors import BadInput
 from ssrecon.core.hdf5 import complex_dataset, opened, stored
 from ssrecon.core.origin import Origin
 from ssrecon.core.scan import Header, Scan
+from ssrecon.core.shapes import checked
 from ssrecon.operators.fourier import resample
 from ssrecon.simulation.phantom.acquisition import correlated, encode
 from ssrecon.simulation.phantom.archive import NOISE_READOUTS, NOISE_SAMPLES
@@ -28,8 +29,9 @@ from ssrecon.simulation.phantom.fields import Canvas
 
 @dataclass(frozen=True)
 class ComplexImages(Archive):
-    """An HDF5 file with a complex dataset ``image`` (n, y, x): real anatomy and phase, to which coils and noise are simulated when it is
-    read.
+    """The archive is an HDF5 file with a complex dataset ``image`` (n, y, x) of real anatomy and phase.
+
+    Coils and noise are simulated when it is read.
 
     Every image counts as a subject and volume of its own. Label results made from it semi-synthetic.
     """
@@ -69,6 +71,7 @@ class ComplexImages(Archive):
         return scan
 
 
+@checked
 def simulate_coils(
     image: Complex[Tensor, "y x"],
     coils: int = 8,
@@ -77,7 +80,7 @@ def simulate_coils(
     header: Header | None = None,
     fov: float = 230.0,
 ) -> Scan:
-    r"""A fully sampled multi-coil scan of a coil-combined complex image: semi-synthetic, real anatomy and phase through simulated coils.
+    r"""Return a fully sampled multi-coil scan of a coil-combined complex image: real anatomy and phase through simulated coils.
 
     :math:`y_c = F(s_c\, x) + n_c` with loop coils (Biot-Savart, unit norm over the coils: the coil-combined image is `image`) and noise
     correlated between them. `noise_std` is sqrt(E|n|^2) of the optimally combined image, the median over the field of view, in units of
@@ -99,7 +102,7 @@ def simulate_coils(
     header = header or _header(matrix, canvas.fov)
     array = CoilArray.drawn(draw, coils)
     maps = array.maps(canvas, z=10.0).unit_norm
-    truth = encode(_finer(image.to(torch.complex64)), maps, matrix)
+    truth = encode(_on_finer_grid(image.to(torch.complex64)), maps, matrix)
     kspace, readouts = truth, None
     if noise_std > 0:
         covariance = array.covariance()
@@ -114,8 +117,8 @@ def simulate_coils(
     return Scan(header, kspace[None, None], full, torch.zeros_like(full), noise=readouts, truth=truth[None, None])
 
 
-def _finer(image: Complex[Tensor, "y x"]) -> Complex[Tensor, "2*y 2*x"]:
-    """The same image on twice as fine a grid: its transform, surrounded by zeros."""
+def _on_finer_grid(image: Complex[Tensor, "y x"]) -> Complex[Tensor, "2*y 2*x"]:
+    """Show the same image on twice as fine a grid: its transform is surrounded by zeros."""
     return resample(image, (2 * image.shape[0], 2 * image.shape[1]))
 
 

@@ -1,4 +1,4 @@
-"""Simulated archives on the disk."""
+"""Simulated archives are written to the disk."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ from ssrecon.core.errors import BadInput, OutputInUse
 from ssrecon.core.files import whole_file
 from ssrecon.core.progress import track
 from ssrecon.core.scan import Scan
-from ssrecon.simulation.phantom import PhantomArchive
+from ssrecon.simulation.phantom.archive import PhantomArchive
 
 DESCRIPTION = ".ssrecon.json"
 """The description of the archive that the volumes were made from. It is hidden: other programs open whatever else lies among data."""

@@ -24,6 +24,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ssrecon.core.draw import Draw
+from ssrecon.core.shapes import checked
 
 RESAMPLES = 9_999
 """So many that the levels of 2.5, 5 and 97.5 % fall on order statistics: (B + 1) times each is a whole number."""
@@ -33,6 +34,7 @@ STABILISATION = 0.1
 """The weight :math:`\\lambda` of the cohort's variance in a resample's: more makes the longest intervals shorter, and they cover less."""
 
 
+@checked
 def interval(values: Float[np.ndarray, " n"], seed: int = 0, level: float = 0.95) -> tuple[float, float]:
     """The two-sided interval of the mean of two values or more, at a level; the same for the same `seed`."""
     tail = (1 - level) / 2
@@ -40,11 +42,13 @@ def interval(values: Float[np.ndarray, " n"], seed: int = 0, level: float = 0.95
     return lower, upper
 
 
+@checked
 def lower_bound(values: Float[np.ndarray, " n"], seed: int = 0, level: float = 0.95) -> float:
     """The one-sided bound that the mean of two values or more lies above, at a level."""
     return float(bounds(values, (level,), seed)[0])
 
 
+@checked
 def bounds(values: Float[np.ndarray, "*cohorts n"], quantiles: Sequence[float], seed: int = 0) -> Float[np.ndarray, "q *cohorts"]:
     """:math:`\\bar x - t_q s / \\sqrt n` of each cohort, for each quantile of the quotient; the mean itself where all values are equal."""
     n = values.shape[-1]

@@ -246,7 +246,7 @@ class Trainer:
     def _restore(self, checkpoint: Checkpoint) -> None:
         same = checkpoint.about.get("hash") == self.recipe.hash
         if not same and "hash_version" not in checkpoint.about:
-            same = alike(checkpoint.said("recipe"), self.recipe.description)
+            same = alike(checkpoint.entry("recipe"), self.recipe.description)
         if not same:
             raise BadInput(checkpoint.path, found="a checkpoint of another recipe", expected="this recipe's, or another output folder")
         if checkpoint.about.get("start") != self.about.get("start"):
@@ -256,7 +256,7 @@ class Trainer:
         if self.auxiliary is not None:
             checkpoint.load_into(self.auxiliary, "auxiliary")
         load_optimizer(checkpoint, self.parameters, self.optimizer)
-        self.state = State.read(checkpoint.said("state"), checkpoint.path)
+        self.state = State.read(checkpoint.entry("state"), checkpoint.path)
 
     def _result(self, seconds: float) -> Trained:
         state = self.state

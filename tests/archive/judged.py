@@ -15,7 +15,7 @@ from ssrecon.calibrate.verdict import EmptySamples, unfit
 from ssrecon.core.errors import BadInput
 from ssrecon.core.scan import Scan
 from ssrecon.operators import Fourier
-from ssrecon.simulation.complex_images import simulate_coils
+from ssrecon.simulation import simulate_coils
 
 REFUSED = "refused"
 SOME_REFUSED = "some scans refused"

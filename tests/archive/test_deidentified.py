@@ -16,7 +16,7 @@ from ssrecon.core.scan import Header
 from ssrecon.privacy.identifying import deidentified
 from ssrecon.privacy.pseudonyms import KEEP_NAMES, pseudonym
 from ssrecon.sampling import RandomColumns, undersample
-from ssrecon.simulation.phantom import PhantomArchive
+from ssrecon.simulation import PhantomArchive
 from tests.calibrate.raw import raw_scan
 
 NAME, BIRTH = "Musterfrau", "19470312"

@@ -9,7 +9,7 @@ from ssrecon.archive.leave_out import expanded, left_out
 from ssrecon.cli.main import main
 from ssrecon.core.errors import BadInput, BadRecipe
 from ssrecon.core.scan import Header
-from ssrecon.simulation.phantom import PhantomArchive
+from ssrecon.simulation import PhantomArchive
 from ssrecon.store.data import Data
 from ssrecon.store.store import Store
 

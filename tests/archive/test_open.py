@@ -9,8 +9,7 @@ from ssrecon.archive import open_archive
 from ssrecon.archive.fastmri.fastmri import FastMRI, write_fastmri
 from ssrecon.archive.mrd.ismrmrd import ISMRMRD
 from ssrecon.calibrate import Calibrator
-from ssrecon.calibrate.noise_level import SHORTEST
-from ssrecon.calibrate.verdict import NOISE_REGION, verdict
+from ssrecon.calibrate.verdict import verdict
 from ssrecon.core.encoding import GridPoints, WholeLines
 from ssrecon.core.errors import BadInput
 from ssrecon.core.scan import Calibration, Header, Scan
@@ -65,7 +64,6 @@ def test_verdict_of_a_lattice_with_calibration_lines():
     assert found.acceleration == pytest.approx(64 / 25)  # a lattice reaches to the end of its last step
     assert found.noise == "unknown"  # 18 lines tell it, fewer do not
     assert verdict(make(columns([*range(1, 64, 4), *range(22, 42)]))).noise == "can be estimated"
-    assert NOISE_REGION == SHORTEST
 
 
 def test_verdict_of_random_columns_and_points():

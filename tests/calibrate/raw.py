@@ -5,7 +5,8 @@ import math
 import torch
 from torch import Tensor
 
-from ssrecon.core.scan import Header, Scan
+from ssrecon.calibrate import Calibrator
+from ssrecon.core.scan import CalibratedScan, Header, Scan
 from ssrecon.operators import sense
 from tests.scans import column_mask, smooth_csm, smooth_image
 
@@ -57,3 +58,18 @@ def raw_scan(
 
 def std(samples: Tensor) -> float:
     return math.sqrt(float(samples.abs().square().mean()))
+
+
+def whitened_noise(calibrator: Calibrator, raw: Scan) -> Tensor:
+    """The noise of a scan in the units of its calibrated k-space, divided by what is said to be its level: std 1."""
+    fitted = calibrator.fit([raw])
+    noise = torch.einsum("oc,bfcyx->bfoyx", fitted.matrix / fitted.scale, (raw.reference - raw.truth).to(torch.complex64))
+    return noise / fitted.apply(raw).scan.noise_std
+
+
+def agreement(prepared: CalibratedScan, matrix: Tensor) -> Tensor:
+    """|correlation| over the coils with the true sensitivities, inside the object."""
+    truth = torch.einsum("oc,bmcyx->bmoyx", matrix, smooth_csm(matrix.shape[1], (64, 64)))
+    truth = truth / torch.linalg.vector_norm(truth, dim=2, keepdim=True)
+    object_ = smooth_image((64, 64))[0, 0, 0].abs() > 0.1
+    return (prepared.csm.conj() * truth).sum(dim=2).abs()[0, 0][object_]

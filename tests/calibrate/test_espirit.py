@@ -5,7 +5,7 @@ import torch
 
 from ssrecon.calibrate import espirit
 from ssrecon.calibrate.espirit import SCANS_AT_ONCE, _row_space, calibration_matrix
-from ssrecon.calibrate.region import crop
+from ssrecon.core.window import crop
 from ssrecon.operators import sense
 from tests.calibrate.raw import white
 from tests.scans import smooth_csm, smooth_image

@@ -7,7 +7,7 @@ import torch
 
 from ssrecon.calibrate.espirit import SCANS_AT_ONCE, espirit
 from ssrecon.calibrate.phase import relative_phase, virtual_coil
-from ssrecon.calibrate.region import crop
+from ssrecon.core.window import crop
 from tests.calibrate.raw import white
 from tests.calibrate.test_espirit import data
 from tests.scans import smooth_csm

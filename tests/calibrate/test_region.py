@@ -1,8 +1,9 @@
 import pytest
 import torch
 
-from ssrecon.calibrate.region import crop, frames_region, require
+from ssrecon.calibrate.region import frames_region, require
 from ssrecon.core.errors import NoCalibration
+from ssrecon.core.window import crop
 from ssrecon.sampling.centre import centred_region, region_mask
 from tests.scans import column_mask
 

@@ -13,7 +13,7 @@ from ssrecon.archive.plain import write_plain
 from ssrecon.cli.main import main
 from ssrecon.core.errors import BadInput
 from ssrecon.privacy.pseudonyms import KEEP_NAMES
-from ssrecon.simulation.phantom import PhantomArchive
+from ssrecon.simulation import PhantomArchive
 from tests.training.small import RECIPE, assign, make_store
 
 COMMANDS = ("simulate", "prepare", "run", "evaluate", "report", "reconstruct")

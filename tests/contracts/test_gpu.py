@@ -15,7 +15,7 @@ from ssrecon.partition import Gamma, gamma_score
 from ssrecon.recipe.recipe import Comparison
 from ssrecon.reconstruction.loaded_network import load_checkpoint
 from ssrecon.sampling import Equispaced
-from ssrecon.simulation.phantom import PhantomArchive
+from ssrecon.simulation import PhantomArchive
 from ssrecon.store.prepare import prepare
 from ssrecon.study.comparison import run
 from tests.contracts import test_networks as networks

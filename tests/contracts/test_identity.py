@@ -26,7 +26,7 @@ from ssrecon.inspect.page import write_page
 from ssrecon.inspect.summary import write_json
 from ssrecon.privacy.pseudonyms import key_file
 from ssrecon.reconstruction.reconstruct import reconstruct
-from ssrecon.simulation.phantom import PhantomArchive
+from ssrecon.simulation import PhantomArchive
 from ssrecon.store.prepare import prepare
 from tests.contracts.test_archives import FORMATS, example
 

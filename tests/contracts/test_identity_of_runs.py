@@ -8,7 +8,7 @@ import pytest
 
 from ssrecon.archive.plain import write_plain
 from ssrecon.cli.main import main
-from ssrecon.simulation.phantom import PhantomArchive
+from ssrecon.simulation import PhantomArchive
 from ssrecon.store.prepare import LeftOut
 from tests.contracts.test_identity import ACCESSION, BIRTH, NAME, TOLD, held, secrets, told
 

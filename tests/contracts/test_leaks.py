@@ -13,7 +13,7 @@ from ssrecon.calibrate import Calibrator
 from ssrecon.core.draw import Draw
 from ssrecon.objectives import Objective
 from ssrecon.sampling import RandomColumns, undersample
-from ssrecon.simulation.phantom import PhantomArchive
+from ssrecon.simulation import PhantomArchive
 from tests.contracts.classes import subclasses
 from tests.scans import EXAMPLE, SMALL_NETWORK, loss_of
 

@@ -17,8 +17,7 @@ from ssrecon.calibrate import Calibrator
 from ssrecon.cli.main import main
 from ssrecon.core.engines import each, parse_shard, shard_of
 from ssrecon.core.errors import BadInput, BadRecipe
-from ssrecon.simulation.phantom import PhantomArchive
-from ssrecon.simulation.simulate import simulate
+from ssrecon.simulation import PhantomArchive, simulate
 from ssrecon.store.catalogue import Catalogue, Record, records
 from ssrecon.store.prepare import LeftOut, prepare
 from ssrecon.store.store import Store

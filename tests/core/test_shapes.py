@@ -6,7 +6,7 @@ import pickle
 import pkgutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -14,46 +14,54 @@ import torch
 from jaxtyping import Bool, Complex, Float
 from torch import Tensor
 
+import ssrecon
 from ssrecon.algorithms import conjugate_gradient
-from ssrecon.calibrate import compression_matrix, espirit, mix_coils, noise_covariance
+from ssrecon.archive.fastmri.writer import write_fastmri
+from ssrecon.calibrate import Calibrator, compression_matrix, espirit, mix_coils, noise_covariance
 from ssrecon.core.errors import BadInput, BadShape
+from ssrecon.core.scan import CalibratedScan, Header, Scan
 from ssrecon.core.shapes import annotated, checked
 from ssrecon.metrics import heldout_residual
-from ssrecon.operators import LinearOperator, sense
+from ssrecon.operators import sense
 from ssrecon.sampling.lines import line_by_line
 
-ROOMS = ("operators", "calibrate", "algorithms", "metrics", "partition", "sampling", "networks")
+UNCHECKED = {
+    "ssrecon.operators.sensitivity.Sensitivity": "the gram makes one for each block of coils in every iteration; its methods check",
+}
+"""What states shapes and does not check them, and why."""
 
 
 def modules():
-    for room in ROOMS:
-        package = importlib.import_module(f"ssrecon.{room}")
-        for found in pkgutil.walk_packages(package.__path__, f"ssrecon.{room}."):
+    for found in pkgutil.walk_packages(ssrecon.__path__, "ssrecon."):
+        if not found.name.endswith(".__main__"):
             yield importlib.import_module(found.name)
 
 
 def public():
-    """Functions of the rooms whose parameters say a shape, and the methods of operators."""
+    """Functions, records and methods of all rooms, without a leading underscore, whose arguments or fields say a shape."""
     for module in modules():
         for name, thing in vars(module).items():
             if name.startswith("_") or getattr(thing, "__module__", None) != module.__name__:
                 continue
-            if inspect.isfunction(thing) and annotated(thing):
+            if (inspect.isfunction(thing) or inspect.isclass(thing)) and annotated(thing):
                 yield f"{module.__name__}.{name}", thing
-            if inspect.isclass(thing) and issubclass(thing, LinearOperator):
-                for method, function in vars(thing).items():
-                    if inspect.isfunction(function) and method in ("__call__", "adjoint", "gram") and annotated(function):
-                        yield f"{module.__name__}.{name}.{method}", function
+            for method, function in vars(thing).items() if inspect.isclass(thing) else ():
+                function = getattr(function, "__func__", function)  # of a static method
+                shown = inspect.isfunction(function) and (method == "__call__" or not method.startswith("_"))
+                if shown and annotated(function) and not getattr(function, "__isabstractmethod__", False):
+                    yield f"{module.__name__}.{name}.{method}", function
 
 
-def test_every_public_function_that_states_shapes_checks_them():
+def test_everything_public_that_states_shapes_checks_them():
     found = dict(public())
-    assert len(found) > 40 and "ssrecon.calibrate.espirit.espirit" in found
-    assert not [name for name, function in found.items() if not hasattr(function, "checks_shapes")]
+    assert len(found) > 110
+    assert {f"ssrecon.{name}" for name in ("calibrate.espirit.espirit", "core.scan.Scan", "core.scan.CalibratedScan.on")} <= set(found)
+    assert {name for name, thing in found.items() if "checks_shapes" not in vars(thing)} == set(UNCHECKED)
 
 
 K = torch.zeros(1, 1, 4, 16, 20, dtype=torch.complex64)
 MASK, CSM = torch.ones(1, 1, 1, 16, 20, dtype=torch.bool), torch.ones(1, 1, 4, 16, 20, dtype=torch.complex64)
+SCAN = Scan(Header("v/0", "v", "s"), K, MASK, ~MASK, csm=CSM)
 
 
 @pytest.mark.parametrize(
@@ -84,6 +92,12 @@ MASK, CSM = torch.ones(1, 1, 1, 16, 20, dtype=torch.bool), torch.ones(1, 1, 4, 1
         (lambda: conjugate_gradient(lambda x: x, K.real), "conjugate_gradient: rhs: found .* of float32"),
         (lambda: conjugate_gradient(lambda x: x, K, initial=K[0]), r"initial: .*where \*systems_x = \(1, 1, 4, 16, 20\)"),
         (lambda: heldout_residual(K, K[:, :, :3], MASK, None), r"heldout_residual: measured: .*coils = 4"),
+        (lambda: replace(SCAN, kspace=K.real), r"v/0: Scan: kspace: found shape \(1, 1, 4, 16, 20\) of float32.*\(1 frames coils \*k\)"),
+        (lambda: replace(SCAN, mask=MASK[..., :-1]), r"v/0: Scan: mask: found shape \(1, 1, 1, 16, 19\).*where \*k = \(16, 20\)"),
+        (lambda: replace(SCAN, noise=K[0, :, :3, 0]), r"v/0: Scan: noise: found shape \(1, 3, 20\).*coils = 4"),
+        (lambda: CalibratedScan.white(SCAN).on(MASK[0]), r"CalibratedScan.on: mask: found shape \(1, 1, 16, 20\).*batch = 1"),
+        (lambda: Calibrator().sensitivities(K.real, (16, 20)), "Calibrator.sensitivities: calibration: found shape .* of float32"),
+        (lambda: write_fastmri("v.h5", K[0], truth=K[0, :, :3]), r"write_fastmri: truth: found shape \(1, 3, 16, 20\).*coils = 4"),
         (lambda: line_by_line(np.ones((3, 3))), "omega: found shape .3, 3. of float64; expected a NumPy array of bool values"),
     ],
 )

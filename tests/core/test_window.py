@@ -8,14 +8,13 @@ import torch
 from ssrecon.archive.cartesian.oversampling import remove_readout_oversampling
 from ssrecon.calibrate.scale import low_resolution_image
 from ssrecon.core.scan import Header
-from ssrecon.core.window import crop, window
+from ssrecon.core.window import centre_block, crop, window
 from ssrecon.evaluation.evaluate_folder import evaluate_folder
 from ssrecon.evaluation.pictures import stack_with_borders
 from ssrecon.metrics import nmse
 from ssrecon.operators import Fourier
 from ssrecon.operators.fourier import resample
 from ssrecon.sampling.centre import centre_box, region_mask
-from ssrecon.sampling.patterns.base import centre_block
 
 PAIRS = [(10, 6), (10, 5), (11, 6), (11, 5), (10, 10), (9, 9), (7, 1), (8, 1)]
 

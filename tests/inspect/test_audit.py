@@ -25,7 +25,7 @@ from ssrecon.inspect.picture import picture
 from ssrecon.inspect.scan_report import acquired_lines
 from ssrecon.inspect.summary import findings_by_kind, write_json
 from ssrecon.sampling import Equispaced, RandomColumns, undersample
-from ssrecon.simulation.phantom import PhantomArchive
+from ssrecon.simulation import PhantomArchive
 from tests.core.test_engines import cluster
 
 

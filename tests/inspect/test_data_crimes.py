@@ -19,7 +19,7 @@ from ssrecon.inspect.duplicates import duplicates, signature
 from ssrecon.inspect.oversampling import oversampled
 from ssrecon.operators import Fourier
 from ssrecon.sampling import Equispaced, PoissonDisc, RandomColumns, undersample
-from ssrecon.simulation.phantom import PhantomArchive
+from ssrecon.simulation import PhantomArchive
 
 N, SAMPLES, COILS = 128, 96, 8
 

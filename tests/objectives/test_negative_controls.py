@@ -170,7 +170,7 @@ def k_weighted_and_supervised(f, acquisitions):
     for omega, weight in acquisitions:
         scan, reference = tiny_scan(LINES, omega), tiny_scan(LINES, torch.ones(4, 1, dtype=torch.bool))
         for lambda_, chance in every_subset(torch.where(omega, even, 0.0)):
-            told, given = replace(fitted, partitioner=Fixed(lambda_, even)).knowing(fitted.known), scan.on(~lambda_)
+            told, given = replace(fitted, partitioner=Fixed(lambda_, even)).knowing(fitted.known), scan.on(~lambda_.expand(scan.mask.shape))
             weighted += weight * chance * loss_of(told, f, scan, None, Draw(0)).mean
             truth += weight * chance * loss_of(Supervised(MeanSquare()), f, given, reference.on(~given.mask), Draw(0)).mean
     return float(weighted), float(truth)

@@ -93,7 +93,7 @@ def test_points_of_columns_break_the_k_weights():
         omega = chosen.expand(SHAPE)
         scan = tiny_scan(TRUTH, omega)
         for lambda_, chance in every_subset(torch.where(omega, split, 0.0)):
-            image = f(scan.on(~lambda_)).image
+            image = f(scan.on(~lambda_.expand(scan.mask.shape))).image
             error = (tiny_scan(TRUTH, torch.ones(SHAPE, dtype=torch.bool)).kspace - _kspace(image)).abs() ** 2
             truth += weight * chance * float(error[0, 0, 0][~(omega & ~lambda_)].sum()) / N
             if lambda_.any():
@@ -118,7 +118,7 @@ def test_columns_of_columns_keep_them():
         scan = tiny_scan(TRUTH, omega)
         for held_out, chance in every_subset(torch.where(chosen, split[0], 0.0)):
             lambda_ = held_out.expand(SHAPE)
-            image = f(scan.on(~lambda_)).image
+            image = f(scan.on(~lambda_.expand(scan.mask.shape))).image
             error = (tiny_scan(TRUTH, torch.ones(SHAPE, dtype=torch.bool)).kspace - _kspace(image)).abs() ** 2
             truth += weight * chance * float(error[0, 0, 0][~(omega & ~lambda_)].sum()) / N
             if lambda_.any():
@@ -230,7 +230,7 @@ def test_robust_ssdu_is_the_risk_of_the_corrected_estimate_and_a_constant(monkey
             for lambda_, chance in every_subset(torch.where(omega, inclusion, 0.0)):
                 objective = RobustSSDU(Fixed(lambda_, inclusion), alpha=alpha, noisy_at_test=True, cap=1e3).knowing(pair_sampling(p))
                 loss += weight * chance * float((loss_of(objective, f, scan, None, Draw(0)).per_scan * weights).sum())
-                corrected = _kspace(reconstruction_of(objective, f, scan.on(~lambda_), Draw(0)).image)
+                corrected = _kspace(reconstruction_of(objective, f, scan.on(~lambda_.expand(scan.mask.shape)), Draw(0)).image)
                 risk += weight * chance * float(((corrected - PAIR).abs().square().mean(dim=(1, 2, 3, 4)) * weights).sum())
         assert loss - constant == pytest.approx(risk, rel=1e-6)
 

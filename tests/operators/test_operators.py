@@ -82,9 +82,9 @@ def test_full_sampling_with_unit_norm_csm_is_the_identity():
 
 
 def test_gram_skips_the_readout_where_lines_were_acquired():
-    assert Sense(column_mask((16, 6), lines=2), random_like((1, 1, 2, 16, 6), 0))._layout.turned
+    assert Sense(column_mask((16, 6), lines=2), random_like((1, 1, 2, 16, 6), 0))._layout.readout_first
     points = Sense(torch.eye(8, dtype=torch.bool)[None, None, None], random_like((1, 1, 2, 8, 8), 0))._layout
-    assert points.axes == (-2, -1) and not points.turned
+    assert points.axes == (-2, -1) and not points.readout_first
 
 
 def test_gram_gradient_reaches_a_learned_csm():

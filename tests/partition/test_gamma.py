@@ -41,7 +41,7 @@ def test_lines_where_lines_were_acquired():
     assert int(gamma.any(-1).sum()) == math.floor(0.2 * int(free.sum()))
     assert not (gamma & scan.calibration[0, 0, 0]).any()
     # What is left still is lines, so that a split by lines may follow.
-    Lines(0.4).split(scan.on(~gamma), Draw(0))
+    Lines(0.4).split(scan.on(~gamma.expand(scan.mask.shape)), Draw(0))
 
 
 @pytest.mark.parametrize("readout", [True, False])

@@ -12,7 +12,7 @@ from ssrecon.archive.plain import write_plain
 from ssrecon.archive.siemens.protocol import identity_of_protocol
 from ssrecon.privacy.identifying import identity_of
 from ssrecon.privacy.identifying_text import is_known, may_identify
-from ssrecon.simulation.phantom import PhantomArchive
+from ssrecon.simulation import PhantomArchive
 from tests.archive.siemens import test_siemens
 
 NAME = "Musterfrau"

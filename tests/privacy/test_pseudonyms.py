@@ -24,7 +24,7 @@ from ssrecon.privacy.identifying import deidentified
 from ssrecon.privacy.pseudonyms import KEEP_NAMES, harmless, own_words, pseudonym, safe_place, safe_reason, safe_subject, safe_text
 from ssrecon.recipe.recipe import Recipe, Training
 from ssrecon.reconstruction.reconstruct import reconstruct
-from ssrecon.simulation.phantom import PhantomArchive
+from ssrecon.simulation import PhantomArchive
 from ssrecon.store.data import Data
 from ssrecon.store.prepare import prepare
 from tests.archive.mrd import lines as mrd

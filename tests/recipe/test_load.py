@@ -14,7 +14,7 @@ from tests.recipe.experiments import QUICKSTART, RECIPES
 OWN = """
 from dataclasses import dataclass, replace
 from ssrecon import Recipe
-from ssrecon.simulation.phantom import PhantomArchive
+from ssrecon.simulation import PhantomArchive
 from ssrecon.archive.splits import BySubject
 from ssrecon.networks import ResNet, Unrolled
 from ssrecon.objectives import SSDU

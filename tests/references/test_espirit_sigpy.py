@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ssrecon.calibrate import espirit
-from ssrecon.calibrate.region import crop
+from ssrecon.core.window import crop
 from tests.calibrate.raw import white
 from tests.scans import full_kspace
 

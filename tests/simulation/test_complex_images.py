@@ -11,7 +11,7 @@ from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadInput
 from ssrecon.operators import Fourier
 from ssrecon.sampling import RandomColumns, undersample
-from ssrecon.simulation.complex_images import ComplexImages
+from ssrecon.simulation import ComplexImages
 from ssrecon.store import prepare
 
 

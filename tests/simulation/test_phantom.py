@@ -12,9 +12,9 @@ from ssrecon.core.description import describe, rebuild
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadInput
 from ssrecon.operators import Fourier
-from ssrecon.simulation.phantom import MPRAGE, Flair, PhantomArchive, T1Weighted, T2Weighted
+from ssrecon.simulation import MPRAGE, Flair, PhantomArchive, T1Weighted, T2Weighted
 from ssrecon.simulation.phantom.acquisition import encode
-from ssrecon.simulation.phantom.coils import SEGMENTS, WIRE, CoilArray
+from ssrecon.simulation.phantom.coils import SEGMENTS, WIRE_RADIUS, CoilArray
 from ssrecon.simulation.phantom.contrast import TISSUES
 from ssrecon.simulation.phantom.fields import Canvas, Fields, band, rough
 
@@ -165,7 +165,7 @@ def test_the_field_of_one_loop():
     loop = CoilArray((corners + step / 2)[None], step[None], torch.ones(1, dtype=torch.complex64))
     distance = torch.tensor([0.0, 30.0, 60.0, 120.0])
     field = loop.field(distance, torch.zeros(4), torch.zeros(4))[0]
-    assert torch.allclose(field.real, radius**3 / (radius**2 + distance**2 + WIRE**2) ** 1.5, rtol=0.05)
+    assert torch.allclose(field.real, radius**3 / (radius**2 + distance**2 + WIRE_RADIUS**2) ** 1.5, rtol=0.05)
     assert field.imag.abs().max() < 1e-4
 
 

@@ -12,9 +12,7 @@ from ssrecon.archive.mrd.header import parse_header
 from ssrecon.core.errors import BadInput, OutputInUse
 from ssrecon.core.scan import Header
 from ssrecon.operators import Fourier
-from ssrecon.simulation.complex_images import simulate_coils
-from ssrecon.simulation.phantom import PhantomArchive, T1Weighted, T2Weighted
-from ssrecon.simulation.simulate import simulate
+from ssrecon.simulation import PhantomArchive, T1Weighted, T2Weighted, simulate, simulate_coils
 from tests.scans import smooth_image
 
 ARCHIVE = PhantomArchive(subjects=2, slices=2, matrix=(48, 32), coils=3, contrasts=(T1Weighted(), T2Weighted()), noise_bandwidth_ratio=1.5)

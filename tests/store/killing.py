@@ -15,8 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from ssrecon.simulation.phantom import PhantomArchive
-from ssrecon.simulation.simulate import simulate
+from ssrecon.simulation import PhantomArchive, simulate
 from ssrecon.store.catalogue import records
 from ssrecon.store.store import Store
 from tests.store.test_prepare import bits

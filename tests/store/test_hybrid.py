@@ -130,7 +130,7 @@ def test_short_readouts_are_told_by_their_headers(tmp_path):
 
 
 def test_archives_without_volumes_are_left_as_they_are(tmp_path):
-    from ssrecon.simulation.phantom import PhantomArchive
+    from ssrecon.simulation import PhantomArchive
 
     archive = PhantomArchive(subjects=1, slices=1, matrix=(32, 32), coils=2)
     assert Hybrid.of(archive) is archive

@@ -19,8 +19,7 @@ from ssrecon.core.errors import BadInput, BadRecipe, NoCalibration, OutputInUse
 from ssrecon.core.scan import Header, Scan
 from ssrecon.partition import Bernoulli, Gamma, Uniform
 from ssrecon.sampling import RandomColumns
-from ssrecon.simulation import PhantomArchive
-from ssrecon.simulation.simulate import simulate
+from ssrecon.simulation import PhantomArchive, simulate
 from ssrecon.store.data import Data
 from ssrecon.store.loader import Schedule
 from ssrecon.store.prepare import LeftOut, prepare, prepare_data

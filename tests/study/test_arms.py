@@ -26,7 +26,7 @@ from ssrecon.recipe.load import load_recipe
 from ssrecon.recipe.recipe import Comparison, Recipe, Training
 from ssrecon.reconstruction.checkpoint import read_checkpoint
 from ssrecon.sampling import RandomColumns
-from ssrecon.simulation.phantom import PhantomArchive
+from ssrecon.simulation import PhantomArchive
 from ssrecon.store.data import Data
 from ssrecon.study.comparison import run
 
@@ -114,7 +114,7 @@ class Started:
     def steps(self):
         """That each arm's last checkpoint has reached."""
         paths = sorted(self.out.glob("arms/*/seed-0/checkpoints/last.safetensors"))
-        return {path.parts[-4]: read_checkpoint(path).said("state")["step"] for path in paths}
+        return {path.parts[-4]: read_checkpoint(path).entry("state")["step"] for path in paths}
 
     def workers(self):
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()

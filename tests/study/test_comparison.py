@@ -18,7 +18,7 @@ from ssrecon.recipe.load import load_recipe
 from ssrecon.recipe.overrides import override
 from ssrecon.reconstruction.checkpoint import read_checkpoint
 from ssrecon.sampling import RandomColumns, undersample
-from ssrecon.simulation.phantom import PhantomArchive
+from ssrecon.simulation import PhantomArchive
 from ssrecon.store.prepare import prepare
 from ssrecon.store.store import Store
 from ssrecon.study.acquisition import acquisition_record

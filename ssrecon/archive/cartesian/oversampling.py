@@ -4,9 +4,11 @@ import torch
 from jaxtyping import Complex
 from torch import Tensor
 
+from ssrecon.core.shapes import checked
 from ssrecon.core.window import crop
 
 
+@checked
 def remove_readout_oversampling(kspace: Complex[Tensor, "*lines x"], kept: int) -> Complex[Tensor, "*lines kept"]:
     """Transform along the readout, keep the central field of view, transform back; white noise keeps its variance.
 

@@ -10,12 +10,13 @@ from jaxtyping import Bool, Complex, Float
 from torch import Tensor
 
 from ssrecon.archive.mrd.header import SEQUENCE
-from ssrecon.core.errors import BadInput
 from ssrecon.core.files import whole_file
 from ssrecon.core.origin import Origin
 from ssrecon.core.scan import Numbers
+from ssrecon.core.shapes import checked
 
 
+@checked
 def write_fastmri(
     path: Path | str,
     kspace: Complex[Tensor | np.ndarray, "slices coils phase readout"],
@@ -47,19 +48,13 @@ def write_fastmri(
 
     ssrecon's extension of the layout, which other readers pass over: the datasets ``noise`` (readouts, coils, samples) and ``truth``
     (k-space without noise, as ``kspace``) and the attributes ``noise_bandwidth_ratio`` and, where scans were not measured, ``origin``.
-    Raises `BadInput` where shapes do not fit.
+    Raises `BadShape`, a `BadInput`, where shapes do not fit.
     """
     path = Path(path)
     data = np.asarray(kspace, dtype=np.complex64)
-    if data.ndim != 4:
-        raise BadInput(path, found=f"k-space of shape {data.shape} to write", expected="(slices, coils, phase, readout)")
-    slices, _, phase, samples = data.shape
+    phase, samples = data.shape[2:]
     first, end = limits or (0, phase)
     sampled = None if mask is None else np.asarray(mask, dtype=bool)
-    if sampled is not None and sampled.shape not in ((phase,), (phase, samples)):
-        raise BadInput(path, found=f"a mask of shape {sampled.shape} to write", expected=f"({phase},) or ({phase}, {samples})")
-    if truth is not None and np.shape(truth) != data.shape:
-        raise BadInput(path, found=f"truth of shape {np.shape(truth)} to write", expected=f"{data.shape}")
     columns = np.arange(phase)[:, None]
     data = np.where((columns >= first) & (columns < end), data, 0)
     if sampled is not None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
+from ssrecon.core.shapes import checked
 from ssrecon.objectives.distances.base import Distance, Kspace, Weight
 from ssrecon.objectives.distances.norms import sum_of_squares
 
@@ -21,6 +22,7 @@ class MeanSquare(Distance):
     Noisier2Noise. IEEE Trans Comput Imaging 9:707-720 (2023). doi:10.1109/TCI.2023.3299212
     """
 
+    @checked
     def __call__(self, predicted: Kspace, measured: Kspace, weight: Weight = None) -> Float[Tensor, " batch"]:
         locations = measured.shape[1] * math.prod(measured.shape[3:])
         return sum_of_squares(predicted - measured, weight) / locations

@@ -29,6 +29,7 @@ class AxisEnds:
     high_by_chance: bool
 
 
+@checked
 def acquired_bounds(mask: Bool[Tensor, "*k"]) -> list[tuple[int, int]]:
     """Return the first and the last acquired place along each axis; (0, -1) where nothing was acquired."""
     places = mask.nonzero()
@@ -54,6 +55,7 @@ def is_partial_fourier(first: int, last: int, centre: int, matrix: int) -> bool:
     return abs((centre - first) - (last + 1 - centre)) > max(4.0, 0.08 * matrix)
 
 
+@checked
 def ends_along(union: Bool[Tensor, "*k"], axis: int) -> AxisEnds:
     """Return the ends of what was acquired along an axis. A side counts as left out where chance would hardly leave so much out."""
     matrix, centre = union.shape[axis], union.shape[axis] // 2
@@ -83,6 +85,7 @@ def ends_along(union: Bool[Tensor, "*k"], axis: int) -> AxisEnds:
     return AxisEnds(first, last, part, "low", False, ends[1]) if below < above else AxisEnds(first, last, part, "high", ends[0], False)
 
 
+@checked
 def encoded_box(filled: Bool[Tensor, "*k"], ends: Sequence[AxisEnds]) -> Support:
     """Return the box that was encoded: what was acquired, and what the pattern left out beyond it by chance. Padding (`filled`) is no part
     of it."""
@@ -97,6 +100,7 @@ def encoded_box(filled: Bool[Tensor, "*k"], ends: Sequence[AxisEnds]) -> Support
     return tuple(box)
 
 
+@checked
 def padding_fractions(union: Bool[Tensor, "*k"]) -> tuple[float, ...]:
     """Return, per axis, the part of the matrix beyond what was acquired on both sides. The last step of a lattice is no padding."""
     fractions = []

@@ -129,12 +129,6 @@ def over_readout(points: np.ndarray, matrix: tuple[int, ...]) -> Bool[Tensor, "*
     return (drawn if points.ndim == len(matrix) else drawn[..., None]).expand(matrix).clone()
 
 
-def centre_block(n: int, size: int) -> slice:
-    """Return `size` places around DC at n // 2; an even size reaches one farther to the left, as fastMRI's does."""
-    start = n // 2 - size // 2
-    return slice(max(0, start), min(n, start + size))
-
-
 def budget(pattern: Pattern, total: int, acceleration: float, protected: int) -> int:
     """Return how many locations `acceleration` leaves of `total`, calibration included. Raises `BadInput` where calibration is more."""
     where = f"undersampling {type(pattern).__name__}"

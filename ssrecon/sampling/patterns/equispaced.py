@@ -7,7 +7,8 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from ssrecon.core.errors import BadInput
-from ssrecon.sampling.patterns.base import Pattern, along_phase, budget, centre_block, phase_axis
+from ssrecon.core.window import centre_block
+from ssrecon.sampling.patterns.base import Pattern, along_phase, budget, phase_axis
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from ssrecon.core.errors import BadInput
 from ssrecon.core.radius import radius
-from ssrecon.sampling.patterns.base import Pattern, budget, centre_block, over_readout, points_matrix
+from ssrecon.core.window import centre_block
+from ssrecon.sampling.patterns.base import Pattern, budget, over_readout, points_matrix
 
 LEVELS = 8
 """Discs come in this many sizes to the pixel."""

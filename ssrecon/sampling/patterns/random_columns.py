@@ -6,7 +6,8 @@ import numpy as np
 from jaxtyping import Bool
 from torch import Tensor
 
-from ssrecon.sampling.patterns.base import Pattern, along_phase, budget, centre_block, phase_axis
+from ssrecon.core.window import centre_block
+from ssrecon.sampling.patterns.base import Pattern, along_phase, budget, phase_axis
 
 
 @dataclass(frozen=True)

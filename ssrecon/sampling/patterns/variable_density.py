@@ -7,7 +7,8 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from ssrecon.core.radius import radius
-from ssrecon.sampling.patterns.base import Pattern, budget, centre_block, over_readout, points_matrix
+from ssrecon.core.window import centre_block
+from ssrecon.sampling.patterns.base import Pattern, budget, over_readout, points_matrix
 
 
 @dataclass(frozen=True)

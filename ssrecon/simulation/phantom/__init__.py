@@ -1,28 +1,5 @@
-"""The phantom archive, the embedded default: random heads, real physics, scans made as they are read.
+"""The phantom archive, the embedded default: random heads, real physics, scans that are made as they are read.
 
-fields -> head -> anatomy (layers of tissue) -> contrast (signal) -> acquisition (phase, coils, k-space, noise) -> archive.
+In come a seed and sizes, out come scans. fields -> head -> anatomy (layers of tissue) -> contrast (signal) -> acquisition (phase, coils,
+k-space, noise) -> archive, which is to be read first. `ssrecon.simulation` exports what is public here.
 """
-
-from ssrecon.simulation.phantom.archive import PhantomArchive
-from ssrecon.simulation.phantom.contrast import (
-    MPRAGE,
-    Contrast,
-    Flair,
-    ProtonDensity,
-    SpinEcho,
-    SpoiledGradientEcho,
-    T1Weighted,
-    T2Weighted,
-)
-
-__all__ = [
-    "MPRAGE",
-    "Contrast",
-    "Flair",
-    "PhantomArchive",
-    "ProtonDensity",
-    "SpinEcho",
-    "SpoiledGradientEcho",
-    "T1Weighted",
-    "T2Weighted",
-]

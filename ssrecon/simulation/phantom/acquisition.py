@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
+from ssrecon.core.shapes import checked
 from ssrecon.simulation.phantom.anatomy import Slice
 from ssrecon.simulation.phantom.coils import CoilArray, SmoothMaps
 from ssrecon.simulation.phantom.contrast import TISSUES, Contrast
@@ -15,7 +16,7 @@ from ssrecon.simulation.phantom.head import Head, frame
 
 
 def magnetisation(slice_: Slice, head: Head, contrast: Contrast, fat_shift: int = 0) -> Float[Tensor, "y x"]:
-    """The signal at every point of the fine grid: each layer's own, weighted by the part of it that nothing covers.
+    """Return the signal at every point of the fine grid: each layer's own, weighted by the part of it that nothing covers.
 
     Fat appears `fat_shift` fine pixels further along the readout, its resonance being 3.4 ppm lower.
     """
@@ -34,7 +35,7 @@ def magnetisation(slice_: Slice, head: Head, contrast: Contrast, fat_shift: int 
 
 
 def phase(head: Head, fields: Fields, canvas: Canvas, z: float, contrast: str) -> Float[Tensor, "y x"]:
-    """Smooth phase in radians: a quadratic and a smooth random part, and the dipole field of the air behind the forehead."""
+    """Return a smooth phase in radians: a quadratic and a smooth random part, and the dipole field of the air behind the forehead."""
     g = fields.draw.generator(f"phantom phase {contrast}", fields.subject)
     right, front, up = frame(head, canvas, z)
     x, y, h = right / 100, front / 100, up / 100
@@ -47,9 +48,13 @@ def phase(head: Head, fields: Fields, canvas: Canvas, z: float, contrast: str) -
     return total + g.uniform(1.0, 2.5) * (25.0**3) * (3 * dz * dz / square - 1) / square**1.5
 
 
+@checked
 def encode(image: Complex[Tensor, "y x"], maps: SmoothMaps, matrix: tuple[int, int]) -> Complex[Tensor, "coils ky kx"]:
-    """The k-space of the fine image through each coil, cut to the encoded matrix; centred, and scaled as the orthonormal transform of an
-    image of that matrix would be. Everything beyond the matrix is lost, as it is in a scanner: edges ring."""
+    """Return the k-space of the fine image through each coil, cut to the encoded matrix.
+
+    It is centred, and scaled as the orthonormal transform of an image of that matrix would be. Everything beyond the matrix is lost, as it
+    is in a scanner: edges ring.
+    """
     # Rolled once here, so that the transforms need no shift for the origin at N // 2.
     image = torch.fft.ifftshift(image)
     rows, columns = (torch.fft.ifftshift(part, dim=0).to(image.dtype) for part in (maps.rows, maps.columns))
@@ -63,9 +68,10 @@ def encode(image: Complex[Tensor, "y x"], maps: SmoothMaps, matrix: tuple[int, i
 
 
 def white_matter_snr(coils: CoilArray, covariance: Tensor, signal: float) -> float:
-    r"""Median over the brain of :math:`|m| \sqrt{c^H \Psi^{-1} c}`: the SNR of the optimally combined, fully sampled image.
+    r"""Return the SNR of white matter in the optimally combined, fully sampled image.
 
-    The noise is counted as sqrt(E|n|^2) of the complex image, for noise of covariance :math:`\Psi`.
+    It is the median of :math:`|m| \sqrt{c^H \Psi^{-1} c}` over the brain. The noise is counted as sqrt(E|n|^2) of the complex image, for
+    noise of covariance :math:`\Psi`.
     """
     lattice = torch.stack(torch.meshgrid(*(torch.linspace(-0.9, 0.9, 9) for _ in range(3)), indexing="ij"), dim=-1).reshape(-1, 3)
     inside = lattice[lattice.norm(dim=1) < 1] * torch.tensor([62.0, 80.0, 45.0]) + torch.tensor([0.0, 0.0, 20.0])
@@ -74,10 +80,11 @@ def white_matter_snr(coils: CoilArray, covariance: Tensor, signal: float) -> flo
     return abs(signal) * float(power.sqrt().median())
 
 
+@checked
 def correlated(
     generator: np.random.Generator, covariance: Complex[Tensor, "coils coils"], shape: tuple[int, ...]
 ) -> Complex[Tensor, "coils *shape"]:
-    """Circular complex Gaussian noise of the given covariance between the coils."""
+    """Draw circular complex Gaussian noise of the given covariance between the coils."""
     white = generator.standard_normal((len(covariance), *shape, 2), dtype=np.float32) * np.float32(math.sqrt(0.5))
     root = torch.linalg.cholesky(covariance).to(torch.complex64)
     return (root @ torch.view_as_complex(torch.from_numpy(white)).flatten(1)).reshape(-1, *shape)

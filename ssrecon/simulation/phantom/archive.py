@@ -1,4 +1,4 @@
-"""The phantom archive: an endless cohort of made-up heads, the data that comes with the package."""
+"""The phantom archive is an endless cohort of made-up heads, the data that come with the package."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -27,12 +27,12 @@ LOWEST, HIGHEST = -4.0, 46.0
 """Heights of the first and the last slice above the middle of the third ventricle, in millimetres."""
 
 THICKNESS = 5.0
-"""Millimetres that headers tell of a slice; it is drawn as a plane."""
+"""Millimetres that headers tell of a slice, which is drawn as a plane."""
 
 
 @dataclass(frozen=True)
 class PhantomArchive(Archive):
-    """Fully sampled multi-coil scans of random heads, made when they are read: nothing is stored, and nothing has to be downloaded.
+    """The archive makes fully sampled multi-coil scans of random heads when they are read: nothing is stored or downloaded.
 
     Every subject has their own anatomy and relaxation times, every volume (a subject in a contrast) its own phase and receiver gain; the
     coil array is one for the archive, as it is for a scanner. A scan is a pure function of these fields and its name. It is drawn on a
@@ -52,7 +52,7 @@ class PhantomArchive(Archive):
     """sqrt(E|n|^2) of the optimally combined, fully sampled image relative to white matter in the middle of the brain, per contrast."""
     seed: int = 0
     fov: tuple[float, float] = (236.0, 236.0)
-    """Millimetres, ``(y, x)``."""
+    """The field of view in millimetres, ``(y, x)``."""
     oversampling: int = 2
     """How many times finer, in each direction, the head is drawn than it is encoded."""
     fat_shift: float = 1.0
@@ -77,12 +77,12 @@ class PhantomArchive(Archive):
 
     @property
     def path(self) -> Path:  # type: ignore[override]
-        """A name rather than a place."""
+        """The path is a name rather than a place."""
         return Path(f"phantom-seed-{self.seed}")
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """Never: no file holds a phantom archive. What `ssrecon simulate` writes is in fastMRI's layout."""
+        """Return False: no file holds a phantom archive. What `ssrecon simulate` writes is in fastMRI's layout."""
         return False
 
     @cached_property
@@ -95,7 +95,7 @@ class PhantomArchive(Archive):
         )
 
     def read(self, scan_id: str) -> Scan:
-        header = self._find(scan_id)
+        header = self._header_of(scan_id)
         contrast = next(it for it in self.contrasts if it.name == header.contrast)
         draw = Draw(self.seed)
         coils, gain = CoilArray.drawn(draw, self.coils), self._receiver_gain(header.volume_id)
@@ -120,13 +120,13 @@ class PhantomArchive(Archive):
         )
 
     def tissues(self, scan_id: str) -> Slice:
-        """The layers of tissue that a scan was made from, on the fine grid: what is really there, for figures and tests."""
-        header = self._find(scan_id)
+        """Return the layers of tissue that a scan was made from, on the fine grid: what is really there, for figures and tests."""
+        header = self._header_of(scan_id)
         draw = Draw(self.seed)
         head, fields = Head.drawn(draw, header.subject, len(TISSUES)), Fields(draw, header.subject)
         return anatomy(head, fields, self._canvas, self._height(header))
 
-    def _find(self, scan_id: str) -> Header:
+    def _header_of(self, scan_id: str) -> Header:
         for header in self.headers:
             if header.scan_id == scan_id:
                 return header
@@ -145,7 +145,10 @@ class PhantomArchive(Archive):
         return Canvas((self.matrix[0] * self.oversampling, self.matrix[1] * self.oversampling), self.fov)
 
     def _height(self, header: Header) -> float:
-        """Evenly spaced, the whole stack lying a little differently in each subject, as it does when people are scanned."""
+        """Return the height of an evenly spaced slice.
+
+        The stack lies a little differently in each subject, as in people who are scanned.
+        """
         generator = Draw(self.seed).generator("phantom stack", header.subject)
         if self.slices == 1:
             return float(generator.uniform(LOWEST, HIGHEST))
@@ -153,7 +156,7 @@ class PhantomArchive(Archive):
         return LOWEST + spacing * header.slice + float(generator.uniform(-0.5, 0.5)) * min(spacing, 16.0)
 
     def _receiver_gain(self, volume_id: str) -> float:
-        """Scanners' units differ by orders of magnitude; so do these."""
+        """Draw a factor: scanners' units differ by orders of magnitude, and so do these."""
         return float(10 ** Draw(self.seed).generator("phantom receiver", volume_id).uniform(-5, -3))
 
     def _header(self, subject: int, contrast: Contrast, index: int) -> Header:

@@ -9,18 +9,21 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 
 from ssrecon.core.draw import Draw
+from ssrecon.core.shapes import checked
 from ssrecon.simulation.phantom.fields import Canvas
 
 SEGMENTS = 24
-WIRE = 12.0
-"""Millimetres: the conductor's half width, which keeps the field finite in it."""
-SHARED = 0.6
+"""Straight pieces of wire in a loop."""
+WIRE_RADIUS = 12.0
+"""The conductor's half width in millimetres, which keeps the field finite in it."""
+SHARED_NOISE = 0.6
 """The part of the noise power that comes from the head and is therefore seen by several coils; the rest is each preamplifier's own."""
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class CoilArray:
-    """Circular loops around the head, in the scanner's frame: right, front, up, in millimetres from the isocentre."""
+    """The array has circular loops around the head, in the scanner's frame: right, front, up, in millimetres from the isocentre."""
 
     start: Float[Tensor, "coils segments 3"]
     """Middle of each straight piece of wire."""
@@ -31,7 +34,7 @@ class CoilArray:
 
     @classmethod
     def drawn(cls, draw: Draw, coils: int) -> "CoilArray":
-        """One or, from 12 coils on, two rings around the head, as a coil builder leaves them: a little irregular."""
+        """Draw one or, from 12 coils on, two rings around the head, as a coil builder leaves them: a little irregular."""
         g = draw.generator("phantom coils")
         rings = 2 if coils >= 12 else 1
         start, step = [], []
@@ -52,23 +55,23 @@ class CoilArray:
         return cls(middles, pieces, torch.from_numpy(gain.astype(np.complex64)))
 
     def field(self, right: Tensor, front: Tensor, up: Tensor) -> Complex[Tensor, "coils points"]:
-        r"""What a unit spin at each point induces: :math:`B_x - i B_y` of a unit current, by reciprocity (before the gain).
+        r"""Return what a unit spin at each point induces: :math:`B_x - i B_y` of a unit current, by reciprocity (before the gain).
 
-        :math:`B(r) = \sum_j dl_j \times (r - r_j) / (|r - r_j|^2 + w^2)^{3/2}`, in units of a single loop's field at its own centre.
-        Hoult and Richards. The signal-to-noise ratio of the nuclear magnetic resonance experiment. J Magn Reson 24:71-85 (1976).
+        The field is :math:`B(r) = \sum_j dl_j \times (r - r_j) / (|r - r_j|^2 + w^2)^{3/2}`, in units of a single loop's field at its own
+        centre. Hoult and Richards. The signal-to-noise ratio of the nuclear magnetic resonance experiment. J Magn Reson 24:71-85 (1976).
         doi:10.1016/0022-2364(76)90233-X
         """
         place = torch.stack([right, front, up], dim=-1)
         away = place - self.start[:, :, None, :]
         x, y, z = away.unbind(-1)
         dx, dy, dz = (part[..., None] for part in self.step.unbind(-1))
-        weight = (x * x + y * y + z * z + WIRE**2) ** -1.5
+        weight = (x * x + y * y + z * z + WIRE_RADIUS**2) ** -1.5
         radius = torch.linalg.vector_norm(self.step, dim=-1).sum(dim=-1)[:, None] / (2 * math.pi)
         bx, by = ((dy * z - dz * y) * weight).sum(dim=1), ((dz * x - dx * z) * weight).sum(dim=1)
         return torch.complex(bx, -by) * radius / (2 * math.pi)
 
     def maps(self, canvas: Canvas, z: float, knots: int = 36) -> "SmoothMaps":
-        """The sensitivities in the slice at height `z`, gains included."""
+        """Return the sensitivities in the slice at height `z`, gains included."""
         rows, columns = canvas.axes
         coarse = [np.linspace(float(axis[0]), float(axis[-1]), knots) for axis in (rows, columns)]
         front, right = torch.meshgrid(*(torch.from_numpy(axis).float() for axis in (-coarse[0], coarse[1])), indexing="ij")
@@ -77,7 +80,7 @@ class CoilArray:
         return SmoothMaps(values, _spline(coarse[0], rows), _spline(coarse[1], columns))
 
     def covariance(self, head: tuple[float, float, float] = (75.0, 95.0, 80.0)) -> Complex[Tensor, "coils coils"]:
-        """The noise covariance up to a factor: what the coils see in common in an ellipsoid the size of a head, plus their own.
+        """Return the noise covariance up to a factor: what the coils see in common in an ellipsoid the size of a head, plus their own.
 
         The overlap of the receive fields stands in for that of the electric fields (Roemer et al. Magn Reson Med 16:192-225 (1990).
         doi:10.1002/mrm.1910160203). The mean variance before the gains is 1.
@@ -87,14 +90,15 @@ class CoilArray:
         seen = self.field(*inside.unbind(-1)).to(torch.complex128)
         overlap = seen @ seen.conj().T
         overlap /= overlap.diagonal().real.mean()
-        total = SHARED * overlap + (1 - SHARED) * torch.eye(len(overlap))
+        total = SHARED_NOISE * overlap + (1 - SHARED_NOISE) * torch.eye(len(overlap))
         gain = self.gain.to(torch.complex128)
         return gain[:, None] * total * gain.conj()[None]
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class SmoothMaps:
-    """Coil sensitivities as ``rows @ coarse @ columns.T``: a coarse grid, and two matrices of splines that take it to the fine one."""
+    """Coil sensitivities are ``rows @ coarse @ columns.T``: two matrices of splines take a coarse grid to the fine one."""
 
     coarse: Complex[Tensor, "coils knots knots"]
     rows: Float[Tensor, "y knots"]
@@ -102,7 +106,7 @@ class SmoothMaps:
 
     @property
     def unit_norm(self) -> "SmoothMaps":
-        """Divided by their root sum of squares over the coils."""
+        """The maps divided by their root sum of squares over the coils."""
         return SmoothMaps(self.coarse / torch.linalg.vector_norm(self.coarse, dim=0), self.rows, self.columns)
 
     def fine(self) -> Complex[Tensor, "coils y x"]:
@@ -110,7 +114,7 @@ class SmoothMaps:
 
 
 def _loop(centre: np.ndarray, axis: np.ndarray, radius: float) -> np.ndarray:
-    """Corners of a regular polygon around `axis`."""
+    """Return the corners of a regular polygon around `axis`."""
     first = np.cross(axis, [0.0, 0.0, 1.0])
     first /= np.linalg.norm(first)
     angle = np.arange(SEGMENTS)[:, None] * (2 * np.pi / SEGMENTS)
@@ -118,7 +122,7 @@ def _loop(centre: np.ndarray, axis: np.ndarray, radius: float) -> np.ndarray:
 
 
 def _spline(coarse: np.ndarray, fine: Tensor) -> Float[Tensor, "fine coarse"]:
-    """The matrix of cubic spline interpolation."""
+    """Return the matrix of cubic spline interpolation."""
     from scipy.interpolate import make_interp_spline
 
     return torch.from_numpy(make_interp_spline(coarse, np.eye(len(coarse)), k=3)(fine.numpy()).astype(np.float32))

@@ -11,7 +11,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Tissue:
-    """Relaxation times in milliseconds and proton density relative to water, with how much they vary from place to place.
+    """A tissue has relaxation times in milliseconds and a proton density relative to water, which vary from place to place.
 
     ``rough`` is the relative standard deviation of the fine texture, in T1, T2 and proton density alike but independently.
     """
@@ -51,29 +51,29 @@ doi:10.1002/mrm.20605. The rest are round values of the right order; flowing blo
 
 @dataclass(frozen=True)
 class Contrast(ABC):
-    """A sequence: its signal equation with its timing in milliseconds."""
+    """A contrast is a sequence: its signal equation with its timing in milliseconds."""
 
     name: ClassVar[str]
 
     @abstractmethod
     def signal(self, t1: Tensor, t2: Tensor, density: Tensor) -> Tensor:
-        """Transverse magnetisation at the echo, real and possibly negative, for full proton density 1; times in milliseconds."""
+        """Return the transverse magnetisation at the echo, real and possibly negative, for full proton density 1; times in milliseconds."""
 
     @property
     def timing(self) -> dict[str, float]:
-        """The sequence's times (ms) and flip angle (degrees), by the names that `ssrecon.core.Header` has for them."""
+        """The times (ms) and flip angle (degrees) of the sequence, by the names that `ssrecon.core.Header` has for them."""
         names = {"te": "echo_time", "tr": "repetition_time", "ti": "inversion_time", "flip": "flip_angle"}
         return {names[f.name]: getattr(self, f.name) for f in fields(self) if f.name in names}
 
     def of(self, tissue: str) -> float:
-        """The signal of a tissue without texture."""
+        """Return the signal of a tissue without texture."""
         it = TISSUES[tissue]
         return float(self.signal(torch.tensor(it.t1), torch.tensor(it.t2), torch.tensor(it.density)))
 
 
 @dataclass(frozen=True)
 class SpinEcho(Contrast):
-    r""":math:`\rho\,(1 - e^{-TR/T_1})\,e^{-TE/T_2}`."""
+    r"""A spin echo's signal is :math:`\rho\,(1 - e^{-TR/T_1})\,e^{-TE/T_2}`."""
 
     tr: float
     te: float
@@ -84,7 +84,7 @@ class SpinEcho(Contrast):
 
 @dataclass(frozen=True)
 class T1Weighted(SpinEcho):
-    """Spin echo with short repetition and echo times."""
+    """A spin echo with short repetition and echo times."""
 
     name: ClassVar[str] = "T1"
     tr: float = 550.0
@@ -93,7 +93,7 @@ class T1Weighted(SpinEcho):
 
 @dataclass(frozen=True)
 class T2Weighted(SpinEcho):
-    """Spin echo with long repetition and echo times."""
+    """A spin echo with long repetition and echo times."""
 
     name: ClassVar[str] = "T2"
     tr: float = 6000.0
@@ -102,7 +102,7 @@ class T2Weighted(SpinEcho):
 
 @dataclass(frozen=True)
 class ProtonDensity(SpinEcho):
-    """Spin echo with a long repetition time and a short echo time."""
+    """A spin echo with a long repetition time and a short echo time."""
 
     name: ClassVar[str] = "PD"
     tr: float = 3500.0
@@ -111,7 +111,7 @@ class ProtonDensity(SpinEcho):
 
 @dataclass(frozen=True)
 class Flair(Contrast):
-    r"""Inversion recovery with the fluid nulled: :math:`\rho\,(1 - 2 e^{-TI/T_1} + e^{-TR/T_1})\,e^{-TE/T_2}`.
+    r"""Inversion recovery nulls the fluid; its signal is :math:`\rho\,(1 - 2 e^{-TI/T_1} + e^{-TR/T_1})\,e^{-TE/T_2}`.
 
     Hajnal et al. Use of fluid attenuated inversion recovery (FLAIR) pulse sequences in MRI of the brain. J Comput Assist Tomogr
     16:841-844 (1992). doi:10.1097/00004728-199211000-00001
@@ -129,10 +129,10 @@ class Flair(Contrast):
 
 @dataclass(frozen=True)
 class MPRAGE(Contrast):
-    r"""Inversion, then a train of small flip angles :math:`\alpha` whose middle falls on TI; the stronger T1 contrast of brain protocols.
+    r"""An inversion precedes a train of small flip angles :math:`\alpha` whose middle falls on TI: brain protocols' stronger T1 contrast.
 
-    :math:`M = \rho\,(1 - 2 e^{-TI/T_1} / (1 + e^{-TR/T_1}))`, seen as :math:`|M| \sin\alpha`. The saturation by the train itself is left
-    out. Mugler and Brookeman. Magn Reson Med 15:152-157 (1990). doi:10.1002/mrm.1910150117
+    The signal is :math:`M = \rho\,(1 - 2 e^{-TI/T_1} / (1 + e^{-TR/T_1}))`, seen as :math:`|M| \sin\alpha`. The saturation by the train
+    itself is left out. Mugler and Brookeman. Magn Reson Med 15:152-157 (1990). doi:10.1002/mrm.1910150117
     """
 
     name: ClassVar[str] = "MPRAGE"
@@ -146,7 +146,10 @@ class MPRAGE(Contrast):
 
 @dataclass(frozen=True)
 class SpoiledGradientEcho(Contrast):
-    r""":math:`\rho \sin\alpha\,(1 - E_1)/(1 - \cos\alpha\, E_1)\,e^{-TE/T_2}` with :math:`E_1 = e^{-TR/T_1}`; T2 stands in for T2*."""
+    r"""A spoiled gradient echo's signal is :math:`\rho \sin\alpha\,(1 - E_1)/(1 - \cos\alpha\, E_1)\,e^{-TE/T_2}`.
+
+    With :math:`E_1 = e^{-TR/T_1}`; T2 stands in for T2*.
+    """
 
     name: ClassVar[str] = "GRE"
     tr: float = 30.0

@@ -1,4 +1,4 @@
-"""The grid a slice is drawn on, and the smooth random fields that everything irregular in the phantom is made of."""
+"""A slice is drawn on a fine grid, and everything irregular in it is made of smooth random fields."""
 
 import math
 from collections.abc import Callable
@@ -18,14 +18,14 @@ Spectrum = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True, eq=False)
 class Canvas:
-    """The fine grid of one slice: `shape` points ``(y, x)`` over `fov` millimetres; the origin lies at index ``N // 2``."""
+    """A canvas is the fine grid of one slice: `shape` points ``(y, x)`` over `fov` millimetres; the origin lies at index ``N // 2``."""
 
     shape: tuple[int, int]
     fov: tuple[float, float]
 
     @property
     def pixel(self) -> tuple[float, float]:
-        """Spacing in millimetres."""
+        """The spacing of the points in millimetres."""
         return self.fov[0] / self.shape[0], self.fov[1] / self.shape[1]
 
     @property
@@ -35,32 +35,32 @@ class Canvas:
 
     @cached_property
     def axes(self) -> tuple[Float[Tensor, " y"], Float[Tensor, " x"]]:
-        """Millimetres along the rows and the columns."""
+        """The places of rows and columns in millimetres."""
         return tuple((torch.arange(n) - n // 2) * step for n, step in zip(self.shape, self.pixel, strict=True))  # type: ignore[return-value]
 
     def inside(self, distance: Tensor, blur: float = 0.0) -> Tensor:
-        """From a signed distance in millimetres (positive inside) to the fraction covered, rising over a pixel or `blur`."""
+        """Return the fraction covered, from a signed distance in millimetres (positive inside); it rises over a pixel or `blur`."""
         return (distance / max(self.blur, blur) + 0.5).clamp(0, 1)
 
 
 def band(wavelength: float, octaves: float = 0.35) -> Spectrum:
-    """A band of about `octaves` to either side of a wavelength in millimetres; two-dimensional power is equal per octave."""
+    """Return a band of about `octaves` to either side of a wavelength in millimetres; two-dimensional power is equal per octave."""
     return lambda f: torch.exp(-0.5 * (torch.log2(f.clamp_min(1e-6) * wavelength) / octaves) ** 2) / f.clamp_min(1e-6)
 
 
 def smooth(wavelength: float) -> Spectrum:
-    """All frequencies up to about one cycle per `wavelength` millimetres."""
+    """Pass all frequencies up to about one cycle per `wavelength` millimetres."""
     return lambda f: torch.exp(-((f * wavelength) ** 2)) * (f > 0)
 
 
 def rough(exponent: float, longest: float) -> Spectrum:
-    """A power law ``f^-exponent`` for wavelengths below `longest` millimetres: structure at every scale."""
+    """Return a power law ``f^-exponent`` for wavelengths below `longest` millimetres: structure at every scale."""
     return lambda f: (f**2 + longest**-2) ** (-exponent / 2) * (f > 0)
 
 
 @dataclass(frozen=True)
 class Fields:
-    """Gaussian random fields of one subject, continuous in all three directions, of mean 0 and variance 1.
+    """The random fields of one subject are Gaussian, continuous in all three directions, of mean 0 and variance 1.
 
     Fourier coefficients are drawn in planes `along` millimetres apart and blended by a cubic B-spline in z, so that any height can be
     asked for by itself and neighbouring slices agree. Which coefficients are drawn depends on the field of view alone, not on the
@@ -71,7 +71,7 @@ class Fields:
     subject: str
 
     def __call__(self, name: str, canvas: Canvas, z: float, spectrum: Spectrum, finest: float, along: float) -> Float[Tensor, "y x"]:
-        """The field at height `z`, holding wavelengths down to `finest` millimetres."""
+        """Return the field at height `z`, which holds wavelengths down to `finest` millimetres."""
         order = [max(1, math.ceil(fov / finest)) for fov in canvas.fov]
         rows = torch.arange(-order[0], order[0] + 1)
         columns = torch.arange(order[1] + 1)

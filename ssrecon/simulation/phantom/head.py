@@ -1,4 +1,4 @@
-"""One subject: what is drawn once for a head, and the closed curves of skull, scalp and brain at any height."""
+"""A head is drawn once for a subject; it gives the closed curves of skull, scalp and brain at any height."""
 
 import math
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ssrecon.core.draw import Draw
+from ssrecon.core.shapes import checked
 from ssrecon.simulation.phantom.fields import Canvas
 
 ANGLES = 720
@@ -16,7 +17,7 @@ ANGLES = 720
 
 @dataclass(frozen=True)
 class Lesion:
-    """An ellipsoid in white matter; millimetres in the head's own frame."""
+    """A lesion is an ellipsoid in white matter, in millimetres of the head's own frame."""
 
     centre: tuple[float, float, float]
     radii: tuple[float, float, float]
@@ -24,7 +25,10 @@ class Lesion:
 
 @dataclass(frozen=True)
 class Harmonics:
-    """A smooth closed profile around the head, drifting with height: the sum of ``a_k cos(k (t - p_k) + d_k z)``, variance about 1."""
+    """A smooth closed profile runs around the head and drifts with height.
+
+    It is the sum of ``a_k cos(k (t - p_k) + d_k z)``, of variance about 1.
+    """
 
     amplitude: tuple[float, ...]
     phase: tuple[float, ...]
@@ -46,7 +50,10 @@ class Harmonics:
 
 @dataclass(frozen=True)
 class Head:
-    """A subject's anatomy in numbers. Lengths in millimetres; the origin is the middle of the third ventricle, axes right, front, up."""
+    """A head is a subject's anatomy in numbers.
+
+    Lengths are in millimetres; the origin is the middle of the third ventricle, the axes right, front, up.
+    """
 
     half_width: float
     half_length: float
@@ -60,7 +67,7 @@ class Head:
     tilt: tuple[float, float]
     shift: tuple[float, float]
     scale: float
-    """Of the deep structures."""
+    """The size of the deep structures."""
     ventricles: float
     """Their radius relative to a young adult's."""
     atrophy: float
@@ -68,7 +75,7 @@ class Head:
     scalp: float
     """Thickness of the fat under the skin."""
     skull: float
-    """Relative thickness."""
+    """Its relative thickness."""
     muscle: float
     fold: float
     """Wavelength of the main folds."""
@@ -78,7 +85,7 @@ class Head:
 
     @classmethod
     def drawn(cls, draw: Draw, subject: str, tissues: int) -> "Head":
-        """The head of one pseudonym: the same for the same seed, whatever else is asked for."""
+        """Draw the head of one pseudonym. It is the same for the same seed, whatever else is asked for."""
         g = draw.generator("phantom head", subject)
 
         def about(mean: float, spread: float) -> float:
@@ -109,7 +116,7 @@ class Head:
         )
 
     def outline(self, z: float) -> "Outline":
-        """The closed curves of the head at height `z`, as tables over the angle."""
+        """Return the closed curves of the head at height `z`, as tables over the angle."""
         t = np.arange(ANGLES) * (2 * np.pi / ANGLES)
         height = z + 75 * (self.tilt[0] * np.cos(t) + self.tilt[1] * np.sin(t))
         radius = self._hull(t, height)
@@ -132,7 +139,7 @@ class Head:
         return Outline(torch.from_numpy(np.concatenate([table, table[:, :1]], axis=1).astype(np.float32)))
 
     def _hull(self, t: np.ndarray, height: np.ndarray) -> np.ndarray:
-        """Distance from the axis to the smooth hull of the brain."""
+        """Return the distance from the axis to the smooth hull of the brain."""
         profile = (1 - (np.abs(height - 6) / (self.top - 6)).clip(0, 0.985) ** 2.3) ** (1 / 2.1)
         width = self.half_width * (1 - self.narrow_front * np.sin(t)) * profile
         length = self.half_length * profile**0.92
@@ -143,14 +150,15 @@ class Head:
         return radius * (1 + 0.016 * self.shape(from_front, middle, 2) + 0.008 * self.asymmetry(t, middle, 2))
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class Outline:
-    """Tables over the angle: radius of the hull, obliqueness, and the outer limits of seven layers beyond the hull."""
+    """An outline is tables over the angle: the hull's radius and obliqueness, and the outer limits of seven layers beyond it."""
 
     table: Float[Tensor, "9 angles"]
 
     def around(self, x: Tensor, y: Tensor) -> Float[Tensor, "9 y x"]:
-        """Every table at the angle of each point."""
+        """Return every table at the angle of each point."""
         turn = torch.atan2(y, x) / (2 * math.pi) % 1.0 * ANGLES
         index = turn.long().clamp(0, ANGLES - 1)
         weight = turn - index
@@ -160,7 +168,7 @@ class Outline:
 
 
 def _lesions(g: np.random.Generator, age: float) -> tuple[Lesion, ...]:
-    """Small white-matter lesions, more with age; in some a large one."""
+    """Draw small white-matter lesions, more with age, and in some heads a large one."""
 
     def ellipsoid(x: float, y: float, z: float, size: float, uneven: float) -> Lesion:
         a, b, c = (size * g.uniform(0.7, 1 + uneven) for _ in range(3))
@@ -178,7 +186,7 @@ def _lesions(g: np.random.Generator, age: float) -> tuple[Lesion, ...]:
 
 
 def frame(head: Head, canvas: Canvas, z: float) -> tuple[Tensor, Tensor, Tensor]:
-    """The head's own coordinates (right, front, up) of every point of a slice: turned, shifted and tilted in the scanner."""
+    """Return the head's own coordinates (right, front, up) of every point of a slice: the head is turned, shifted and tilted."""
     rows, columns = canvas.axes
     x = (columns - head.shift[0])[None, :].float()
     y = (-rows - head.shift[1])[:, None].float()  # the front of the head is at the top of the image

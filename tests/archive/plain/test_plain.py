@@ -181,7 +181,8 @@ def test_places_along_a_transformed_readout_are_kept(tmp_path):
 
 def test_only_scans_of_one_shape_are_written(tmp_path):
     one, two, _ = made()
-    for scans in ([], [one, replace(two, kspace=two.kspace[..., :4])], [one, replace(two, csm=None)]):
+    narrow = replace(two, **{name: getattr(two, name)[..., :4] for name in ("kspace", "mask", "padding")})
+    for scans in ([], [one, narrow], [one, replace(two, csm=None)]):
         with pytest.raises(BadInput, match="v.h5"):
             write_plain(tmp_path / "v.h5", scans)
     assert not (tmp_path / "v.h5").exists()
