@@ -10,11 +10,12 @@ from torch import Tensor
 
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadRecipe, at_least
+from ssrecon.core.per_scan import per_scan
 from ssrecon.core.scan import CalibratedScan, Estimate
 from ssrecon.core.shapes import checked
 from ssrecon.objectives.base import Draws, Loss, Network, Objective
 from ssrecon.objectives.distances import Distance, MeanSquare
-from ssrecon.objectives.measurement import along, mean_square, measured, noise_level, predicted, support, white_noise, with_noise
+from ssrecon.objectives.measurement import mean_square, measured, noise_level, predicted, support, white_noise, with_noise
 from ssrecon.objectives.moves import Move, moved
 from ssrecon.objectives.transforms import Rotations, Transform
 
@@ -42,7 +43,7 @@ class EquivariantImaging(Objective):
     weight: float = 1.0
     r"""This is :math:`\alpha`."""
     transforms: int = 1
-    """So many transforms are drawn for each scan at each update."""
+    """The number of transforms drawn for each scan at each update."""
     holds_out: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
@@ -92,7 +93,7 @@ def equivariance_of(
     """
     terms, inside = [], support(scan.csm)
     if noise is not None:
-        noise = along(noise_level(scan), noise) * noise
+        noise = per_scan(noise_level(scan), noise) * noise
     for own in moves:
         image = moved(estimate.image * inside, own) * inside
         virtual = measured(scan, image, scan.mask if mask is None else mask, estimate)

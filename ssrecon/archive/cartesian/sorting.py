@@ -28,7 +28,7 @@ UNFLAGGED = "phase-stabilisation, navigator and feedback lines with their flag, 
 
 @dataclass(frozen=True)
 class Sorted:
-    """This sorts the acquisitions of a file by what they are for. The integer arrays are indices into the file."""
+    """A file's acquisitions, sorted by what they are for. The integer arrays are indices into the file."""
 
     heads: np.ndarray
     header: FileHeader
