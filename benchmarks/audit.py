@@ -23,7 +23,7 @@ from espirit import read_cfl, write_cfl
 from scipy.signal.windows import hann, tukey
 
 from ssrecon.archive import open_archive
-from ssrecon.archive.fastmri.fastmri import write_fastmri
+from ssrecon.archive.fastmri.writer import write_fastmri
 from ssrecon.archive.plain import write_plain
 from ssrecon.core import Draw, Scan
 from ssrecon.inspect.audit import audit

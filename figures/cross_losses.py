@@ -16,8 +16,8 @@ import torch
 from ssrecon import Comparison, Draw
 from ssrecon.core import BadInput, Prepared
 from ssrecon.core.description import rebuild
+from ssrecon.core.scan import Network
 from ssrecon.objectives import Objective
-from ssrecon.objectives.base import Network
 from ssrecon.reconstruction import load_checkpoint
 from ssrecon.store import Store
 from ssrecon.study.redraw import printed

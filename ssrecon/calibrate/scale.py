@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ssrecon.core.shapes import checked
 from ssrecon.core.window import window
-from ssrecon.operators.sensitivity import Sensitivity
+from ssrecon.operators import Sensitivity
 
 QUANTILE = 0.99
 

@@ -14,8 +14,7 @@ from ssrecon.calibrate.region import Region
 from ssrecon.calibrate.whiten import mix_coils
 from ssrecon.core.scan import CalibratedScan, Prepared, Scan
 from ssrecon.core.shapes import checked
-from ssrecon.operators.fourier import Fourier
-from ssrecon.operators.sensitivity import Sensitivity
+from ssrecon.operators import Fourier, Sensitivity
 from ssrecon.sampling.centre import region_mask
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from pathlib import Path
 from ssrecon.core.files import whole_file
 from ssrecon.core.scan import Header
 
-COLUMNS = ("arm", "seed", "selection", "subject", "volume", "scan", "metric", "convention", "value")
+METRIC_COLUMNS = ("arm", "seed", "selection", "subject", "volume", "scan", "metric", "convention", "value")
 Row = dict[str, str | float]
 
 
@@ -20,6 +20,6 @@ def tidy_row(labels: Row, header: Header, scan_id: str, metric: str, convention:
 def write_metrics(path: Path, rows: Iterable[Row]) -> None:
     """Write the tidy table, one number a line."""
     with whole_file(path) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer = csv.DictWriter(file, METRIC_COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows({**row, "value": repr(float(row["value"]))} for row in rows)

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ssrecon.calibrate import Calibrator, noise_covariance
+from ssrecon.calibrate import Calibrator, noise_covariance, unfit
 from ssrecon.calibrate.noise_level import estimated_covariance
-from ssrecon.calibrate.verdict import BrokenOff, EmptySamples, empty_locations, unfit
+from ssrecon.calibrate.verdict import BrokenOff, EmptySamples, empty_locations
 from ssrecon.core.errors import NoCalibration, SsreconError
 from ssrecon.core.scan import Header, Scan
 from ssrecon.core.window import crop

@@ -13,7 +13,7 @@ from ssrecon.core.shapes import checked
 from ssrecon.networks.base import DenoiserSpec, NetworkSpec, parts
 from ssrecon.networks.denoisers import ResNet
 from ssrecon.networks.unrolled import Unrolled
-from ssrecon.operators.fourier import Fourier
+from ssrecon.operators import Fourier
 
 TINY = 1e-12
 

@@ -5,7 +5,8 @@ inside a loss, ``transforms.py`` and ``moves.py`` what equivariance moves images
 share. Read ``base.py`` first, then ``ssdu.py``.
 """
 
-from ssrecon.objectives.base import Draws, Loss, Network, Objective
+from ssrecon.core.scan import Network
+from ssrecon.objectives.base import Draws, Loss, Objective
 from ssrecon.objectives.ddss import DDSS
 from ssrecon.objectives.distances import Distance, MeanSquare, NormalizedL1, NormalizedL1L2, NormalizedSquare
 from ssrecon.objectives.ensure import ENSURE

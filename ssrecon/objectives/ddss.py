@@ -8,8 +8,8 @@ from torch import Tensor
 
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import at_least
-from ssrecon.core.scan import CalibratedScan
-from ssrecon.objectives.base import Draws, Loss, Network, Objective
+from ssrecon.core.scan import CalibratedScan, Network
+from ssrecon.objectives.base import Draws, Loss, Objective
 from ssrecon.objectives.distances import Distance, NormalizedL1L2
 from ssrecon.objectives.measurement import l1_norm, predicted, relative, support
 from ssrecon.objectives.parallel_branches import branches

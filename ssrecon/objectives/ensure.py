@@ -6,8 +6,8 @@ from typing import ClassVar
 import torch
 
 from ssrecon.core.draw import Draw
-from ssrecon.core.scan import CalibratedScan
-from ssrecon.objectives.base import Draws, Loss, Network
+from ssrecon.core.scan import CalibratedScan, Network
+from ssrecon.objectives.base import Draws, Loss
 from ssrecon.objectives.sampling_aware import SamplingAware, check_cap
 from ssrecon.objectives.sure import check_step, divergence_probe, risk
 

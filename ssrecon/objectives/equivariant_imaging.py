@@ -11,9 +11,9 @@ from torch import Tensor
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadRecipe, at_least
 from ssrecon.core.per_scan import per_scan
-from ssrecon.core.scan import CalibratedScan, Estimate
+from ssrecon.core.scan import CalibratedScan, Estimate, Network
 from ssrecon.core.shapes import checked
-from ssrecon.objectives.base import Draws, Loss, Network, Objective
+from ssrecon.objectives.base import Draws, Loss, Objective
 from ssrecon.objectives.distances import Distance, MeanSquare
 from ssrecon.objectives.measurement import mean_square, measured, noise_level, predicted, support, white_noise, with_noise
 from ssrecon.objectives.moves import Move, moved

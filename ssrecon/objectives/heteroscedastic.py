@@ -11,8 +11,8 @@ from torch import Tensor
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadRecipe
 from ssrecon.core.per_scan import per_scan
-from ssrecon.core.scan import CalibratedScan
-from ssrecon.objectives.base import Draws, Loss, Network, Objective
+from ssrecon.core.scan import CalibratedScan, Network
+from ssrecon.objectives.base import Draws, Loss, Objective
 from ssrecon.objectives.measurement import noise_level, predicted
 from ssrecon.partition import Partitioner, Uniform
 

@@ -10,8 +10,8 @@ from ssrecon.core.description import FROM_DATA
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadRecipe
 from ssrecon.core.per_scan import per_scan
-from ssrecon.core.scan import CalibratedScan
-from ssrecon.objectives.base import Draws, Loss, Network, Objective
+from ssrecon.core.scan import CalibratedScan, Network
+from ssrecon.objectives.base import Draws, Loss, Objective
 from ssrecon.objectives.distances import Distance, NormalizedL1L2
 from ssrecon.objectives.measurement import predicted
 from ssrecon.partition import Gaussian, Partitioner

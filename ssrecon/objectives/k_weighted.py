@@ -7,9 +7,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ssrecon.core.draw import Draw
-from ssrecon.core.scan import CalibratedScan
+from ssrecon.core.scan import CalibratedScan, Network
 from ssrecon.core.shapes import checked
-from ssrecon.objectives.base import Draws, Loss, Network
+from ssrecon.objectives.base import Draws, Loss
 from ssrecon.objectives.distances import Distance, MeanSquare
 from ssrecon.objectives.sampling_aware import SamplingAware, check_cap
 from ssrecon.objectives.ssdu import held_out_loss

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadRecipe
-from ssrecon.core.scan import CalibratedScan
-from ssrecon.objectives.base import Draws, Loss, Network, Objective
+from ssrecon.core.scan import CalibratedScan, Network
+from ssrecon.objectives.base import Draws, Loss, Objective
 from ssrecon.objectives.distances import Distance, NormalizedL1L2
 from ssrecon.objectives.ssdu import held_out_loss
 from ssrecon.partition import Gaussian, Partitioner

@@ -5,8 +5,8 @@ from typing import ClassVar
 
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import at_least
-from ssrecon.core.scan import CalibratedScan
-from ssrecon.objectives.base import Draws, Loss, Network
+from ssrecon.core.scan import CalibratedScan, Network
+from ssrecon.objectives.base import Draws, Loss
 from ssrecon.objectives.distances import Distance, MeanSquare
 from ssrecon.objectives.measurement import mean_square, measured, predicted, support
 from ssrecon.objectives.sampling_aware import SamplingAware

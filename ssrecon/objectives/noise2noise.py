@@ -6,8 +6,8 @@ import torch
 
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadInput
-from ssrecon.core.scan import CalibratedScan, Estimate
-from ssrecon.objectives.base import Draws, Loss, Network, Objective
+from ssrecon.core.scan import CalibratedScan, Estimate, Network
+from ssrecon.objectives.base import Draws, Loss, Objective
 from ssrecon.objectives.distances import Distance, MeanSquare
 from ssrecon.objectives.measurement import predicted
 

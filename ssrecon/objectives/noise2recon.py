@@ -6,8 +6,8 @@ import torch
 
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadRecipe, at_least
-from ssrecon.core.scan import CalibratedScan
-from ssrecon.objectives.base import Draws, Loss, Network, Objective
+from ssrecon.core.scan import CalibratedScan, Network
+from ssrecon.objectives.base import Draws, Loss, Objective
 from ssrecon.objectives.distances import Distance, NormalizedL1L2
 from ssrecon.objectives.measurement import l1_norm, noise_level, noisier, relative, support, white_noise
 from ssrecon.objectives.ssdu import held_out_loss

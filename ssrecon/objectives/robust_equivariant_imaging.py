@@ -5,8 +5,8 @@ from typing import ClassVar
 
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import at_least
-from ssrecon.core.scan import CalibratedScan
-from ssrecon.objectives.base import Draws, Loss, Network, Objective
+from ssrecon.core.scan import CalibratedScan, Network
+from ssrecon.objectives.base import Draws, Loss, Objective
 from ssrecon.objectives.equivariant_imaging import check_transform, drawn_moves, equivariance_of, virtual_noise
 from ssrecon.objectives.sure import check_step, divergence_probe, risk
 from ssrecon.objectives.transforms import Rotations, Transform

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import positive
-from ssrecon.core.scan import CalibratedScan, Estimate
-from ssrecon.objectives.base import Draws, Loss, Network
+from ssrecon.core.scan import CalibratedScan, Estimate, Network
+from ssrecon.objectives.base import Draws, Loss
 from ssrecon.objectives.distances import Distance, MeanSquare
 from ssrecon.objectives.k_weighted import k_weight
 from ssrecon.objectives.measurement import noise_level, noisier, operator_of, predicted, white_noise

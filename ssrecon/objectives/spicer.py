@@ -8,9 +8,9 @@ from torch import Tensor
 
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import at_least
-from ssrecon.core.scan import CalibratedScan, Estimate
+from ssrecon.core.scan import CalibratedScan, Estimate, Network
 from ssrecon.core.shapes import checked
-from ssrecon.objectives.base import Draws, Loss, Network, Objective
+from ssrecon.objectives.base import Draws, Loss, Objective
 from ssrecon.objectives.distances import Distance, MeanSquare
 from ssrecon.objectives.measurement import predicted
 from ssrecon.objectives.parallel_branches import branches

@@ -6,9 +6,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ssrecon.core.draw import Draw
-from ssrecon.core.scan import CalibratedScan
+from ssrecon.core.scan import CalibratedScan, Network
 from ssrecon.core.shapes import checked
-from ssrecon.objectives.base import Draws, Loss, Network, Objective
+from ssrecon.objectives.base import Draws, Loss, Objective
 from ssrecon.objectives.distances import Distance, NormalizedL1L2
 from ssrecon.objectives.measurement import predicted
 from ssrecon.partition import Gaussian, Partition, Partitioner

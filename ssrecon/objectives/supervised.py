@@ -5,8 +5,8 @@ from typing import ClassVar
 
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadInput
-from ssrecon.core.scan import CalibratedScan
-from ssrecon.objectives.base import Draws, Loss, Network, Objective
+from ssrecon.core.scan import CalibratedScan, Network
+from ssrecon.objectives.base import Draws, Loss, Objective
 from ssrecon.objectives.distances import Distance, NormalizedL1L2
 from ssrecon.objectives.measurement import predicted
 

@@ -10,9 +10,9 @@ from torch import Tensor
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadRecipe
 from ssrecon.core.per_scan import per_scan
-from ssrecon.core.scan import CalibratedScan, Estimate
+from ssrecon.core.scan import CalibratedScan, Estimate, Network
 from ssrecon.core.shapes import checked
-from ssrecon.objectives.base import Draws, Loss, Network, Objective
+from ssrecon.objectives.base import Draws, Loss, Objective
 from ssrecon.objectives.measurement import noise_level, predicted, white_noise, with_noise
 
 

@@ -13,7 +13,7 @@ from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadInput
 from ssrecon.core.example import Example
 from ssrecon.core.scan import CalibratedScan, Estimate
-from ssrecon.objectives.base import Objective
+from ssrecon.objectives import Objective
 from ssrecon.recipe.recipe import Recipe
 from ssrecon.reconstruction.checkpoint import read_checkpoint
 from ssrecon.reconstruction.domain import TrainingDomain

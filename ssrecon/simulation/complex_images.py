@@ -10,8 +10,9 @@ import torch
 from jaxtyping import Complex
 from torch import Tensor
 
+from ssrecon.archive import Archive
 from ssrecon.archive.arrays import finite
-from ssrecon.archive.base import Archive, holds
+from ssrecon.archive.base import holds
 from ssrecon.archive.slices import slice_of
 from ssrecon.core.description import READ_FILE
 from ssrecon.core.draw import Draw

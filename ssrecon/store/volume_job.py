@@ -18,7 +18,8 @@ from ssrecon.core.files import content_digest
 from ssrecon.core.provenance import data_fingerprint
 from ssrecon.core.scan import Prepared, Scan
 from ssrecon.privacy.pseudonyms import safe_reason
-from ssrecon.sampling import Undersampling, describe_sampling, undersample
+from ssrecon.sampling import Undersampling, undersample
+from ssrecon.sampling.describe import describe_sampling
 from ssrecon.store.freed_memory import returning_memory
 from ssrecon.store.hybrid import Hybrid
 from ssrecon.store.volume_file import volume_path, write_volume

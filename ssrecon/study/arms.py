@@ -21,7 +21,8 @@ from ssrecon.archive.splits import Assignment
 from ssrecon.core.distributed import Process
 from ssrecon.core.errors import SsreconError
 from ssrecon.core.folder_lock import folder_lock
-from ssrecon.recipe.load import load_recipe, loaded_recipes
+from ssrecon.recipe import load_recipe
+from ssrecon.recipe.load import loaded_recipes
 from ssrecon.recipe.recipe import Recipe
 from ssrecon.store.store import Store
 from ssrecon.training.state import Trained

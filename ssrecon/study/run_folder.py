@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from ssrecon.core.errors import BadInput
-from ssrecon.evaluation.rows import COLUMNS as METRIC_COLUMNS
+from ssrecon.evaluation.rows import METRIC_COLUMNS
 from ssrecon.recipe.selection import Selection
-from ssrecon.training.history import COLUMNS as HISTORY_COLUMNS
+from ssrecon.training.history import HISTORY_COLUMNS
 
 
 @dataclass(frozen=True)

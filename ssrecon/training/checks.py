@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from ssrecon.archive.splits import Assignment
 from ssrecon.core.distributed import Process
 from ssrecon.core.errors import BadInput, BadRecipe, TrainingDiverged
-from ssrecon.networks.base import DenoiserSpec, NetworkSpec, parts
+from ssrecon.networks import NetworkSpec
+from ssrecon.networks.base import DenoiserSpec, parts
 from ssrecon.objectives import Objective
 from ssrecon.objectives.measurement import NOISE_FROM
 from ssrecon.recipe.recipe import Recipe, Training

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-COLUMNS = ("step", "epoch", "loss", "gamma", "hidden_nmse", "learning_rate", "mu", "gamma_floor", "seconds")
+HISTORY_COLUMNS = ("step", "epoch", "loss", "gamma", "hidden_nmse", "learning_rate", "mu", "gamma_floor", "seconds")
 """`gamma_floor` is the unit of `gamma`: 1, which is what noise alone gives, in units of the noise variance; it is empty for a relative
 residual.
 """
@@ -33,7 +33,7 @@ class History:
     def append(self, row: Mapping[str, Any]) -> None:
         self.rows.append(dict(row))
         with open(self.path, "a", newline="") as file:
-            csv.DictWriter(file, COLUMNS, restval="").writerow(_csv_cells(row))
+            csv.DictWriter(file, HISTORY_COLUMNS, restval="").writerow(_csv_cells(row))
 
     @property
     def seconds(self) -> float:
@@ -42,7 +42,7 @@ class History:
     def _rewrite(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with open(self.path, "w", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS, restval="")
+            writer = csv.DictWriter(file, HISTORY_COLUMNS, restval="")
             writer.writeheader()
             writer.writerows(self.rows)
 

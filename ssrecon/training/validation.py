@@ -10,9 +10,9 @@ from torch import Tensor
 
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import TrainingDiverged
-from ssrecon.core.scan import CalibratedScan, Estimate, Prepared
+from ssrecon.core.scan import CalibratedScan, Estimate, Network, Prepared
 from ssrecon.metrics.nmse import nmse
-from ssrecon.objectives.base import Network, Objective
+from ssrecon.objectives import Objective
 from ssrecon.operators import coil_combined
 from ssrecon.partition import gamma_score
 

@@ -10,7 +10,7 @@ import torch
 
 from ssrecon.archive import open_archive
 from ssrecon.archive.bart import Bart
-from ssrecon.archive.fastmri.fastmri import write_fastmri
+from ssrecon.archive.fastmri.writer import write_fastmri
 from ssrecon.calibrate.verdict import verdict
 from ssrecon.core.encoding import HybridSlice, WholeLines
 from ssrecon.core.errors import BadInput

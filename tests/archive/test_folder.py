@@ -5,7 +5,7 @@ import pickle
 import pytest
 
 from ssrecon.archive import open_archive
-from ssrecon.archive.fastmri.fastmri import write_fastmri
+from ssrecon.archive.fastmri.writer import write_fastmri
 from ssrecon.archive.folder import Folder
 from ssrecon.core.errors import BadInput
 from ssrecon.privacy.pseudonyms import pseudonym

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from ssrecon.archive import open_archive
-from ssrecon.archive.fastmri.fastmri import FastMRI, write_fastmri
+from ssrecon.archive.fastmri.fastmri import FastMRI
+from ssrecon.archive.fastmri.writer import write_fastmri
 from ssrecon.archive.mrd.ismrmrd import ISMRMRD
 from ssrecon.calibrate import Calibrator
 from ssrecon.calibrate.verdict import verdict

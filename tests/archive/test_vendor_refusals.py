@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ssrecon.archive import open_archive
-from ssrecon.archive.fastmri.fastmri import write_fastmri
+from ssrecon.archive.fastmri.writer import write_fastmri
 from ssrecon.archive.vendor_refusals import refusal
 from ssrecon.core.errors import BadInput
 from tests.archive.mrd.lines import complex_noise

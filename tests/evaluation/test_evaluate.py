@@ -13,11 +13,12 @@ from ssrecon.core.scan import Estimate, Prepared
 from ssrecon.evaluation.evaluate import Method, evaluate, residual_rows, score_parts
 from ssrecon.evaluation.evaluate_folder import evaluate_folder
 from ssrecon.evaluation.pictures import BANDS, radial_band_numbers, radial_residual
-from ssrecon.evaluation.rows import COLUMNS
+from ssrecon.evaluation.rows import METRIC_COLUMNS
 from ssrecon.operators import Fourier, encoding
 from ssrecon.partition import Gamma
 from ssrecon.recipe.selection import Selection
-from ssrecon.store.store import Store, write_volume
+from ssrecon.store.store import Store
+from ssrecon.store.volume_file import write_volume
 from tests.scans import full_kspace, make_reference, make_scan, smooth_image
 
 
@@ -53,7 +54,7 @@ def read(path):
 def test_the_table_is_tidy_and_has_every_slice_and_volume(store, arms, tmp_path):
     rows = evaluate(arms, store, ids(store), tmp_path / "run")
     table = read(tmp_path / "run" / "metrics.csv")
-    assert list(table[0]) == list(COLUMNS) and len(table) == len(rows)
+    assert list(table[0]) == list(METRIC_COLUMNS) and len(table) == len(rows)
     assert all(np.isfinite(float(row["value"])) for row in table)
     assert {(row["arm"], row["seed"], row["selection"]) for row in table} == {
         ("zero_filled", "", "none"),
@@ -63,7 +64,7 @@ def test_the_table_is_tidy_and_has_every_slice_and_volume(store, arms, tmp_path)
     nmse = [row for row in table if row["metric"] == "nmse" and row["convention"] == "fastmri" and row["arm"] == "zero_filled"]
     assert {row["scan"] for row in nmse} == {"", *ids(store)}
     assert {(row["volume"], row["subject"]) for row in nmse} == {("a", "subject of a"), ("b", "subject of b")}
-    keys = [tuple(row[column] for column in COLUMNS[:-1]) for row in table]
+    keys = [tuple(row[column] for column in METRIC_COLUMNS[:-1]) for row in table]
     assert len(set(keys)) == len(keys)
 
 

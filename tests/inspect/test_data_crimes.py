@@ -14,8 +14,9 @@ from ssrecon.core.draw import Draw
 from ssrecon.core.scan import Header, Scan
 from ssrecon.inspect.centre import off_centre
 from ssrecon.inspect.channels import CHANNELS, dead_coil, spiking_coil
-from ssrecon.inspect.data_crimes import DATA_CRIMES, filtered, magnitude_derived, parallel_imaging_filled, zero_filled
+from ssrecon.inspect.data_crimes import DATA_CRIMES, filtered, magnitude_derived, zero_filled
 from ssrecon.inspect.duplicates import duplicates, signature
+from ssrecon.inspect.filled_lines import parallel_imaging_filled
 from ssrecon.inspect.oversampling import oversampled
 from ssrecon.operators import Fourier
 from ssrecon.sampling import Equispaced, PoissonDisc, RandomColumns, undersample

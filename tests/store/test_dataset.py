@@ -8,7 +8,7 @@ import torch
 from ssrecon.core.errors import BadInput
 from ssrecon.core.scan import CalibratedScan, Prepared
 from ssrecon.store import ScanDataset, ScansInMemory, Store
-from ssrecon.store.store import write_volume
+from ssrecon.store.volume_file import write_volume
 from tests.scans import make_scan
 
 

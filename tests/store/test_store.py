@@ -16,7 +16,8 @@ from ssrecon.core.errors import BadInput
 from ssrecon.core.geometry import Geometry
 from ssrecon.core.origin import Origin
 from ssrecon.core.scan import Prepared
-from ssrecon.store.store import CannotWrite, Store, write_volume
+from ssrecon.store.store import Store
+from ssrecon.store.volume_file import CannotWrite, write_volume
 from tests.scans import full_kspace, make_reference, make_scan, smooth_image
 
 

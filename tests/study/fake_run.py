@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ssrecon.study.run_folder import HISTORY_COLUMNS, METRIC_COLUMNS
+from ssrecon.evaluation.rows import METRIC_COLUMNS
+from ssrecon.training.history import HISTORY_COLUMNS
 
 NETWORKS = {"ssdu": "SSDU", "multi_mask_ssdu": "MultiMaskSSDU", "supervised": "Supervised"}
 QUALITY = {"zero_filled": 26.4, "cg_sense": 29.8, "l1_wavelet": 31.3, "ssdu": 34.1, "multi_mask_ssdu": 34.35, "supervised": 34.5}

@@ -7,7 +7,8 @@ import torch
 
 from ssrecon.core.scan import Prepared
 from ssrecon.sampling.describe import describe_mask
-from ssrecon.store.store import Store, write_volume
+from ssrecon.store.store import Store
+from ssrecon.store.volume_file import write_volume
 from ssrecon.study.acquisition import acquisition_facts, acquisition_record, acquisition_text
 from tests.scans import column_mask, make_scan
 

@@ -13,7 +13,8 @@ from ssrecon.objectives import SSDU
 from ssrecon.partition import Gamma, Uniform
 from ssrecon.recipe.recipe import Recipe, Training
 from ssrecon.store.data import Data
-from ssrecon.store.store import Store, write_volume
+from ssrecon.store.store import Store
+from ssrecon.store.volume_file import write_volume
 from ssrecon.training.state import Trained
 from ssrecon.training.trainer import Trainer
 from tests.scans import SMALL_NETWORK, full_kspace, make_reference, make_scan

@@ -10,7 +10,8 @@ from ssrecon.core.description import describe
 from ssrecon.core.errors import BadInput, BadRecipe
 from ssrecon.reconstruction.checkpoint import save_checkpoint
 from ssrecon.reconstruction.loaded_network import load_checkpoint
-from ssrecon.store.store import Store, write_volume
+from ssrecon.store.store import Store
+from ssrecon.store.volume_file import write_volume
 from ssrecon.training.trainer import Trainer
 from tests.scans import make_scan
 from tests.training.small import RECIPE, assign, forged, recipe, run

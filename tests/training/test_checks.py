@@ -10,7 +10,8 @@ from ssrecon.core.distributed import Process
 from ssrecon.core.errors import BadRecipe
 from ssrecon.core.scan import Prepared
 from ssrecon.networks import LearnedCSM, Unrolled, WithUncertainty
-from ssrecon.store.store import Store, write_volume
+from ssrecon.store.store import Store
+from ssrecon.store.volume_file import write_volume
 from ssrecon.training.checks import scans_an_update
 from ssrecon.training.trainer import Trainer
 from tests.scans import make_scan

@@ -11,7 +11,8 @@ from ssrecon.core.errors import BadInput, BadRecipe
 from ssrecon.core.scan import Prepared
 from ssrecon.objectives import JSSL, EquivariantImaging, KWeighted, MultiOperatorImaging, Objective, RobustSSDU
 from ssrecon.reconstruction.loaded_network import load_checkpoint
-from ssrecon.store.store import Store, write_volume
+from ssrecon.store.store import Store
+from ssrecon.store.volume_file import write_volume
 from ssrecon.training.preflight import preflight
 from ssrecon.training.trainer import Trainer
 from tests.contracts.classes import subclasses

@@ -10,7 +10,8 @@ from ssrecon.core.draw import Draw
 from ssrecon.core.errors import TrainingDiverged
 from ssrecon.core.scan import Prepared
 from ssrecon.partition import Gamma
-from ssrecon.store.store import Store, write_volume
+from ssrecon.store.store import Store
+from ssrecon.store.volume_file import write_volume
 from ssrecon.training.trainer import Trainer
 from ssrecon.training.validation import validate
 from tests.scans import EXAMPLE, make_scan
