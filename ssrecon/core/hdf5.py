@@ -1,4 +1,4 @@
-"""Everything here opens HDF5 files by these functions.
+"""The package opens all HDF5 files by these functions.
 
 What cannot be read becomes an error with the true reason, and nothing is read as zeros that was never written or lies in a file that is
 not there.

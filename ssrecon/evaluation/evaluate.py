@@ -1,4 +1,4 @@
-"""Every method is scored on every test scan here, and the images are kept that figures are made of."""
+"""Every method is scored on every test scan here, and the images that figures need are kept."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Reconstructions in files, whoever made them, are scored against references in files here."""
+"""Scores of reconstructions in files, whoever made them, against references in files."""
 
 from collections.abc import Sequence
 from pathlib import Path

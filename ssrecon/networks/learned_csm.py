@@ -20,7 +20,7 @@ TINY = 1e-12
 
 @dataclass(frozen=True)
 class LearnedCSM(NetworkSpec):
-    r"""This is any network, with sensitivities that another one corrects and that are trained with it:
+    r"""Any network, with sensitivities that a second network corrects; the two are trained together:
 
     .. math:: s_c = \gamma\big(s^0_c + g\, W\, D(s^0_c, \tilde x_c)\big)
 

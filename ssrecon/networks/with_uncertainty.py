@@ -21,7 +21,7 @@ TINY = 1e-6
 
 @dataclass(frozen=True)
 class WithUncertainty(NetworkSpec):
-    r"""This is any network, and a small one beside it that returns `Estimate.kspace_std`.
+    r"""Any network, and beside it a small one that returns `Estimate.kspace_std`.
 
     That is the expected error :math:`u_k` of the predicted sample at each location of k-space, alike for all coils (whitened, they share
     one noise level).

@@ -10,14 +10,7 @@ from ssrecon.calibrate import Calibrator
 from ssrecon.calibrate.verdict import verdict
 from ssrecon.cli.main import main
 from ssrecon.store.store import Store
-from tests.cases.common import fft, maps, noise, obj
-
-
-def cfl(path, array, dims):
-    """`array` in Fortran order of `dims` (16)."""
-    dims = [*dims, *[1] * (16 - len(dims))]
-    path.with_suffix(".hdr").write_text("# Dimensions\n" + " ".join(map(str, dims)) + " \n")
-    np.asarray(array, np.complex64).reshape(dims, order="F").ravel(order="F").tofile(path.with_suffix(".cfl"))
+from tests.cases.common import cfl, fft, maps, noise, obj
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ def test_a_chunk_is_decompressed_once(tmp_path, kspace, kspace_reads, thick, onc
     path = chunked(tmp_path / "v.h5", kspace, thick, compression="gzip", compression_opts=1, shuffle=True)
     assert_right(open_archive(path), kspace)
     assert len(kspace_reads) == once
-    assert_right(open_archive(path), kspace)  # what a chunk has several slices of is still held, whoever reads
+    assert_right(open_archive(path), kspace)  # a chunk of several slices is still held, whoever reads
     assert len(kspace_reads) == twice
 
 

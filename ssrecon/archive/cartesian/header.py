@@ -32,7 +32,7 @@ class Limit:
 
 @dataclass(frozen=True)
 class EncodingSpace:
-    """An encoding is what was encoded and what the scanner reconstructs of it.
+    """An encoding space says what was encoded, and what the scanner reconstructs of it.
 
     Matrices and fields of view (mm) are ``(z, y, x)``, x being the readout.
     """
