@@ -119,9 +119,11 @@ def test_fastmri_truth_of_another_shape(tmp_path):
 def test_fastmri_writer_refuses_and_keeps_what_is_there(tmp_path):
     path = volume(tmp_path / "a.h5")
     before = path.read_bytes()
-    assert_refused(lambda: volume(path, mask=torch.ones(Y + 2, dtype=torch.bool)), path, "a mask of shape (18,)", "(16,)")
-    assert_refused(lambda: volume(path, truth=np.zeros((1, 2, 3, 4))), path, "truth of shape (1, 2, 3, 4)", "(2, 3, 16, 20)")
-    assert_refused(lambda: write_fastmri(path, np.zeros((3, 4))), path, "k-space of shape (3, 4)", "slices")
+    assert_refused(lambda: volume(path, mask=torch.ones(Y + 2, dtype=torch.bool)), path, "shape (18,) of bool", "phase = 16")
+    assert_refused(
+        lambda: volume(path, truth=np.zeros((1, 2, 3, 4))), path, "shape (1, 2, 3, 4)", "slices = 2, coils = 3, phase = 16, readout = 20"
+    )
+    assert_refused(lambda: write_fastmri(path, np.zeros((3, 4))), path, "shape (3, 4)", "(slices coils phase readout)")
     assert path.read_bytes() == before
 
 
