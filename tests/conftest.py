@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import h5py
 import pytest
 import torch
 
@@ -27,6 +28,20 @@ def test_data() -> Path:
     if not folder or not Path(folder).is_dir():
         pytest.skip("SSRECON_TEST_DATA is not set to the folder of real measurements")
     return Path(folder)
+
+
+@pytest.fixture
+def kspace_reads(monkeypatch):
+    """The places of k-space that are read from HDF5 files, one read after another; each decompresses the chunks that hold them."""
+    places, original = [], h5py.Dataset.__getitem__
+
+    def spy(self, index, *rest):
+        if self.name == "/kspace":
+            places.append(index)
+        return original(self, index, *rest)
+
+    monkeypatch.setattr(h5py.Dataset, "__getitem__", spy)
+    return places
 
 
 @pytest.fixture

@@ -103,7 +103,7 @@ class Bart(PartitionedArchive):
     @classmethod
     def recognises(cls, path: Path) -> bool:
         try:
-            return _header_of(path) is not None
+            return _header_path(path) is not None
         except OSError:
             return False
 
@@ -208,7 +208,7 @@ class Bart(PartitionedArchive):
 
     @cached_property
     def _pair(self) -> _Pair:
-        header = _header_of(self.path)
+        header = _header_path(self.path)
         if header is None:
             raise BadInput(self.path, found="no such pair of files", expected=self.layout)
         return _Pair(header)
@@ -241,7 +241,7 @@ class Bart(PartitionedArchive):
 
     @cached_property
     def _central_plane(self) -> tuple[np.ndarray, np.ndarray]:
-        """These are what was sampled, and the energy over the coils, in the central plane of the middle slice's first frame."""
+        """What was sampled, and its energy over the coils, in the central plane of the middle slice's first frame."""
         kspace = self._pair.read(self._shape[SLICE] // 2)[0, 0, 0, 0, 0]
         z, y, x = kspace.shape[1:]
         plane = kspace[:, z // 2] if x > 1 else kspace[..., 0]
@@ -265,7 +265,7 @@ class Bart(PartitionedArchive):
         return notes
 
 
-def _header_of(path: Path) -> Path | None:
+def _header_path(path: Path) -> Path | None:
     """Return the header of the pair that `path` belongs to; None where it belongs to none."""
     for header in (path, path.with_suffix(".hdr")):
         if header == path or path == header.with_suffix(".cfl"):

@@ -42,7 +42,7 @@ class _Variable:
 
     @property
     def axes(self) -> tuple[str, ...]:
-        """These axes of ``t z c y x`` there are; of a single coil, of ``t z y x``."""
+        """Which of ``t z c y x`` the variable has; of a single coil, which of ``t z y x``."""
         return ("t", "z", "y", "x")[-len(self.shape) :] if self.single else ("t", "z", "c", "y", "x")[-len(self.shape) :]
 
     def length(self, axis: str) -> int:

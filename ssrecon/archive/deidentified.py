@@ -17,7 +17,7 @@ from ssrecon.privacy.pseudonyms import own_words
 
 @dataclass(frozen=True)
 class _Listed:
-    """A scan has a header as its reader lists it, and one without names."""
+    """The two headers of a scan: as its reader lists it, and without names."""
 
     by_reader: Header
     header: Header

@@ -19,7 +19,7 @@ NOT_DATA = {".txt", ".md", ".json", ".csv", ".yaml", ".yml", ".png", ".jpg", ".j
 
 @dataclass(frozen=True)
 class _Member:
-    """A scan of the folder is read by an archive, has an id there, and a header here."""
+    """Where a scan of the folder comes from: an archive, its id there, and its header here."""
 
     archive: Archive
     scan_id: str

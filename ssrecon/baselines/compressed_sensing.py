@@ -10,6 +10,7 @@ from ssrecon.algorithms.proximal_gradient import proximal_gradient, soft_thresho
 from ssrecon.baselines.base import Baseline
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import at_least
+from ssrecon.core.per_scan import per_scan
 from ssrecon.core.scan import CalibratedScan, Estimate
 from ssrecon.operators import LinearOperator, encoding
 from ssrecon.operators.wavelet import Wavelet, deepest_level
@@ -70,4 +71,4 @@ class L1Wavelet(Baseline):
 def _lipschitz_constant(E: LinearOperator, initial: Tensor) -> Tensor:
     """Return the Lipschitz constant of each scan's data term in a shape that divides its image; 1 for a scan of zeros."""
     largest = power_iteration(E.gram, initial)
-    return torch.where(largest > 0, largest, 1).reshape(-1, *(1,) * (initial.ndim - 1))
+    return per_scan(torch.where(largest > 0, largest, 1), initial)

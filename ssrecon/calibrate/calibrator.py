@@ -187,11 +187,11 @@ def _whitening(noise: _NoiseScan | None, regions: Sequence[Region], connected: B
     """Return the whitening of the connected coils, and whether it came from a ``noise scan``, the ``calibration matrix`` or nothing."""
     if noise is not None:
         covariance = noise_covariance(noise.samples, noise.bandwidth_ratio, noise.name)
-        return _on(noise.device, whitening(covariance, noise.name, connected)), "noise scan"
+        return _on_device(noise.device, whitening(covariance, noise.name, connected)), "noise scan"
     data = regions[0].kspace
     estimate = _estimated_covariance(regions, connected.to(data.device))
     if estimate is not None:
-        return _on(data.device, whitening(estimate, "calibration matrix", connected)), "calibration matrix"
+        return _on_device(data.device, whitening(estimate, "calibration matrix", connected)), "calibration matrix"
     return Whitening(torch.eye(data.shape[2], dtype=data.dtype, device=data.device)[connected.to(data.device)]), "unknown"
 
 
@@ -206,7 +206,7 @@ def _estimated_covariance(regions: Sequence[Region], connected: Bool[Tensor, " c
     return estimated_covariance(stack * connected.reshape(-1, *[1] * (stack.ndim - 2)))
 
 
-def _on(device: torch.device, found: Whitening) -> Whitening:
+def _on_device(device: torch.device, found: Whitening) -> Whitening:
     return replace(found, matrix=found.matrix.to(device))
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ssrecon.calibrate.phase import relative_phase, virtual_coil
 from ssrecon.core.errors import BadShape
+from ssrecon.core.per_scan import per_scan
 from ssrecon.core.shapes import checked
 
 CPU_BLOCK_BYTES = 1 << 22
@@ -100,7 +101,7 @@ def _sensitivity_maps(
     magnitude = data.abs().flatten(1).amax(dim=1)
     signal = magnitude > 0
     scale = torch.where(signal, magnitude, 1)
-    data = data / _beside_scans(scale, data)  # so that no square leaves the range of floats
+    data = data / per_scan(scale, data)  # so that no square leaves the range of floats
     floor = noise_edge(tuple(data.shape[1:]), kernel) * noise_std / scale if noise_std else torch.zeros_like(scale)
     A = torch.stack([calibration_matrix(one, kernel) for one in data])
     nodes = _matrix_at_nodes(_row_space(A, threshold, floor), coils, kernel, data.ndim - 3)
@@ -115,12 +116,7 @@ def _sensitivity_maps(
         rows = slice(first, first := first + len(G))
         csm[rows] = _refined_and_cropped(G, starts[rows], crop)
     csm = csm.reshape(batch, -1, coils, maps).permute(0, 3, 2, 1).reshape(batch, maps, coils, *shape)
-    return torch.where(_beside_scans(signal, csm), csm, 0)
-
-
-def _beside_scans(values: Tensor, like: Tensor) -> Tensor:
-    """Return one value a scan in a shape that multiplies an array of the scans."""
-    return values.reshape(-1, *[1] * (like.ndim - 1))
+    return torch.where(per_scan(signal, csm), csm, 0)
 
 
 @lru_cache(maxsize=64)

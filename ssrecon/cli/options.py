@@ -1,4 +1,4 @@
-"""Several subcommands share these options."""
+"""The options that several subcommands share."""
 
 import argparse
 from pathlib import Path

@@ -187,7 +187,7 @@ class Scan:
 @checked
 @dataclass(frozen=True)
 class CalibratedScan:
-    """Networks and objectives see these: a batch of scans of one shape, whitened, scaled and with coil sensitivities."""
+    """What networks and objectives see: a batch of scans of one shape, whitened, scaled and with coil sensitivities."""
 
     headers: tuple[Header, ...]
     kspace: Complex[Tensor, "batch frames coils *k"]
@@ -294,7 +294,7 @@ class CalibratedScan:
 @checked
 @dataclass(frozen=True)
 class Estimate:
-    """A network or a baseline returns an estimate."""
+    """An estimate is what a network or a baseline returns."""
 
     image: Complex[Tensor, "batch frames maps *x"]
     uncertainty: Float[Tensor, "batch frames maps *x"] | None = None
@@ -316,7 +316,7 @@ Network = Callable[[CalibratedScan], Estimate]
 @checked
 @dataclass(frozen=True)
 class Prepared:
-    """A store keeps this of one scan: what training sees, and, apart from it, what only supervised training and scoring may see."""
+    """What a store keeps of one scan: what training sees, and, apart from it, what only supervised training and scoring may see."""
 
     scan: CalibratedScan
     reference: CalibratedScan | None = None

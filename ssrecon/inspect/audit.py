@@ -35,7 +35,7 @@ PARTS, VERSION = "parts", 2
 
 @dataclass(frozen=True)
 class Audit:
-    """This audit holds what was found in an archive."""
+    """An audit holds what was found in an archive."""
 
     scans: tuple[ScanReport, ...]
     refused: Mapping[str, str]

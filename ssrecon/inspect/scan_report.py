@@ -20,7 +20,7 @@ GRAVITY = ("note", "warn", "refuse")
 
 @dataclass(frozen=True)
 class ScanReport:
-    """This report holds what the audit knows of one scan, in plain numbers and words, for JSON."""
+    """A report holds what the audit knows of one scan, in plain numbers and words, for JSON."""
 
     scan: str
     volume: str

@@ -37,7 +37,7 @@ def comparable_arrays(
     return e.astype(np.float64).reshape(shape), r.astype(np.float64).reshape(shape), m.reshape(shape)
 
 
-def positive(norm: np.floating, reference: np.ndarray) -> float:
+def positive_norm(norm: np.floating, reference: np.ndarray) -> float:
     """Return the norm of a reference. Raises ValueError where it is zero."""
     if not norm > 0:
         raise ValueError(f"the reference of shape {reference.shape} has no energy to compare with")

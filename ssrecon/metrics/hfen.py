@@ -5,7 +5,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from ssrecon.metrics.checks import Array, comparable_arrays, positive
+from ssrecon.metrics.checks import Array, comparable_arrays, positive_norm
 
 
 def hfen(estimate: Array, reference: Array, mask: Array | None = None) -> float:
@@ -19,7 +19,7 @@ def hfen(estimate: Array, reference: Array, mask: Array | None = None) -> float:
     e, r, m = comparable_arrays(estimate, reference, mask, slices=True)
     filtered = _laplacian_of_gaussian(r)
     error = _laplacian_of_gaussian(e - r)
-    return math.sqrt(float((error[m] ** 2).sum() / positive((filtered[m] ** 2).sum(), r)))
+    return math.sqrt(float((error[m] ** 2).sum() / positive_norm((filtered[m] ** 2).sum(), r)))
 
 
 @lru_cache(maxsize=1)

@@ -35,7 +35,7 @@ class Unrolled(NetworkSpec):
     unrolls: int = 10
     cg_iterations: int = 10
     mu: float = 0.05
-    """This is the initial value."""
+    r"""The initial value of :math:`\mu`."""
     warm_start: bool = False
     """Conjugate gradients start at the denoised image instead of at zero, where the published networks start."""
     maps: int = 1

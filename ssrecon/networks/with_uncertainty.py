@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
 from ssrecon.core.errors import at_least, positive
+from ssrecon.core.per_scan import per_scan
 from ssrecon.core.scan import CalibratedScan, Estimate
 from ssrecon.networks.base import NetworkSpec
 from ssrecon.networks.unrolled import Unrolled
@@ -78,5 +79,5 @@ def _features(scan: CalibratedScan, estimate: Estimate) -> Float[Tensor, "batch 
     axes = [(torch.arange(n, device=given.device, dtype=given.dtype) - n // 2) / max(n // 2, 1) for n in given.shape[3:]]
     distance = torch.stack(torch.meshgrid(*axes, indexing="ij")).square().mean(dim=0).sqrt().expand(given.shape)
     noise = torch.zeros_like(scan.scale) if scan.noise_std is None else scan.noise_std
-    level = noise.reshape(-1, *[1] * (given.ndim - 1)).expand(given.shape)
+    level = per_scan(noise, given).expand(given.shape)
     return torch.cat([torch.log(signal + TINY), given, neighbours, distance, level], dim=2)

@@ -10,12 +10,12 @@ from torch import Tensor
 
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadRecipe, at_least
+from ssrecon.core.per_scan import per_scan
 from ssrecon.core.scan import CalibratedScan, Estimate
 from ssrecon.core.shapes import checked
 from ssrecon.objectives.base import Draws, Loss, Network, Objective
 from ssrecon.objectives.distances import Distance, MeanSquare
 from ssrecon.objectives.measurement import (
-    along,
     mean_square,
     noise_level,
     predicted,
@@ -51,7 +51,7 @@ class EquivariantImaging(Objective):
     weight: float = 1.0
     r"""This is :math:`\alpha`."""
     transforms: int = 1
-    """So many transforms are drawn for each scan at each update."""
+    """The number of transforms drawn for each scan at each update."""
     holds_out: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
@@ -101,7 +101,7 @@ def equivariance_of(
     """
     terms, inside = [], support(scan.csm)
     if noise is not None:
-        noise = along(noise_level(scan), noise) * noise
+        noise = per_scan(noise_level(scan), noise) * noise
     for own in moves:
         image = moved(estimate.image * inside, own) * inside
         virtual = simulated_measurement(scan, image, scan.mask if mask is None else mask, estimate)

@@ -10,9 +10,10 @@ from torch import Tensor
 
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadRecipe
+from ssrecon.core.per_scan import per_scan
 from ssrecon.core.scan import CalibratedScan
 from ssrecon.objectives.base import Draws, Loss, Network, Objective
-from ssrecon.objectives.measurement import along, noise_level, predicted
+from ssrecon.objectives.measurement import noise_level, predicted
 from ssrecon.partition import Partitioner, Uniform
 
 
@@ -54,10 +55,10 @@ class Heteroscedastic(Objective):
         estimate = network(scan.on(part.theta))
         squares = torch.view_as_real(predicted(held_out, estimate) - held_out.kspace).square().sum(dim=(2, -1))  # over coils
         squares, lambda_, coils = squares.unsqueeze(2), held_out.mask, scan.kspace.shape[2]
-        floor = along(noise_level(scan) ** 2, squares)
+        floor = per_scan(noise_level(scan) ** 2, squares)
         if estimate.kspace_std is None:
             most_likely = squares.flatten(1).sum(dim=1) / (coils * lambda_.flatten(1).sum(dim=1))
-            variance = torch.maximum(along(most_likely, squares), floor)
+            variance = torch.maximum(per_scan(most_likely, squares), floor)
         else:
             variance = floor + estimate.kspace_std**2
         likelihood = coils * torch.log(math.pi * variance) + squares / variance

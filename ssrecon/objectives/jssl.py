@@ -9,10 +9,11 @@ import torch
 from ssrecon.core.description import FROM_DATA
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadRecipe
+from ssrecon.core.per_scan import per_scan
 from ssrecon.core.scan import CalibratedScan
 from ssrecon.objectives.base import Draws, Loss, Network, Objective
 from ssrecon.objectives.distances import Distance, NormalizedL1L2
-from ssrecon.objectives.measurement import along, predicted
+from ssrecon.objectives.measurement import predicted
 from ssrecon.partition import Gaussian, Partitioner
 
 
@@ -22,7 +23,7 @@ class ChosenSubjects:
 
     names: frozenset[str]
     among: int
-    """They were chosen among so many training subjects."""
+    """The number of training subjects that they were chosen from."""
 
     def remarks(self) -> tuple[str, ...]:
         return (f"references of {len(self.names)} of {self.among} subjects may be used",)
@@ -82,7 +83,7 @@ class JSSL(Objective):
         part = draws.part
         supervised = torch.tensor([reference is not None and self.uses(header.subject) for header in scan.headers]).to(scan.mask.device)
         # One pass of the network for both kinds: it is given everything where it is judged on the reference.
-        given = part.theta | (along(supervised, scan.mask) & scan.mask)
+        given = part.theta | (per_scan(supervised, scan.mask) & scan.mask)
         estimate = network(scan.on(given))
         value = torch.zeros_like(scan.scale)
         held_out = scan.on(part.lambda_)

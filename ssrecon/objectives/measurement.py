@@ -5,12 +5,13 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Complex, Float, Shaped
+from jaxtyping import Bool, Complex, Float
 from torch import Tensor
 
 from ssrecon.calibrate.noise_level import SHORTEST_SIDE
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadInput
+from ssrecon.core.per_scan import per_scan
 from ssrecon.core.scan import CalibratedScan, Estimate
 from ssrecon.core.shapes import checked
 from ssrecon.operators import LinearOperator, encoding
@@ -36,12 +37,6 @@ def noise_level(scan: CalibratedScan) -> Float[Tensor, " batch"]:
     return scan.noise_std
 
 
-@checked
-def along(values: Shaped[Tensor, " batch"], like: Tensor) -> Shaped[Tensor, "batch *ones"]:
-    """Shape one value a scan so that it multiplies an array of the scans."""
-    return values.reshape(-1, *[1] * (like.ndim - 1))
-
-
 def white_noise(scan: CalibratedScan, draw: Draw, purpose: str) -> Complex[Tensor, "batch frames coils *k"]:
     """Draw complex noise with E|n|^2 = 1 in the shape of the k-space, scan by scan."""
     shape = (2, *scan.kspace.shape[1:])
@@ -59,7 +54,7 @@ def with_noise(scan: CalibratedScan, noise: Complex[Tensor, "batch frames coils 
 @checked
 def noisier(scan: CalibratedScan, noise: Complex[Tensor, "batch frames coils *k"], added: Float[Tensor, " batch"]) -> CalibratedScan:
     """Return the scan with white `noise` added to a standard deviation of `added`; its noise level says so."""
-    return replace(with_noise(scan, along(added, noise) * noise), noise_std=torch.hypot(noise_level(scan), added))
+    return replace(with_noise(scan, per_scan(added, noise) * noise), noise_std=torch.hypot(noise_level(scan), added))
 
 
 @checked

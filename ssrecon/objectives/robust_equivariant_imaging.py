@@ -32,7 +32,7 @@ class RobustEI(Objective):
     step: float = 0.1
     """This is the step of SURE's divergence, in units of the noise level; in the paper it is absolute (0.01)."""
     transforms: int = 1
-    """So many transforms are drawn for each scan at each update."""
+    """The number of transforms drawn for each scan at each update."""
     holds_out: ClassVar[bool] = False
     needs_noise_level: ClassVar[bool] = True
 

@@ -9,10 +9,11 @@ from torch import Tensor
 
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadRecipe
+from ssrecon.core.per_scan import per_scan
 from ssrecon.core.scan import CalibratedScan, Estimate
 from ssrecon.core.shapes import checked
 from ssrecon.objectives.base import Draws, Loss, Network, Objective
-from ssrecon.objectives.measurement import along, noise_level, predicted, white_noise, with_noise
+from ssrecon.objectives.measurement import noise_level, predicted, white_noise, with_noise
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def risk(
     sigma = noise_level(scan)
     first = predicted(scan, estimate)
     # Without noise there is no divergence to know, and no unit for the step.
-    tau = along(step * torch.where(sigma > 0, sigma, 1), probe)
+    tau = per_scan(step * torch.where(sigma > 0, sigma, 1), probe)
     moved = predicted(scan, network(with_noise(scan, tau * probe)))
     omega = scan.mask & ~scan.padding
     weighted = omega.to(sigma.dtype) if weight is None else weight * omega

@@ -19,18 +19,16 @@ from ssrecon.store.data import Data
 
 
 class Described:
-    """This says what is written down of an experiment."""
+    """What a recipe and a comparison have in common: they can be written down, and have a hash."""
 
     @cached_property
     def hash(self) -> str:
-        """This covers what changes a result; not the device, the output folder, or where files lie."""
+        """The hash of what changes a result: the device, the output folder and where files lie do not."""
         return digest(self)
 
     @property
     def description(self) -> dict[str, Any]:
-        """This is JSON that `ssrecon.core.description.rebuild` makes the same object of. Others may read it: paths in it lose their
-        names.
-        """
+        """The JSON of which `ssrecon.core.description.rebuild` makes the same object. Others may read it: paths in it lose their names."""
         return describe(self, safe_place)
 
 
@@ -39,35 +37,35 @@ class Training:
     """This says how the loop runs. It is the same for every objective."""
 
     steps: int = 1000
-    """So many updates of the weights are made: arms are compared at equal numbers of them."""
+    """The number of updates of the weights: arms are compared at equal numbers of them."""
     epochs: int | None = None
-    """So many passes go over the training scans, in place of `steps`."""
+    """The number of passes over the training scans, in place of `steps`."""
     batch_size: int = 1
-    """So many scans make an update: of each process of ``torchrun``, so that none is idle, or of all together with `shared_batch`."""
+    """The scans of an update: of each process of ``torchrun``, so that none is idle, or of all together with `shared_batch`."""
     shared_batch: bool = False
-    """With this, `batch_size` counts the scans of all processes together: then a training is the same on any number of them."""
+    """Whether `batch_size` counts the scans of all processes together: then a training is the same on any number of them."""
     learning_rate: float = 5e-4
-    """This is Adam's learning rate."""
+    """Adam's learning rate."""
     final_learning_rate: float | None = None
-    """This is reached by a cosine from `learning_rate` at the last step. None keeps the rate constant, as published."""
+    """The rate at the last step, to which a cosine leads from `learning_rate`. None keeps the rate constant, as published."""
     clip_norm: float | None = None
-    """This is the upper bound of the gradient's norm. None does not clip, as published."""
+    """The upper bound of the gradient's norm. None does not clip, as published."""
     validate_every: int = 100
-    """So many updates lie between two validations."""
+    """The number of updates between two validations."""
     patience: int | None = None
     """The training stops when this many validations in a row have not improved the best Gamma score. None runs all steps."""
     validation_scans: int | None = None
-    """At most so many validation scans are taken, evenly spread. None takes all."""
+    """The most validation scans that are taken, evenly spread. None takes all."""
     keep_every: int | None = field(default=None, metadata=NO_RESULT)
-    """So many updates lie between two checkpoints of the weights that are kept for good. None keeps the best and the last alone."""
+    """The number of updates between two checkpoints of the weights that are kept for good. None keeps the best and the last alone."""
     frozen: tuple[str, ...] = ()
-    """These are names of parameters that are not trained, or shell-style patterns of them such as ``denoisers.0.*``; those of an
+    """Names of parameters that are not trained, or shell-style patterns of them such as ``denoisers.0.*``; those of an
     objective's own module begin with ``auxiliary/``. With `start` they make stages.
     """
     start: str | None = field(default=None, metadata=READ_FILE)
-    """The training starts from this checkpoint: fine-tuning, and transfer to one scan."""
+    """The checkpoint that the training starts from: fine-tuning, and transfer to one scan."""
     workers: int = field(default=0, metadata=NO_RESULT)
-    """So many processes read ahead."""
+    """The number of processes that read ahead."""
 
     def __post_init__(self) -> None:
         check_types(self, "training")
@@ -94,7 +92,7 @@ class Recipe(Described):
     training: Training = Training()
     validation: Gamma = Gamma()
     seed: int = 0
-    """The initial weights, the order of the scans and the partitions are drawn from it."""
+    """The seed of the initial weights, the order of the scans and the partitions."""
     title: str = field(default="", metadata=NO_RESULT)
 
     def __post_init__(self) -> None:
@@ -126,7 +124,7 @@ class Margins:
     """This says what counts as not inferior to supervised training; it is written down before the run."""
 
     psnr: float = 0.5
-    """This is in dB."""
+    """In dB."""
     ssim: float = 0.01
 
 
@@ -145,9 +143,9 @@ class Comparison(Described):
     seeds: tuple[int, ...] = (0,)
     margins: Margins = Margins()
     headline: Selection = Selection.GAMMA
-    """This is the selection rule of the headline, or its name in a recipe: ``gamma`` (without truth) or ``reference``."""
+    """The selection rule of the headline, or its name in a recipe: ``gamma`` (without truth) or ``reference``."""
     figure_scans: int = 3
-    """The images of so many test scans are kept for the figures."""
+    """The number of test scans whose images are kept for the figures."""
 
     def __post_init__(self) -> None:
         check_types(self, "comparison")

@@ -1,7 +1,7 @@
 """This room draws sampling patterns for retrospective studies, and says how scans and archives were sampled.
 
 In come a matrix and a draw, out comes a mask (``patterns/``, one a file; `undersample` applies it to a `Scan`). In comes one scan, out
-comes how it was sampled (``describe/``: pattern, acceleration, calibration, partial Fourier); whoever says so asks here. In come the masks
+comes how it was sampled (``describe/``: pattern, acceleration, calibration, partial Fourier): every room asks here. In come the masks
 of an archive, out comes how often each location was acquired (`Density`). Read ``patterns/base.py`` first.
 """
 

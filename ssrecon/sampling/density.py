@@ -26,7 +26,7 @@ Mask = Bool[np.ndarray, "*k"]
 @checked
 @dataclass(frozen=True)
 class Density:
-    r"""This density holds how likely the scans of one matrix acquire each location j: :math:`p_j`, the `probability`.
+    r"""A density says how likely the scans of one matrix are to acquire each location j: :math:`p_j`, the `probability`.
 
     Each of the n different masks of a volume (of its frames, of its slices) counts once. Locations that all masks hold have p = 1, as those
     of a calibration region and all of a single mask have. Elsewhere the relative frequency is smoothed by a Gaussian over the phase-encoded
@@ -77,7 +77,7 @@ class Density:
 
 @dataclass(frozen=True)
 class Sampling:
-    """This sampling of an archive holds the density of every matrix in it."""
+    """A sampling says how an archive was sampled: it holds the density of every matrix in it."""
 
     densities: Mapping[tuple[int, ...], Density]
 

@@ -39,7 +39,7 @@ def acquisition_facts(record: Mapping[str, Any]) -> dict[str, str]:
     return {
         "pattern": ", ".join(shares),
         "effective acceleration": acceleration_range(record["acceleration"]),
-        "calibration region": _extents([tuple(region) for region in record["calibration"]]),
+        "calibration region": _regions_text([tuple(region) for region in record["calibration"]]),
     }
 
 
@@ -52,7 +52,7 @@ def acquisition_text(record: Mapping[str, Any]) -> str:
     return f"{counted(record['scans'], 'test scan')} of {facts['pattern']}, {described}"
 
 
-def _extents(regions: Sequence[tuple[int, ...]]) -> str:
+def _regions_text(regions: Sequence[tuple[int, ...]]) -> str:
     inside = ["x".join(map(str, region)) for region in regions if all(region)]
     sizes = [inside[0] if len(inside) == 1 else f"{inside[0]} to {inside[-1]}"] if inside else []
     return " or ".join([*sizes, *(["measured apart"] if len(inside) < len(regions) else [])])

@@ -51,7 +51,7 @@ class Run:
 
     @property
     def trainings_at_a_time(self) -> int:
-        """This many trainings share the device at a time."""
+        """The number of trainings that share the device at a time."""
         return min(self.workers, len(self.comparison.arms) * len(self.comparison.seeds))
 
 

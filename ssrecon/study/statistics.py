@@ -146,7 +146,7 @@ def by_subject(rows: Rows, arm: str, measure: Measure) -> dict[str, dict[str, fl
 
 
 def summarise(rows: Rows, arm: str, measure: Measure, seed: int = 0) -> Summary:
-    """Return mean, interval over subjects, and the two spreads of values_of_seed arm. Raises BadInput as `by_subject`."""
+    """Return mean, interval over subjects, and the two spreads of one arm. Raises BadInput as `by_subject`."""
     values = by_subject(rows, arm, measure)
     subjects = np.array([_mean(list(seeds.values())) for seeds in values.values()])
     per_seed: dict[str, list[float]] = defaultdict(list)
@@ -186,7 +186,7 @@ def paired_difference(rows: Rows, arm: str, versus: str, measure: Measure, seed:
 
 
 def compare(rows: Rows, pairs: Sequence[tuple[str, str]], measures: Sequence[Measure], seed: int = 0) -> list[PairedDifference]:
-    """Compare all pairs (arm, versus) in all measures, as difference family: Holm's correction runs over everything that is tested here."""
+    """Compare all pairs (arm, versus) in all measures, as one family: Holm's correction runs over everything that is tested here."""
     rows = list(rows)
     family = [paired_difference(rows, arm, versus, measure, seed) for measure in measures for arm, versus in pairs]
     tested = [i for i, difference in enumerate(family) if difference.p is not None]

@@ -98,8 +98,8 @@ def cost_table(run: RunFolder) -> str:
             _number_cell(with_prefix(flops)),
             _number_cell(with_prefix(total)),
             _number_cell(duration(_mean_over_seeds(seeds, "seconds"))),
-            _number_cell(_selected_steps(seeds, Selection.GAMMA)),
-            _number_cell(_selected_steps(seeds, Selection.REFERENCE)),
+            _number_cell(_selected_steps_cell(seeds, Selection.GAMMA)),
+            _number_cell(_selected_steps_cell(seeds, Selection.REFERENCE)),
         ]
         body.append(("", cells))
     heads = [
@@ -214,6 +214,6 @@ def _mean_over_seeds(seeds: Sequence[Mapping[str, Any]], key: str) -> float | No
     return sum(values) / len(values) if values else None
 
 
-def _selected_steps(seeds: Sequence[Mapping[str, Any]], rule: Selection) -> str:
+def _selected_steps_cell(seeds: Sequence[Mapping[str, Any]], rule: Selection) -> str:
     steps = [(seed.get("selected_step") or {}).get(rule) for seed in seeds]
     return ", ".join(str(step) for step in steps if isinstance(step, (int, float))) or MISSING

@@ -33,7 +33,7 @@ class History:
     def append(self, row: Mapping[str, Any]) -> None:
         self.rows.append(dict(row))
         with open(self.path, "a", newline="") as file:
-            csv.DictWriter(file, COLUMNS, restval="").writerow(_as_text(row))
+            csv.DictWriter(file, COLUMNS, restval="").writerow(_csv_cells(row))
 
     @property
     def seconds(self) -> float:
@@ -47,5 +47,5 @@ class History:
             writer.writerows(self.rows)
 
 
-def _as_text(row: Mapping[str, Any]) -> dict[str, Any]:
+def _csv_cells(row: Mapping[str, Any]) -> dict[str, Any]:
     return {key: f"{value:.8g}" if isinstance(value, float) else "" if value is None else value for key, value in row.items()}

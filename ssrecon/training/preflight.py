@@ -18,24 +18,24 @@ class Preflight:
     """This is what two updates of a training cost. Nothing of it stays in the training that follows."""
 
     scans: tuple[int, int, int]
-    """So many scans are trained on, validated on and tested."""
+    """The numbers of scans that train, validate and test."""
     shapes: dict[str, int]
     parameters: int
     seconds_per_update: float
     updates_per_epoch: int
     steps: int
     memory_bytes: int
-    """This is expected at the peak of an update: weights, moments, gradients, the batch, and what autograd keeps."""
+    """The memory expected at the peak of an update: weights, moments, gradients, the batch, and what autograd keeps."""
     available_bytes: int
     flops_per_update: float
     remarks: tuple[str, ...] = ()
-    """These are the remarks of the objective, on what it was fitted to."""
+    """The objective's remarks on what it was fitted to."""
     together: int = 1
-    """So many trainings share the device."""
+    """The number of trainings that share the device."""
     processes: int = 1
-    """So many processes share an update, under ``torchrun``."""
+    """The number of processes that share an update, under ``torchrun``."""
     scans_an_update: int = 1
-    """So many scans an update takes, over all processes."""
+    """The number of scans that an update takes, over all processes."""
 
     @property
     def fits(self) -> bool:

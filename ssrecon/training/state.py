@@ -59,7 +59,7 @@ class State:
     best_hidden_step: int = -1
     waited: int = 0
     losses: int = 0
-    """These are the number of updates since the last validation, and the sum of their losses."""
+    """Updates since `mean_loss` was last asked for; `loss_sum` is the sum of their losses."""
     loss_sum: float = 0.0
 
     @staticmethod

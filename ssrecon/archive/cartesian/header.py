@@ -50,7 +50,7 @@ class EncodingSpace:
 
     @property
     def readout_kept(self) -> int:
-        """A readout has so many samples without its oversampling: the encoded matrix times reconstructed over encoded field of view."""
+        """Samples of a readout without its oversampling: the encoded matrix times reconstructed over encoded field of view."""
         if self.told_kept is not None:
             return self.told_kept
         encoded, fov, kept = self.encoded_matrix[2], self.encoded_fov[2], self.recon_fov[2]
@@ -84,7 +84,7 @@ class FileHeader:
 
     @property
     def shared(self) -> dict[str, Any]:
-        """These fields `ssrecon.core.Header` has too, by the same names; the subject and how a patient lies are not among them."""
+        """The fields that `ssrecon.core.Header` has too, by the same names; the subject and how a patient lies are not among them."""
         return {name: getattr(self, name) for name in SHARED}
 
 

@@ -28,7 +28,7 @@ UNFLAGGED = "phase-stabilisation, navigator and feedback lines with their flag, 
 
 @dataclass(frozen=True)
 class Sorted:
-    """This sorts the acquisitions of a file by what they are for. The integer arrays are indices into the file."""
+    """A file's acquisitions, sorted by what they are for. The integer arrays are indices into the file."""
 
     heads: np.ndarray
     header: FileHeader
@@ -90,18 +90,7 @@ def sort_acquisitions(heads: np.ndarray, header: FileHeader, path: Path, referen
     Raises `BadInput` for what cannot be gridded.
     """
     notes: dict[str, str] = {}
-    noise = flagged(heads, Flag.NOISE)
-    # A noise readout may bear another flag too (surface-coil correction): it is noise all the same.
-    dropped = ~noise
-    dropped[~noise] = left_out(heads[~noise], notes)
-    marked, both = flagged(heads, Flag.CALIBRATION) & ~noise & ~dropped, flagged(heads, Flag.CALIBRATION_AND_IMAGING) & ~noise & ~dropped
-    only_calibration = marked & ~both
-    imaging = ~noise & ~dropped & ~only_calibration
-    if reference is not None:
-        others = heads["encoding_space_ref"] != reference
-        # Calibration lines of an encoding that is a volume itself are that volume's.
-        only_calibration &= ~(others & np.isin(heads["encoding_space_ref"], heads["encoding_space_ref"][imaging]))
-        imaging, both = imaging & ~others, both & ~others
+    noise, imaging, only_calibration, both = _by_flags(heads, reference, notes)
     if not imaging.any():
         raise BadInput(path, found=f"{len(heads)} acquisitions, none of which is an imaging line", expected="imaging lines")
     encoding = _encoding_of(heads[imaging], header, path)
@@ -141,6 +130,26 @@ def sort_acquisitions(heads: np.ndarray, header: FileHeader, path: Path, referen
         notes=notes,
         doubts={"incomplete": "; ".join(text for text in (unmarked, broken_off) if text)} if unmarked or broken_off else {},
     )
+
+
+def _by_flags(heads: np.ndarray, reference: int | None, notes: dict[str, str]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Tell by their flags which acquisitions are noise, which are imaging lines, and which of the lines are flagged "calibration" only,
+    and which "and imaging" too.
+    """
+    noise = flagged(heads, Flag.NOISE)
+    # A noise readout may bear another flag too (surface-coil correction): it is noise all the same.
+    dropped = ~noise
+    dropped[~noise] = left_out(heads[~noise], notes)
+    lines = ~noise & ~dropped
+    both = flagged(heads, Flag.CALIBRATION_AND_IMAGING) & lines
+    only_calibration = flagged(heads, Flag.CALIBRATION) & lines & ~both
+    imaging = lines & ~only_calibration
+    if reference is not None:
+        others = heads["encoding_space_ref"] != reference
+        # Calibration lines of an encoding that is a volume itself are that volume's.
+        only_calibration &= ~(others & np.isin(heads["encoding_space_ref"], heads["encoding_space_ref"][imaging]))
+        imaging, both = imaging & ~others, both & ~others
+    return noise, imaging, only_calibration, both
 
 
 def _imaging_and_calibration(

@@ -43,7 +43,7 @@ def is_m4raw(file: h5py.File) -> bool:
     return kspace.shape[1] == 4 and told is not None and 0.2 < float(told.group(1)) < 0.4
 
 
-def positive(value: object) -> float | None:
+def positive_or_none(value: object) -> float | None:
     """Return a number that an attribute may be, where it is finite and positive; None for anything else."""
     number = float(value) if isinstance(value, (int, float, np.integer, np.floating)) else math.nan
     return number if math.isfinite(number) and number > 0 else None

@@ -14,7 +14,7 @@ from ssrecon.archive.base import Archive, holds, slice_fields
 from ssrecon.archive.cartesian.header import FileHeader
 from ssrecon.archive.cartesian.orientation import sizes_of
 from ssrecon.archive.cartesian.oversampling import remove_readout_oversampling
-from ssrecon.archive.fastmri.about import header_text, positive
+from ssrecon.archive.fastmri.about import header_text, positive_or_none
 from ssrecon.archive.mrd.header import parse_header
 from ssrecon.archive.slices import slice_of, too_large_to_keep
 from ssrecon.core.errors import BadInput
@@ -175,7 +175,7 @@ class FastMRIProstate(Archive):
         first, phase = self._centred(header, shape[4], notes)
         encoding = header.encodings[0]
         kept = encoding.readout_kept if encoding.encoded_matrix[2] == shape[3] else shape[3]
-        return _Volume(shape, header, attributes, positive(largest), columns, first, (phase, kept), notes)
+        return _Volume(shape, header, attributes, positive_or_none(largest), columns, first, (phase, kept), notes)
 
     @staticmethod
     def _centred(header: FileHeader, columns: int, notes: dict[str, str]) -> tuple[int, int]:

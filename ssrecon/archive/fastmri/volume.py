@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ssrecon.archive.arrays import check_order, not_zero
 from ssrecon.archive.cartesian.header import EncodingSpace, FileHeader
-from ssrecon.archive.fastmri.about import header_text, positive
+from ssrecon.archive.fastmri.about import header_text, positive_or_none
 from ssrecon.archive.mrd.header import parse_header
 from ssrecon.archive.slices import slice_of, too_large_to_keep
 from ssrecon.core.encoding import Encoding, WholeLines
@@ -53,7 +53,7 @@ class Volume:
 
     @property
     def readout_kept(self) -> int:
-        """A readout has so many samples after its oversampling is removed; only where the header describes this very readout."""
+        """Samples of a readout without its oversampling, which is known only where the header describes this very readout."""
         encoding, samples = self.encoding, self.shape[2]
         known = encoding is not None and encoding.encoded_matrix[2] == samples
         return encoding.readout_kept if encoding is not None and known and self.full_readouts else samples
@@ -82,10 +82,10 @@ def read_volume(path: Path, layout: str) -> Volume:
         shape = (*shape[:2], shape[3], shape[2]) if exchanged else shape
         limits = _limits(kspace, header, shape[3], exchanged, notes)
     if "max" in attributes:
-        attributes["max"] = positive(attributes["max"])
+        attributes["max"] = positive_or_none(attributes["max"])
         if attributes["max"] is None:
             notes["max"] = "no positive number: not used"
-    ratio = positive(attributes.get("noise_bandwidth_ratio", 1.0))
+    ratio = positive_or_none(attributes.get("noise_bandwidth_ratio", 1.0))
     if ratio is None:
         told = attributes["noise_bandwidth_ratio"]
         raise BadInput(path, found=f"noise_bandwidth_ratio {told!r}", expected="a positive number")

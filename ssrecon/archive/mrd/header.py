@@ -46,8 +46,8 @@ def parse_header(text: object, where: object) -> FileHeader:
         subject=_subject(root),
         protocol=root.findtext("measurementInformation/protocolName", ""),
         vendor=root.findtext("acquisitionSystemInformation/systemVendor", ""),
-        site=pseudonym(site, "i") if (site := _system(root, "institutionName")) else "",
-        scanner=scanner_name(_system(root, "deviceSerialNumber") or _system(root, "deviceID"), _system(root, "systemModel")),
+        site=pseudonym(site, "i") if (site := _system_text(root, "institutionName")) else "",
+        scanner=scanner_name(_system_text(root, "deviceSerialNumber") or _system_text(root, "deviceID"), _system_text(root, "systemModel")),
         # The proton's 42.577 MHz a tesla says the field strength where the file does not.
         field_strength=field if field is not None else round(frequency / 42.577e6, 2) if frequency else None,
         noise_bandwidth=noise_bandwidth,
@@ -56,7 +56,7 @@ def parse_header(text: object, where: object) -> FileHeader:
     )
 
 
-def _system(root: ElementTree.Element, name: str) -> str:
+def _system_text(root: ElementTree.Element, name: str) -> str:
     return root.findtext(f"acquisitionSystemInformation/{name}", "").strip()
 
 

@@ -64,7 +64,7 @@ def read_axes(file: h5py.File, path: Path, layout: str) -> Mapping[str, DatasetA
 
 
 def _axes_of_kspace(data: h5py.Dataset, path: Path) -> DatasetAxes:
-    axes = _named(data)
+    axes = _stated_axes(data)
     good = any(axes == (*leading, "coil", *encoded) for leading in LEADING for encoded in ENCODED)
     return _checked(data, "kspace", axes, good, "'[slice] [frame] coil' and then 'y x', 'z y x' or 'z y'", path)
 
@@ -73,7 +73,7 @@ def _axes_beside_kspace(
     data: h5py.Dataset, name: str, optional: tuple[str, ...], required: tuple[str, ...], kspace: DatasetAxes, path: Path
 ) -> DatasetAxes:
     """Return the axes of a dataset that may and must have some, in their order and as long as those of k-space."""
-    axes = _named(data)
+    axes = _stated_axes(data)
     order = [axis for axis in ORDER if axis in (*optional, *required)]
     good = bool(axes) and list(axes) == [axis for axis in order if axis in axes] and set(required) <= set(axes)
     found = _checked(data, name, axes, good, " ".join(axis if axis in required else f"[{axis}]" for axis in order), path)
@@ -95,5 +95,5 @@ def _checked(data: h5py.Dataset, name: str, axes: tuple[str, ...], good: bool, e
     return DatasetAxes(axes, shape)
 
 
-def _named(data: h5py.Dataset) -> tuple[str, ...]:
+def _stated_axes(data: h5py.Dataset) -> tuple[str, ...]:
     return tuple(str(attribute(data, "axes")).split())

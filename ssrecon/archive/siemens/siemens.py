@@ -53,9 +53,9 @@ class Siemens(ArchiveOfLines):
     - Reference lines of parallel imaging (``PATREFSCAN``) are imaging lines where they were acquired in place, else `Scan.calibration`;
       those that are "and imaging" are in Omega in any case.
     - The noise readouts' time of a sample t is not in the file: 7.68 ms over their number of samples, in VB 1 / 130 Hz over it, in the
-      adjustments 5 us (4 us the quiet one), as siemens_to_ismrmrd has it. See `ssrecon.archive.ismrmrd` for the ratio.
+      adjustments 5 us (4 us the quiet one), as siemens_to_ismrmrd has it. See `ssrecon.archive.mrd.ismrmrd` for the ratio.
     - Where a slice lies is what its lines say (a quaternion and a position), else the protocol's list of slices, counted as the lines are.
-    - Averages, frames, navigators and readout oversampling as in `ssrecon.archive.ismrmrd`.
+    - Averages, frames, navigators and readout oversampling as in `ssrecon.archive.mrd.ismrmrd`.
     - Refused: reversed or ramp-sampled lines (echo-planar scans), trajectories other than Cartesian, slices excited together, a file
       without the end of its acquisition.
     - The protocol is read by an allow-list; the subject is a hash of the patient's number, which is not kept.

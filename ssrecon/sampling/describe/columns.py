@@ -32,10 +32,10 @@ def classify_columns(lines: Bool[Tensor, " n"]) -> tuple[str, tuple[float, ...]]
         return "lattice", (float(step),)
     if len(span) > FEWEST_STEPS and step > 1 and int(span.max()) - step <= 1:
         return "lattice", (float(span.float().mean()),)  # a distance that is no whole number, rounded to the grid
-    return _density_of_columns(outside, first, width, len(lines)), ()
+    return _name_by_density(outside, first, width, len(lines)), ()
 
 
-def _density_of_columns(outside: Tensor, first: int, width: int, n: int) -> str:
+def _name_by_density(outside: Tensor, first: int, width: int, n: int) -> str:
     """Tell random columns of constant density from those of variable density: the Poisson counts of the inner and the outer half of the
     places are compared, at 3.5 sigma."""
     middle, reach = first + width / 2, float((outside - (first + width / 2)).abs().max())

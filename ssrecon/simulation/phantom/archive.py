@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ssrecon.archive.base import Archive, unknown_scan
+from ssrecon.archive.base import Archive
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadInput
 from ssrecon.core.geometry import Geometry
@@ -95,7 +95,7 @@ class PhantomArchive(Archive):
         )
 
     def read(self, scan_id: str) -> Scan:
-        header = self._header_of(scan_id)
+        header = self.listed(scan_id)
         contrast = next(it for it in self.contrasts if it.name == header.contrast)
         draw = Draw(self.seed)
         coils, gain = CoilArray.drawn(draw, self.coils), self._receiver_gain(header.volume_id)
@@ -121,16 +121,10 @@ class PhantomArchive(Archive):
 
     def tissues(self, scan_id: str) -> Slice:
         """Return the layers of tissue that a scan was made from, on the fine grid: what is really there, for figures and tests."""
-        header = self._header_of(scan_id)
+        header = self.listed(scan_id)
         draw = Draw(self.seed)
         head, fields = Head.drawn(draw, header.subject, len(TISSUES)), Fields(draw, header.subject)
         return anatomy(head, fields, self._canvas, self._height(header))
-
-    def _header_of(self, scan_id: str) -> Header:
-        for header in self.headers:
-            if header.scan_id == scan_id:
-                return header
-        raise unknown_scan(self.path, scan_id, tuple(header.scan_id for header in self.headers))
 
     def _truth(self, header: Header, contrast: Contrast, coils: CoilArray) -> Tensor:
         draw, z = Draw(self.seed), self._height(header)

@@ -3,7 +3,6 @@
 import struct
 
 import pytest
-import torch
 
 from ssrecon.archive.siemens.siemens import Siemens
 from ssrecon.core.errors import BadInput
@@ -12,10 +11,6 @@ from tests.archive.siemens import twix
 COILS, Y, X = 3, 16, 20
 VB_LARGE = b"\0" * 10000
 """VB is told by the length of its protocol, which never is below this."""
-
-
-def acquired(mask: torch.Tensor) -> list[int]:
-    return mask[0, 0, 0].any(-1).nonzero().flatten().tolist()
 
 
 def write_2d(path, kspace, rows=range(Y), flags=None, told=None, **options):

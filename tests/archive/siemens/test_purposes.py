@@ -7,8 +7,9 @@ import torch
 
 from ssrecon.archive.siemens.siemens import Siemens
 from tests.archive.mrd import lines as mrd
+from tests.archive.mrd.common import acquired
 from tests.archive.siemens import twix
-from tests.archive.siemens.common import ADJUSTMENT, BOTH, COILS, REFERENCE, X, Y, acquired, large, write_2d
+from tests.archive.siemens.common import ADJUSTMENT, BOTH, COILS, REFERENCE, X, Y, large, write_2d
 
 
 def calibrated(tmp_path, full, mode, **options):

@@ -7,7 +7,8 @@ import torch
 from ssrecon.archive import open_archive
 from ssrecon.archive.cartesian.oversampling import remove_readout_oversampling
 from ssrecon.calibrate.verdict import verdict
-from tests.archive.siemens.common import acquired, assert_refused
+from tests.archive.mrd.common import acquired
+from tests.archive.siemens.common import assert_refused
 
 
 def test_real_ve(test_data):

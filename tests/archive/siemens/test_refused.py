@@ -9,8 +9,9 @@ from ssrecon.archive import open_archive
 from ssrecon.archive.siemens.siemens import Siemens
 from ssrecon.core.errors import BadInput
 from tests.archive.mrd import lines as mrd
+from tests.archive.mrd.common import acquired
 from tests.archive.siemens import twix
-from tests.archive.siemens.common import ADJUSTMENT, COILS, X, Y, acquired, assert_refused, large, write_2d
+from tests.archive.siemens.common import ADJUSTMENT, COILS, X, Y, assert_refused, large, write_2d
 
 
 @pytest.mark.parametrize(("kind", "found"), [(2, "radial"), (4, "spiral"), (8, "propeller"), (16, "unknown kind")])

@@ -8,8 +8,9 @@ from ssrecon.archive import open_archive
 from ssrecon.archive.siemens.siemens import Siemens
 from ssrecon.sampling.describe import describe_sampling
 from tests.archive.mrd import lines as mrd
+from tests.archive.mrd.common import acquired
 from tests.archive.siemens import twix
-from tests.archive.siemens.common import BOTH, COILS, REFERENCE, X, Y, acquired, large, write_2d
+from tests.archive.siemens.common import BOTH, COILS, REFERENCE, X, Y, large, write_2d
 
 
 def test_lines_in_any_order_with_gaps(tmp_path, full):
