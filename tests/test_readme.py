@@ -7,10 +7,15 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 
 
-def test_the_library_example_runs(capsys):
-    (code,) = re.findall(r"```python\n(.*?)```", README, re.S)
-    exec(compile(code, "README.md", "exec"), {})
+def test_the_library_examples_run(capsys, tmp_path, monkeypatch):
+    """One after the other, as in a notebook."""
+    monkeypatch.chdir(tmp_path)
+    first, own_scans = re.findall(r"```python\n(.*?)```", README, re.S)
+    names = {}
+    exec(compile(first, "README.md", "exec"), names)
     assert "torch.Size([1, 1, 128, 128])" in capsys.readouterr().out
+    exec(compile(own_scans, "README.md", "exec"), names)
+    assert names["network"].recipe.hash == names["recipe"].hash and names["trained"].updates == 20
 
 
 def test_links_and_files_exist():

@@ -1,7 +1,7 @@
 """Files to `Scan`: one format a file, or a folder where it takes several.
 
 In comes a path, out comes an `Archive` whose headers are listed cheaply and whose scans are read one at a time. `open_archive` finds the
-format from the content. Read ``base.py`` first, then a short format such as ``cmrxrecon.py``; ``cartesian/`` is what MRD and twix share,
+format from the content. Read ``base.py`` first, then a short format such as ``m4raw.py``; ``cartesian/`` is what MRD and twix share,
 ``splits/`` divides an archive by subject. `scan_from_arrays` makes one `Scan` from arrays in memory; `write_plain` and `write_fastmri`
 write files that are read here.
 """

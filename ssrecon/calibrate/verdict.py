@@ -77,9 +77,11 @@ def verdict(scan: Scan, calibrator: Calibrator = Calibrator()) -> Verdict:  # no
 def unfit(scan: Scan, calibrator: Calibrator, found: SamplingDescription | None = None) -> list[BadInput]:
     """Return everything for which a scan may not train, as the errors that its preparation raises; nothing where it may.
 
-    This is the only place that decides so: the first look, the audit, `prepare` and `run` all ask it. A scan is unfit that has acquired
-    nothing or values that are not finite, acquired samples that are exactly zero in every coil (`EMPTY`), no region that `calibrator`
-    accepts (`NoCalibration`), or whose file may end early and lacks a side of k-space.
+    The first look, the audit, `prepare` and `run` all ask this, and nothing else leaves a scan out. The audit looks further and also
+    refuses what was not measured as it says (``ssrecon/inspect/data_crimes.py``); its ``refused.lst`` tells `prepare` to leave that out.
+
+    A scan is unfit that has acquired nothing or values that are not finite, acquired samples that are exactly zero in every coil (`EMPTY`),
+    no region that `calibrator` accepts (`NoCalibration`), or whose file may end early and lacks a side of k-space.
     """
     where = scan.scan_id
     try:
@@ -111,7 +113,7 @@ class BrokenOff(BadInput):
 
 
 def empty_locations(scan: Scan) -> float:
-    """Return the fraction of lines said to be acquired that are exactly zero in every coil: no receiver is that quiet."""
+    """Return the part of acquired lines (points, without a readout) that are exactly zero in every coil: no receiver is that quiet."""
     acquired = (scan.mask & ~scan.padding)[:, :, 0]
     if not acquired.any():
         return 1.0

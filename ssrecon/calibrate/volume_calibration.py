@@ -29,8 +29,8 @@ class VolumeCalibration:
     calibrator: "Calibrator"
     matrix: Complex[Tensor, "virtual coils"]
     """Whitening, then compression. Its columns are the coils of the file; those of coils that are not connected are zero, and there are
-    no rows for them, so that stored scans have fewer coils. A coil is not connected that has no noise in the noise scan, or that is zero
-    in any frame of a scan whose other coils are not: slices and frames share one shape and one noise, and what a coil that is silent in
+    no rows for them, so that stored scans have fewer coils. A coil counts as not connected if it has no noise in the noise scan, or if
+    it is zero in a frame whose other coils are not: slices and frames share one shape and one noise, and what a coil that is silent in
     some of them misses there would be taken for noise that is smaller than it is."""
     scale: float
     noise_source: str

@@ -52,8 +52,8 @@ def leave_out_option(command: argparse.ArgumentParser) -> None:
 
 
 def keep_unfit_option(command: argparse.ArgumentParser) -> None:
-    """Add the choice to use scans that the audit refuses."""
-    text = "also use scans that the audit refuses for training, as far as they can be calibrated"
+    """Add the choice to use scans that are unfit for training (`ssrecon.calibrate.verdict.unfit`)."""
+    text = "also use scans that are judged unfit for training, as far as they can be calibrated"
     command.add_argument("--keep-unfit", action="store_true", help=text)
 
 

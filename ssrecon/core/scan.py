@@ -201,7 +201,7 @@ class CalibratedScan:
     noise_std: Float[Tensor, " batch"] | None = None
     """sqrt(E|n|^2) of one complex sample, in these units; None where unknown."""
     noise_source: str = "unknown"
-    """``noise scan``, ``calibration matrix``, ``given`` or ``unknown``."""
+    """``noise scan``, ``calibration matrix``, ``given`` or ``unknown``; ``mixed`` in a batch where they differ."""
 
     @staticmethod
     def white(scan: Scan, noise_std: float | None = None) -> "CalibratedScan":

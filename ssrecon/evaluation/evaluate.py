@@ -55,10 +55,10 @@ def evaluate(
 ) -> list[Row]:
     r"""Reconstruct every scan with every method, one at a time, and write ``metrics.csv`` and ``images.npz`` into `out`, each whole or not.
 
-    Magnitudes, cut to the header's reconstruction matrix, are scored per slice and per volume (then `scan` is empty; see
-    `score_parts` for volumes of several shapes) against
-    :math:`|E^H y|` of the fully sampled scan; against the root sum of squares of its (whitened) coil images, noise and all (the convention
-    then ends in ``, reference=rss``); and, where a simulation has it, against the noiseless image (``, reference=noiseless``).
+    Magnitudes, cropped to the reconstruction field of view (`Header.shown`), are scored per slice and per volume (then `scan` is empty; see
+    `score_parts` for volumes of several shapes) against :math:`|E^H y|` of the fully sampled scan; against the root sum of squares of its
+    (whitened) coil images, noise and all (the convention then ends in ``, reference=rss``); and, where a simulation has it, against the
+    noiseless image (``, reference=noiseless``).
 
     Without any reference there is the residual :math:`|y - E x|^2` in units of the noise (relative to the data where that is unknown): over
     what was acquired, where less than 1 is over-fitting and not quality; over what was withheld, where there is a reference; and, where

@@ -32,7 +32,7 @@ class Cohort:
 
 
 def cohorts(records: Sequence[ScanReport]) -> list[Cohort]:
-    """Return the scans that may train, by matrix. A pattern counts once in each volume."""
+    """Return the scans that the audit does not refuse, by matrix. A pattern counts once in each volume."""
     groups: dict[tuple[tuple[int, ...], tuple[int, ...]], list[ScanReport]] = {}
     for record in records:
         if record.verdict != "refuse" and record.mask:

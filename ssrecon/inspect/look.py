@@ -81,7 +81,7 @@ def _noise_and_signal(scan: Scan, calibrator: Calibrator) -> tuple[float | None,
             covariance, source = noise_covariance(scan.noise, scan.noise_bandwidth_ratio, scan.scan_id), "noise scan"
         elif data is not None and min(region) >= calibrator.kernel + 2:
             covariance = estimated_covariance(data[0])
-            source = "calibration region" if covariance is not None else "unknown"
+            source = "calibration matrix" if covariance is not None else "unknown"
     except SsreconError:
         covariance, source = None, "unknown"
     if covariance is None:

@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -185,6 +186,17 @@ def _verdict_line(found: Audit) -> str:
     counts = ", ".join(f"{found.verdicts[verdict]} {verdict}" for verdict in VERDICTS.values())
     missing = f"; {found.missing} volumes not looked at yet" if found.missing else ""
     return f"{len(found.scans)} scans: {counts}; {len(found.refused)} files not read{missing}"
+
+
+def write_refused(found: Audit, path: Path) -> None:
+    """Write the ids of the scans that are refused, one a line behind the kinds of their findings: a list for ``--leave-out``."""
+    lines = ["# Scans that the audit refuses, with the reasons. ssrecon prepare and run take this file: --leave-out " + path.name]
+    for record in found.scans:
+        if record.verdict == VERDICTS["refuse"]:
+            kinds = sorted({str(finding["kind"]) for finding in record.findings if finding["severity"] == "refuse"})
+            lines += [f"# {', '.join(kinds)}", escape(record.scan)]
+    with whole_file(path) as partial:
+        partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def write_json(found: Audit, path: Path) -> None:

@@ -37,7 +37,6 @@ PER_SLICE = Convention("slice", volume_range=False, whole_volume=False)
 PAPER = Convention("wang", volume_range=False, whole_volume=False, metrics=("ssim",), window=WANG)
 """SSIM as in the SSDU papers: Wang's Gaussian window, slice by slice."""
 CONVENTIONS = (FASTMRI, PER_SLICE, PAPER)
-UNITS = {"nmse": "", "nrmse": "", "psnr": "dB", "ssim": "", "hfen": ""}
 HIGHER_IS_BETTER = {"nmse": False, "nrmse": False, "psnr": True, "ssim": True, "hfen": False}
 
 

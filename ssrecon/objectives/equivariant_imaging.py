@@ -15,7 +15,15 @@ from ssrecon.core.scan import CalibratedScan, Estimate, Network
 from ssrecon.core.shapes import checked
 from ssrecon.objectives.base import Draws, Loss, Objective
 from ssrecon.objectives.distances import Distance, MeanSquare
-from ssrecon.objectives.measurement import mean_square, measured, noise_level, predicted, support, white_noise, with_noise
+from ssrecon.objectives.measurement import (
+    mean_square,
+    noise_level,
+    predicted,
+    simulated_measurement,
+    support,
+    white_noise,
+    with_noise,
+)
 from ssrecon.objectives.moves import Move, moved
 from ssrecon.objectives.transforms import Rotations, Transform
 
@@ -96,6 +104,6 @@ def equivariance_of(
         noise = per_scan(noise_level(scan), noise) * noise
     for own in moves:
         image = moved(estimate.image * inside, own) * inside
-        virtual = measured(scan, image, scan.mask if mask is None else mask, estimate)
+        virtual = simulated_measurement(scan, image, scan.mask if mask is None else mask, estimate)
         terms.append(mean_square(image - network(virtual if noise is None else with_noise(virtual, noise)).image))
     return torch.stack(terms).mean(dim=0)

@@ -29,12 +29,12 @@ class KWeighted(SamplingAware):
     supervised one on all that :math:`\Theta` lacks. A density of 1 has the weight 1; a location that is never acquired has none and is not
     learned (`remarks`). Where the protected centre is never held out it is no target either.
 
-    The theory needs a partition of the same kind as the acquisition, columns of columns and points of points, drawn anew at every pass:
-    with points of columns, :math:`\Theta` betrays which columns were acquired, and the weights are those of a different law. The default
-    looks at each scan's mask. And it needs locations that were acquired independently of each other. A lattice is the opposite (one column
-    betrays all others) and a fixed number of columns is not quite that either: there the expectation is another loss, which may prefer
-    another network. The paper draws columns by a density of order 8 with 10 in the centre, and keeps a quarter of them by the same law
-    (``Bernoulli(0.75, order=8, lines=True, protected=(10,))``). `cap` bounds :math:`(1 - K)^{-1/2}`: the weights of locations that are
+    The theory needs a partition of the same kind as the acquisition, columns of columns and points of points, drawn anew at every pass: if
+    columns were acquired and single points are split, :math:`\Theta` reveals the columns, and the weights are those of another law. The
+    default looks at each scan's mask. And it needs locations that were acquired independently of each other. A lattice is the opposite (one
+    column betrays all others) and a fixed number of columns is not quite that either: there the expectation is another loss, which may
+    prefer another network. The paper draws columns by a density of order 8 with 10 in the centre, and keeps a quarter of them by the same
+    law (``Bernoulli(0.75, order=8, lines=True, protected=(10,))``). `cap` bounds :math:`(1 - K)^{-1/2}`: the weights of locations that are
     hardly ever acquired would drown the rest in variance (the paper has no cap; ``cap=inf`` is it).
 
     The scan's csm was calibrated from samples of the centre, some of which may be held out: as for `SSDU`, errors that come of the csm are

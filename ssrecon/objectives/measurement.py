@@ -58,7 +58,7 @@ def noisier(scan: CalibratedScan, noise: Complex[Tensor, "batch frames coils *k"
 
 
 @checked
-def measured(
+def simulated_measurement(
     scan: CalibratedScan, image: Complex[Tensor, "batch frames maps *x"], mask: Bool[Tensor, "batch frames 1 *k"], estimate: Estimate
 ) -> CalibratedScan:
     """Return the scan that a scanner with these coils would have made of another image through another mask, without noise.

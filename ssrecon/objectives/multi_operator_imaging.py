@@ -8,7 +8,7 @@ from ssrecon.core.errors import at_least
 from ssrecon.core.scan import CalibratedScan, Network
 from ssrecon.objectives.base import Draws, Loss
 from ssrecon.objectives.distances import Distance, MeanSquare
-from ssrecon.objectives.measurement import mean_square, measured, predicted, support
+from ssrecon.objectives.measurement import mean_square, predicted, simulated_measurement, support
 from ssrecon.objectives.sampling_aware import SamplingAware
 
 
@@ -41,7 +41,7 @@ class MultiOperatorImaging(SamplingAware):
     def loss(self, network: Network, scan: CalibratedScan, reference: CalibratedScan | None, draws: Draws) -> Loss:
         estimate = network(scan)
         consistency = self.distance(predicted(scan, estimate), scan.kspace)
-        again = network(measured(scan, estimate.image, draws.mask, estimate))
+        again = network(simulated_measurement(scan, estimate.image, draws.mask, estimate))
         # Where no coil sees anything the images agree on nothing that was measured.
         agreement = self.weight * mean_square((estimate.image - again.image) * support(scan.csm))
         return Loss(consistency + agreement, {"consistency": consistency, "agreement": agreement})

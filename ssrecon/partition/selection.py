@@ -80,8 +80,8 @@ def choose(eligible: BoolArray, count: int, generator: np.random.Generator, log_
 def inclusion_probability(eligible: BoolArray, count: int, log_weights: FloatArray | None = None) -> FloatArray:
     r"""Return the probability of every element to be chosen by `choose`, zero where it is not eligible.
 
-    It is exact without weights. With weights, `choose` lets each element ring at an exponential time of rate w and takes the first `count`
-    that ring. The time of the last of them varies little where there are many, so each is chosen with probability
+    It is exact without weights. With weights, `choose` gives each element an exponential waiting time of rate w and takes the `count` that
+    come first. The time of the last of them varies little where there are many, so each is chosen with probability
     :math:`1 - e^{-w t}` nearly independently, at the t for which these sum to `count`. The error falls as 1 / count.
 
     Rosén. On sampling with probability proportional to size. J Stat Plan Inference 62:159-191 (1997). doi:10.1016/S0378-3758(96)00186-3

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
+from ssrecon.calibrate import Calibrator
+from ssrecon.core.description import describe
 from ssrecon.core.errors import BadInput
 from ssrecon.core.scan import Header, Prepared
 
@@ -38,11 +40,12 @@ class ScanDataset(Protocol):
 class ScansInMemory:
     """Prepared scans, as `Calibrator.volume` gives them, are a dataset without a file.
 
+    `calibrator` is the one that prepared them; checkpoints record it, so that new scans are prepared in the same way.
     Raises BadInput for no scans at all, for a batch of several scans, and for a scan id that occurs twice.
     """
 
-    def __init__(self, scans: Iterable[Prepared], calibrator: Any = None):
-        self.calibrator = calibrator
+    def __init__(self, scans: Iterable[Prepared], calibrator: Calibrator | None = None):
+        self.calibrator: Any = None if calibrator is None else describe(calibrator)
         self._scans: dict[str, Prepared] = {}
         for prepared in scans:
             name = prepared.scan.ids[0]

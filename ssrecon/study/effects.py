@@ -85,7 +85,7 @@ def _draw_subjects(axes: "Axes", scores: Scores, measure: "Measure") -> None:
 
 
 def _draw_differences(axes: "Axes", scores: Scores) -> None:
-    """Draw how much better than supervised training each arm is, in dB. Negative is worse; what lies within the margin is shaded."""
+    """Draw, in dB, how much better than supervised training each arm is. Negative is worse; what lies within the margin is shaded."""
     lead, twin = scores.main_measure("psnr"), scores.supervised
     if lead is None or twin is None:
         return

@@ -2,13 +2,17 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import pytest
+import torch
 
 from ssrecon.archive.leave_out import expanded, left_out
+from ssrecon.archive.plain import write_plain
 from ssrecon.cli.main import main
 from ssrecon.core.errors import BadInput, BadRecipe
 from ssrecon.core.scan import Header
+from ssrecon.operators import Fourier
 from ssrecon.simulation import PhantomArchive
 from ssrecon.store.data import Data
 from ssrecon.store.store import Store
@@ -33,12 +37,39 @@ def test_what_fits_nothing_or_everything_is_an_error():
 def test_a_list(tmp_path):
     (tmp_path / "bad.lst").write_text("# moved\nv0/slice-001  # a spike\n\nv1\n")
     assert expanded(["v2", str(tmp_path / "bad.lst"), "v1"]) == ("v2", "v0/slice-001", "v1")
-    (tmp_path / "empty.lst").write_text("# nothing\n")
+    (tmp_path / "none.lst").write_text("# Scans that the audit refuses\n")
+    assert expanded([str(tmp_path / "none.lst")]) == ()
+    (tmp_path / "empty.lst").write_text("\n")
     for name in ("empty.lst", "missing.lst"):
         with pytest.raises(BadInput, match=name):
             expanded([str(tmp_path / name)])
     with pytest.raises(BadRecipe, match=r"bad\.lst"):
         Data("in", leave_out=("bad.lst",))
+
+
+@pytest.mark.parametrize("matrix", [(64, 48), (40, 48, 40)])
+def test_what_the_audit_refuses_is_a_list_for_the_others(matrix, tmp_path, capsys):
+    """k-space of magnitude images is refused by the audit alone: it can be calibrated, and teaches a network the wrong thing."""
+    archive, fourier = PhantomArchive(subjects=2, slices=1, matrix=matrix[-2:], coils=4), Fourier(len(matrix))
+    for number, scan in enumerate(archive):
+        scan = replace(scan, reference=None, reference_mask=None, truth=None)
+        if len(matrix) == 3:
+            slab = torch.hann_window(matrix[0] + 2)[1:-1, None, None] * Fourier(2).adjoint(scan.kspace)[:, :, :, None]
+            noise = torch.randn(1, 1, 4, *matrix, dtype=slab.dtype, generator=torch.Generator().manual_seed(number))
+            mask = scan.mask[:, :, :, None].expand(1, 1, 1, *matrix)
+            header = Header(scan.scan_id, scan.header.volume_id, scan.header.subject)
+            scan = replace(scan, header=header, kspace=fourier(slab) + 1e-3 * slab.abs().amax() * noise, mask=mask, padding=~mask)
+        if number == 0:
+            scan = replace(scan, kspace=fourier(fourier.adjoint(scan.kspace).abs().to(torch.complex64)))
+        write_plain(tmp_path / "in" / f"brain{number}.h5", [scan])
+    refused = tmp_path / "audit" / "refused.lst"
+    assert main(["audit", str(tmp_path / "in"), "--out", str(refused.parent)]) == 1
+    assert f"--leave-out {refused}" in capsys.readouterr().out
+    (name,) = expanded([str(refused)])
+    assert "# magnitude_derived" in refused.read_text().splitlines()
+    main(["prepare", str(tmp_path / "in"), str(tmp_path / "store"), "--leave-out", str(refused)])
+    kept = {header.volume_id for header in Store(tmp_path / "store").headers}
+    assert len(kept) == 1 and not name.startswith(tuple(kept))
 
 
 @pytest.fixture(scope="module")

@@ -27,6 +27,12 @@ def example(kind, folder):
     return module.example(folder)
 
 
+def test_a_format_that_recognises_files_says_which():
+    """Without `layout` it would neither be found nor be tested here."""
+    readers = [kind for kind in archives() if kind.from_files and kind is not Folder and kind.__module__.startswith("ssrecon.archive")]
+    assert [kind.__name__ for kind in readers if not kind.layout and "path" in inspect.signature(kind).parameters] == []
+
+
 @pytest.fixture(params=[*FORMATS, *MADE, Folder], ids=lambda kind: kind.__name__)
 def archive(request, tmp_path):
     kind = request.param

@@ -10,7 +10,7 @@ from ssrecon.core.draw import Draw
 from ssrecon.core.scan import CalibratedScan, Estimate
 from ssrecon.objectives import EquivariantImaging, MultiOperatorEI, MultiOperatorImaging, RobustEI
 from ssrecon.objectives.equivariant_imaging import drawn_moves, equivariance_of
-from ssrecon.objectives.measurement import measured, white_noise
+from ssrecon.objectives.measurement import simulated_measurement, white_noise
 from ssrecon.objectives.moves import Move, moved
 from ssrecon.objectives.transforms import Diffeomorphisms, QuarterTurns, Rotations, Transform
 from tests.objectives.recorded import SHAPE, N, archive, energy, kspace_of, recorder, residual_energy
@@ -159,7 +159,7 @@ def test_multi_operator_imaging_agrees_where_coils_see():
 def test_virtual_measurements_are_made_with_the_sensitivities_that_were_found():
     scan = make_scan()
     estimate = Estimate(smooth_image(SHAPE), csm=2 * scan.csm)
-    virtual = measured(scan, estimate.image, scan.mask, estimate)
+    virtual = simulated_measurement(scan, estimate.image, scan.mask, estimate)
     torch.testing.assert_close(virtual.kspace, 2 * kspace_of(scan, estimate.image, scan.mask), rtol=1e-4, atol=1e-5)
     assert torch.equal(virtual.csm, scan.csm)
 

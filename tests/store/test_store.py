@@ -149,7 +149,8 @@ import resource, sys
 from pathlib import Path
 from ssrecon.core.errors import BadInput
 from ssrecon.core.geometry import Geometry
-from ssrecon.store.store import CannotWrite, write_volume
+from ssrecon.store.volume_file import CannotWrite
+from ssrecon.store.volume_file import write_volume
 from tests.store.test_store import prepared
 folder = Path(sys.argv[1])
 write_volume(folder, [prepared(0)], {})

@@ -1,6 +1,7 @@
 """Denoisers, one a file: the real-valued regularisers inside an unrolled network.
 
-In comes an image whose real and imaginary parts are channels (``channels.py``), out comes one of the same shape. Read ``resnet.py`` first.
+In comes an image whose real and imaginary parts are channels (``channels.py``), out comes one of the same shape. A denoiser is
+a frozen `DenoiserSpec` (``networks/base.py``) whose `build(maps)` makes the module. Read ``resnet.py`` first.
 """
 
 from ssrecon.networks.denoisers.channels import as_channels, as_image

@@ -18,7 +18,7 @@ class Distance(ABC):
 
     @abstractmethod
     def __call__(self, predicted: Kspace, measured: Kspace, weight: Weight = None) -> Float[Tensor, " batch"]:
-        r"""Return the distance :math:`d(u, v) \ge 0` of the prediction v from the measurement u, one value a scan.
+        r"""Return the distance :math:`d(u, v) \ge 0` between the measurement u and the prediction v, one value a scan.
 
         It is 0 where they are equal. A distance relative to the measurement is NaN where nothing was measured. With a `weight` W every
         sample stands for W samples like it: sums become :math:`\sum W |e|` and :math:`\sum W |e|^2`.
