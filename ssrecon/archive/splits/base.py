@@ -65,7 +65,7 @@ class Split(ABC):
         """Return scan ids by purpose. Raises BadRecipe where the archive cannot be divided so."""
 
     def empty_sides(self) -> tuple[str, ...]:
-        """Return the fields, such as ``validation``, whose values leave the side of that name without a scan, whatever the archive holds."""
+        """Return the fields, such as ``validation``, whose values leave the side of that name without a scan in any archive."""
         return ()
 
 
