@@ -17,7 +17,7 @@ from ssrecon.core.files import content_digest
 PLACE = {"place": True}
 """Metadata of a field that says where data lie and not what they are: their own fingerprint is kept beside every result."""
 READ_FILE = {"file": True}
-"""Metadata of a field that names a file whose content changes the result: a checkpoint, a list of a split."""
+"""Metadata of a field that names a file, or several in a tuple or mapping, whose content changes the result: a checkpoint, a list."""
 NO_RESULT = {"result": False}
 """Metadata of a field that changes what a thing is called, how fast it is made or what is kept of it on the way, and nothing else."""
 
@@ -60,8 +60,8 @@ def describe(value: Any, place: Callable[[str], str] = str) -> Any:
         found = {"class": public_name(type(value))}
         for f in described_fields(value):
             item = getattr(value, f.name)
-            is_place = isinstance(item, (str, Path)) and ("place" in f.metadata or "file" in f.metadata)
-            found[f.name] = place(str(item)) if is_place else describe(item, place)
+            is_place = "place" in f.metadata or "file" in f.metadata
+            found[f.name] = _each_path(item, place, lambda other: describe(other, place)) if is_place else describe(item, place)
         return found
     if isinstance(value, Mapping):
         return {str(key): describe(item, place) for key, item in value.items()}
@@ -74,6 +74,15 @@ def describe(value: Any, place: Callable[[str], str] = str) -> Any:
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     raise BadRecipe("recipe", found=f"a value of type {type(value).__name__} ({value!r})", expected="numbers, text, tuples and dataclasses")
+
+
+def _each_path(value: Any, of_path: Callable[[str], str], of_other: Callable[[Any], Any]) -> Any:
+    """Return what becomes of the field of a path, or of several in a tuple, list or mapping; and of a description, such as an archive."""
+    if isinstance(value, (str, Path)):
+        return of_path(str(value))
+    if isinstance(value, Mapping):
+        return {str(key): _each_path(item, of_path, of_other) for key, item in value.items()}
+    return [_each_path(item, of_path, of_other) for item in value] if isinstance(value, (list, tuple)) else of_other(value)
 
 
 def described_fields(value: Any) -> tuple[dataclasses.Field[Any], ...]:
@@ -96,8 +105,12 @@ def _hashed(value: Any) -> Any:
         item = getattr(value, f.name)
         if not f.init or not f.metadata.get("result", True) or ("place" in f.metadata and isinstance(item, (str, Path))):
             continue
-        found[f.name] = content_digest(item) or "no such file" if "file" in f.metadata and isinstance(item, (str, Path)) else _hashed(item)
+        found[f.name] = _each_path(item, _content, _hashed) if "file" in f.metadata else _hashed(item)
     return found
+
+
+def _content(path: str) -> str:
+    return content_digest(path) or "no such file"
 
 
 HASH_VERSION = 2

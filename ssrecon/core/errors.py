@@ -51,6 +51,13 @@ def positive(owner: object, name: str) -> None:
         raise BadRecipe(f"{type(owner).__name__}.{name}", found=repr(value), expected="a positive number")
 
 
+def below_one(owner: object, name: str) -> None:
+    """Raise BadRecipe, naming class and field, for a field of a description that is 1 or more: a fraction that leaves nothing."""
+    value = getattr(owner, name)
+    if isinstance(value, (int, float)) and value >= 1:
+        raise BadRecipe(f"{type(owner).__name__}.{name}", found=repr(value), expected="a fraction below 1")
+
+
 class NoCalibration(BadInput):
     """A scan has no calibration region large enough for its coil sensitivities."""
 

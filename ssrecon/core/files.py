@@ -3,6 +3,7 @@
 import hashlib
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,17 +13,21 @@ from pathlib import Path
 def whole_file(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`, which is moved over it when the block ends well and removed when it does not.
 
-    A kill at any moment leaves the old file or the new one. A full disk raises OSError and leaves the old one. The file has the permissions
-    that the system gives to any new file of this process.
+    A kill at any moment leaves the old file or the new one. A full disk raises OSError and leaves the old one. A file that is replaced
+    keeps its permissions; a new one has those that the system gives to any new file of this process.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}.partial")
-    # The kernel applies the umask here. To ask for the umask is to change it for a moment, for every thread of the process.
-    os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+    kept = stat.S_IMODE(path.stat().st_mode) if path.exists() else None
+    # The kernel applies the umask here. To ask for the umask is to change it for a moment, for every thread of the process. What
+    # replaces a private file is private from its first byte. Its owner may write it even where the old file is for reading alone.
+    os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666 if kept is None else kept | stat.S_IWUSR | stat.S_IRUSR))
     try:
         yield partial
         with open(partial, "rb") as written:
             os.fsync(written.fileno())
+        if kept is not None and kept != stat.S_IMODE(partial.stat().st_mode):  # Some file systems know no other permissions.
+            partial.chmod(kept)
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
 """What a network is: a frozen description that builds a module, `module(scan) -> Estimate`."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any, ClassVar
 
@@ -36,8 +36,13 @@ class DenoiserSpec(ABC):
 
 
 def parts(spec: Any) -> Iterator[Any]:
-    """Yield a description and all the descriptions inside it, however deep."""
-    yield spec
-    for f in fields(spec):
-        if is_dataclass(value := getattr(spec, f.name)):
-            yield from parts(value)
+    """Yield a description and all the descriptions inside it, however deep, those in tuples, lists and mappings as well."""
+    if is_dataclass(spec) and not isinstance(spec, type):
+        yield spec
+        inside: Iterable[Any] = (getattr(spec, f.name) for f in fields(spec))
+    elif isinstance(spec, Mapping):
+        inside = spec.values()
+    else:
+        inside = spec if isinstance(spec, (tuple, list)) else ()
+    for item in inside:
+        yield from parts(item)

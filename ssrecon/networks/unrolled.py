@@ -9,7 +9,7 @@ from torch.utils.checkpoint import checkpoint
 
 from ssrecon.algorithms import conjugate_gradient, implicit_conjugate_gradient
 from ssrecon.core.description import NO_RESULT
-from ssrecon.core.errors import BadInput, at_least
+from ssrecon.core.errors import BadInput, BadRecipe, at_least
 from ssrecon.core.scan import CalibratedScan, Estimate
 from ssrecon.networks.base import DenoiserSpec, NetworkSpec
 from ssrecon.networks.denoisers import ResNet, as_channels, as_image
@@ -56,6 +56,8 @@ class Unrolled(NetworkSpec):
 
     def __post_init__(self) -> None:
         at_least(self, unrolls=1, cg_iterations=1, maps=1)
+        if not isinstance(self.denoiser, DenoiserSpec):
+            raise BadRecipe("Unrolled.denoiser", found=type(self.denoiser).__name__, expected="a denoiser, such as ResNet() or CNN()")
 
     def build(self, seed: int, example: CalibratedScan) -> nn.Module:
         with torch.random.fork_rng(devices=[]):

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from ssrecon.archive.splits import Assignment, spread
+from ssrecon.archive.splits import Assignment, Split, spread
 from ssrecon.baselines import Baseline
 from ssrecon.baselines.tuning import HeldOutResidual, reference_nmse, tune
 from ssrecon.core.description import describe
@@ -29,6 +29,12 @@ from ssrecon.training.preflight import Preflight, preflight
 from ssrecon.training.state import Trained
 
 Say = Callable[[str], None]
+NEEDS = {
+    "train": "the arms are trained on it",
+    "validation": "the checkpoint is chosen on it",
+    "test": "the report is about it; ssrecon.train trains without one",
+}
+"""What a comparison has each side of its split for."""
 TUNING_SCANS = 4
 """Baselines are tuned on this many validation scans at the most, evenly spread."""
 
@@ -73,14 +79,15 @@ def run(
     is that of `open_archive`.
 
     Raises OutputInUse where the folder holds another recipe's run, or an unfinished one of this recipe without `resume`, and where another
-    process is writing into it (`folder_lock`). Raises BadRecipe for several workers under torchrun, and where an arm has a class that the
-    script itself defines, which another process cannot import.
+    process is writing into it (`folder_lock`). Raises BadRecipe for several workers under torchrun, where the split leaves no scan to
+    validate or to test on, and where an arm has a class that the script itself defines, which another process cannot import.
     """
     comparison = experiment if isinstance(experiment, Comparison) else _as_comparison(experiment)
     this = Run(Path(folder), comparison, process or Process(), say, workers)
     at_least(this, workers=1)
     if workers > 1 and this.process.world > 1:
         raise BadRecipe("workers", found=f"{workers} under torchrun", expected="1: the processes of torchrun train one arm together")
+    _check_split(comparison.data.split)
     if this.trainings_at_a_time > 1 and "__main__" in _user_modules(comparison):
         found = "a class that the script itself defines"
         raise BadRecipe(
@@ -100,6 +107,8 @@ def _run(this: Run, resume: bool, require_deidentified: bool) -> Path:
     this.process.wait()
     store = Store(this.folder / "store")
     assignment = comparison.data.split.assign(comparison.data.chosen(store.headers))
+    if not assignment.test:
+        raise BadRecipe("data.split", found="no scan to test on", expected=f"at least one subject: {NEEDS['test']}")
     record: dict[str, Any] = {}
     if this.process.first:
         record = data_record(comparison, store, assignment, this.process, this.trainings_at_a_time)
@@ -116,6 +125,15 @@ def _run(this: Run, resume: bool, require_deidentified: bool) -> Path:
         write_report(this.folder)
     this.process.wait()
     return this.folder / "report.html"
+
+
+def _check_split(split: Split) -> None:
+    """Raise BadRecipe where a split leaves a side of a comparison empty, and BadInput where it names a list that cannot be read: before
+    the archive is opened.
+    """
+    for side in split.empty_sides():
+        found = f"{getattr(split, side)!r}, which leaves no scan in {side}"
+        raise BadRecipe(f"data.split.{side}", found=found, expected=f"at least one subject: {NEEDS[side]}")
 
 
 def _as_comparison(recipe: Recipe) -> Comparison:

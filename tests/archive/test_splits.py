@@ -213,11 +213,18 @@ def test_a_list_that_does_not_fit_is_named(tmp_path, text, message):
         (KFold(0, 8), 7, "7 subjects"),
         (KFold(7, None), 7, "0 to 6"),
         (HeldOutGroup(test=("a",)), 1, "at least 2"),
+        (KFold(0, 3, validation=0.8), 3, "data.split.validation: found 0.8, which is all 2 subjects that do not test"),
     ],
 )
 def test_too_few_subjects_are_said_to_be(split, subjects, message):
     with pytest.raises(BadRecipe, match=message):
         split.assign(archive(subjects=subjects, sites=("a",)))
+
+
+def test_a_held_out_group_leaves_somebody_to_train():
+    headers = [Header(f"v{i}/0", f"v{i}", f"s{i}", site="a" if i else "b") for i in range(3)]
+    with pytest.raises(BadRecipe, match="data.split.validation: found 0.8, which is all 2 subjects that do not test"):
+        HeldOutGroup(test=("b",), validation=0.8).assign(headers)
 
 
 @pytest.mark.parametrize(
@@ -227,6 +234,11 @@ def test_too_few_subjects_are_said_to_be(split, subjects, message):
         (lambda: Fractions(strata=("age",)), "age"),
         (lambda: HeldOutGroup(group="subject"), "subject"),
         (lambda: KFold(folds=1), "folds"),
+        (lambda: KFold(validation=2.0), "KFold.validation: found 2.0; expected a fraction below 1"),
+        (lambda: HeldOutGroup(validation=1.0), "HeldOutGroup.validation: found 1.0; expected a fraction below 1"),
+        (lambda: BySubject(validation=-1), "BySubject.validation: found -1; expected 0 or more"),
+        (lambda: BySubject(test=-1), "BySubject.test: found -1; expected 0 or more"),
+        (lambda: BySubject(train=0), "BySubject.train: found 0; expected 1 or more"),
     ],
 )
 def test_bad_settings_are_refused_when_they_are_made(make, message):

@@ -3,15 +3,16 @@
 import importlib
 import json
 import re
-from dataclasses import dataclass, is_dataclass, replace
+from dataclasses import dataclass, field, is_dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ssrecon.archive import Archive, Split
 from ssrecon.baselines import Baseline, CGSense, L1Wavelet
 from ssrecon.calibrate import Calibrator
-from ssrecon.core.description import alike, current_name, describe, digest, public_name, rebuild
+from ssrecon.core.description import READ_FILE, alike, current_name, describe, digest, public_name, rebuild
 from ssrecon.core.errors import BadRecipe
 from ssrecon.networks import CNN, DenoiserSpec, NetworkSpec, ResNet, Unrolled
 from ssrecon.objectives import JSSL, Distance, Objective, Transform
@@ -105,6 +106,23 @@ def test_two_pretrained_networks_are_two_recipes(tmp_path):
 
     assert started("one") == started("copy") != started("two")
     assert len({RECIPE.hash, started("one"), started("not there")}) == 3
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    files: Any = field(default=(), metadata=READ_FILE)
+
+
+@pytest.mark.parametrize("several", [lambda *paths: paths, lambda *paths: [*map(str, paths)], lambda *paths: {"all": paths}])
+def test_files_of_one_field_count_by_their_content(tmp_path, several):
+    one, two, copy = (tmp_path / name for name in ("one", "two", "copy"))
+    for path, content in ((one, b"1"), (two, b"2"), (copy, b"2")):
+        path.write_bytes(content)
+    before = digest(Ensemble(several(one, two)))
+    assert before == digest(Ensemble(several(one, copy))) != digest(Ensemble(several(two, one)))
+    assert str(tmp_path) not in json.dumps(describe(Ensemble(several(one, two)), lambda path: "a file")), "others may read it"
+    two.write_bytes(b"3")
+    assert digest(Ensemble(several(one, two))) != before
 
 
 def test_looking_writes_nothing(tmp_path, monkeypatch):

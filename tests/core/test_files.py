@@ -1,4 +1,4 @@
-"""Files are whole or not there, with the permissions that any new file gets."""
+"""Files are whole or not there, with the permissions of the file that they replace or those that any new file gets."""
 
 import os
 import stat
@@ -23,6 +23,21 @@ def test_a_whole_file_has_the_permissions_of_any_new_file(tmp_path, mask):
     finally:
         os.umask(before)
     assert mode(tmp_path / "whole") == 0o666 & ~mask and [path.name for path in tmp_path.iterdir()] == ["whole"]
+
+
+@pytest.mark.parametrize("kept", [0o600, 0o444, 0o664])
+def test_a_file_that_is_replaced_keeps_its_permissions(tmp_path, kept):
+    path = tmp_path / "whole"
+    path.write_text("old")
+    path.chmod(kept)
+    before = os.umask(0o022)
+    try:
+        with whole_file(path) as partial:
+            assert mode(partial) & 0o077 & ~kept == 0, "nobody else reads the new text before it is in place"
+            partial.write_text("new")
+    finally:
+        os.umask(before)
+    assert path.read_text() == "new" and mode(path) == kept
 
 
 def test_files_of_other_threads_keep_their_permissions(tmp_path):

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ssrecon.core.errors import BadInput
+from ssrecon.core.errors import BadInput, BadRecipe
 from ssrecon.networks import CNN, ResNet, Unrolled
 from ssrecon.operators import sense
 from tests.laws.operators import random_like
@@ -91,6 +91,11 @@ def test_the_example_says_how_many_map_sets_there_are():
 def test_wrong_number_of_map_sets_is_refused():
     with pytest.raises(BadInput, match="phantom/slice-000: found 2 sets of sensitivity maps; expected 1"):
         SMALL_NETWORK.build(0, EXAMPLE)(make_scan(maps=2))
+
+
+def test_what_is_no_denoiser_is_refused():
+    with pytest.raises(BadRecipe, match="Unrolled.denoiser: found Unrolled; expected a denoiser"):
+        Unrolled(Unrolled())
 
 
 def test_a_warm_start_leaves_what_was_not_acquired_to_the_denoiser():

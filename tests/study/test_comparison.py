@@ -1,7 +1,7 @@
 """A whole run: its folder, what it goes on with, and what it refuses."""
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -9,10 +9,10 @@ import torch
 
 from ssrecon import objectives
 from ssrecon.archive.plain import write_plain
-from ssrecon.archive.splits import BySubject
+from ssrecon.archive.splits import Assignment, ByList, BySubject, Fractions, HeldOutGroup, KFold, ScanSpecific, Split
 from ssrecon.calibrate import Calibrator
 from ssrecon.core.draw import Draw
-from ssrecon.core.errors import BadInput, OutputInUse
+from ssrecon.core.errors import BadInput, BadRecipe, OutputInUse
 from ssrecon.partition import Uniform
 from ssrecon.recipe.load import load_recipe
 from ssrecon.recipe.overrides import override
@@ -30,6 +30,11 @@ from tests.recipe.experiments import QUICKSTART, recipe_file, small_quickstart
 @pytest.fixture(scope="module")
 def small():
     return small_quickstart()
+
+
+def with_split(comparison, split):
+    arms = {name: replace(arm, data=replace(arm.data, split=split)) for name, arm in comparison.arms.items()}
+    return replace(comparison, arms=arms)
 
 
 def interrupt(*_):
@@ -80,6 +85,50 @@ def test_a_comparison_may_gain_arms_and_seeds_and_trains_those_alone(small, tmp_
     for other in (first, replace(more, headline="reference"), replace(more, arms={**more.arms, "ssdu": changed})):
         with pytest.raises(OutputInUse, match="found the run of another recipe"):
             run(other, tmp_path, resume=True)
+
+
+@pytest.mark.parametrize("side", ["validation", "test"])
+def test_a_side_without_scans_is_refused_before_anything_is_written(small, tmp_path, side):
+    lists = {name: str(tmp_path / f"{name}.lst") for name in ("train", "validation", "test")}
+    for name, path in lists.items():
+        Path(path).write_text("" if name == side else f"subject{name}\n")
+    settings = [Fractions(**{side: 0}), BySubject(**{side: 0}), ByList(**lists)]
+    if side == "validation":
+        settings += [KFold(validation=0), HeldOutGroup(validation=0)]
+    for split in settings:
+        with pytest.raises(BadRecipe, match=f"data.split.{side}: found .*, which leaves no scan in {side}; expected at least one subject"):
+            run(with_split(small, split), tmp_path / "run")
+        assert not (tmp_path / "run").exists()
+
+
+def test_lists_are_looked_for_before_the_archive_is_prepared(small, tmp_path):
+    with pytest.raises(BadInput, match="no-such.lst: found no readable list"):
+        run(with_split(small, ByList(train=str(tmp_path / "no-such.lst"))), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@dataclass(frozen=True)
+class Untested(Split):
+    """A user's own split, which only the archive leaves without a test."""
+
+    def assign(self, headers):
+        ids = tuple(header.scan_id for header in headers)
+        return Assignment(ids[:1], ids[1:], ())
+
+
+def test_a_split_that_found_nothing_to_test_on_is_refused_before_anything_is_trained(small, tmp_path, monkeypatch):
+    monkeypatch.setattr("ssrecon.study.comparison._train_arms", interrupt)
+    with pytest.raises(BadRecipe, match="data.split: found no scan to test on"):
+        run(with_split(small, Untested()), tmp_path / "run")
+
+
+def test_one_scan_alone_is_no_empty_side(small, tmp_path, monkeypatch):
+    monkeypatch.setattr("ssrecon.study.comparison._train_arms", interrupt)
+    alone = with_split(small, ScanSpecific())
+    source = replace(alone.data.source, subjects=1)
+    alone = replace(alone, arms={name: replace(arm, data=replace(arm.data, source=source)) for name, arm in alone.arms.items()})
+    with pytest.raises(KeyboardInterrupt):
+        run(alone, tmp_path / "run")
 
 
 def test_every_arm_is_trained_with_every_seed(small, tmp_path):

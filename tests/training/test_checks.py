@@ -1,6 +1,7 @@
 """What cannot train, or would idle, is said before anything runs."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 import torch
@@ -9,13 +10,23 @@ from ssrecon.archive.splits import Assignment, BySubject
 from ssrecon.core.distributed import Process
 from ssrecon.core.errors import BadRecipe
 from ssrecon.core.scan import Prepared
-from ssrecon.networks import LearnedCSM, Unrolled, WithUncertainty
+from ssrecon.networks import LearnedCSM, NetworkSpec, Unrolled, WithUncertainty
 from ssrecon.store.store import Store
 from ssrecon.store.volume_file import write_volume
 from ssrecon.training.checks import scans_an_update
 from ssrecon.training.trainer import Trainer
 from tests.scans import make_scan
 from tests.training.small import RECIPE, assign, recipe
+
+
+@dataclass(frozen=True)
+class Cascade(NetworkSpec):
+    """A user's own network of several others."""
+
+    stages: Any
+
+    def build(self, seed, example):
+        raise NotImplementedError
 
 
 def test_no_scan_to_validate_on_is_refused(store, tmp_path):
@@ -43,9 +54,14 @@ def test_native_3d_scans_are_refused_by_the_name_of_the_denoiser(tmp_path):
     said = "network: found ResNet, which takes 2-D images, for subject./slice-000 in 3-D; expected .* hybrid slices"
     with pytest.raises(BadRecipe, match=said):
         Trainer(nested, store, BySubject(1, 1).assign(store.headers), tmp_path / "run")
+    several = replace(RECIPE, network=Cascade((RECIPE.network,)))
+    with pytest.raises(BadRecipe, match=said):
+        Trainer(several, store, BySubject(1, 1).assign(store.headers), tmp_path / "run")
 
 
 def test_learned_maps_need_a_backward_pass_that_knows_them_however_deep():
-    for inner in (Unrolled(implicit_backward=True), WithUncertainty(Unrolled(implicit_backward=True))):
+    implicit = Unrolled(implicit_backward=True)
+    nested = [Cascade(stages) for stages in ((Unrolled(), implicit), [implicit], {"first": (implicit,)})]
+    for inner in (implicit, WithUncertainty(implicit), *nested):
         with pytest.raises(BadRecipe, match="LearnedCSM.inner: found implicit_backward=True"):
             LearnedCSM(inner)

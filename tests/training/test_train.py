@@ -1,9 +1,11 @@
 """`ssrecon.train`: one recipe by itself, on a store or on scans in memory."""
 
+from dataclasses import replace
+
 import torch
 
 import ssrecon
-from ssrecon.archive import Assignment
+from ssrecon.archive import Assignment, BySubject
 from ssrecon.store import ScansInMemory
 from ssrecon.training.trainer import Trainer
 from tests.training.small import assign, make_store, recipe
@@ -21,6 +23,13 @@ def test_it_trains_as_the_trainer_does_and_goes_on(tmp_path):
     loaded = [ssrecon.load_checkpoint(path, trust=["tests.training.small"]).network.state_dict() for path in checkpoints]
     assert all(torch.equal(value, other[name]) for other in loaded[1:] for name, value in loaded[0].items())
     assert ssrecon.train(recipe(steps=4), memory, tmp_path / "memory/arm", resume=True).updates == 4
+
+
+def test_nobody_need_be_left_to_test(tmp_path):
+    store = make_store(tmp_path / "store")
+    untested = recipe(steps=1)
+    untested = replace(untested, data=replace(untested.data, split=BySubject(validation=1, test=0)))
+    assert ssrecon.train(untested, store, tmp_path / "arm").updates == 1
 
 
 def test_who_trains_may_be_said(tmp_path):

@@ -64,6 +64,10 @@ class Split(ABC):
     def assign(self, headers: Sequence[Header]) -> Assignment:
         """Return scan ids by purpose. Raises BadRecipe where the archive cannot be divided so."""
 
+    def empty_sides(self) -> tuple[str, ...]:
+        """Return the fields, such as ``validation``, whose values leave the side of that name without a scan in any archive."""
+        return ()
+
 
 class SubjectSplit(Split):
     """This split sees subjects only: two scans of one person cannot be on two sides of it.
@@ -88,6 +92,11 @@ class SubjectSplit(Split):
     @abstractmethod
     def divide(self, subjects: Sequence[Subject]) -> Sides:
         """Return the subjects by purpose, none on two sides. They come in an order of their own, whatever that of the files was."""
+
+
+def zeros(split: Split, *sides: str) -> tuple[str, ...]:
+    """Return those of the sides whose field of the same name is 0."""
+    return tuple(side for side in sides if getattr(split, side) == 0)
 
 
 def too_few(names: Sequence[str], needed: int, split: Split) -> BadRecipe:

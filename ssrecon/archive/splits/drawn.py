@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ssrecon.archive.splits.base import Sides, Subject, SubjectSplit, too_few
-from ssrecon.archive.splits.strata import GROUPS, STRATA, by_stratum, draw_fraction, known_fields
+from ssrecon.archive.splits.base import Sides, Subject, SubjectSplit, too_few, zeros
+from ssrecon.archive.splits.strata import GROUPS, STRATA, by_stratum, draw_fraction, known_fields, train_and_validation
 from ssrecon.core.draw import Draw
-from ssrecon.core.errors import BadRecipe, at_least
+from ssrecon.core.errors import BadRecipe, at_least, below_one
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,12 @@ class BySubject(SubjectSplit):
     test: int = 1
     train: int | None = None
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        at_least(self, validation=0, test=0, train=1)
+
+    def empty_sides(self) -> tuple[str, ...]:
+        return zeros(self, "validation", "test")
 
     def divide(self, subjects: Sequence[Subject]) -> Sides:
         names = [subject.name for subject in subjects]
@@ -52,6 +58,9 @@ class Fractions(SubjectSplit):
         if self.validation + self.test >= 1:
             raise BadRecipe("Fractions", found=f"validation {self.validation:g} and test {self.test:g}", expected="a sum below 1")
 
+    def empty_sides(self) -> tuple[str, ...]:
+        return zeros(self, "validation", "test")
+
     def divide(self, subjects: Sequence[Subject]) -> Sides:
         listed = by_stratum(subjects, self.strata, self.seed)
         test = draw_fraction(listed, self.test, len(listed), self.seed, "test")
@@ -79,7 +88,11 @@ class KFold(SubjectSplit):
 
     def __post_init__(self) -> None:
         at_least(self, fold=0, folds=2, validation=0)
+        below_one(self, "validation")
         known_fields("strata", self.strata, STRATA + GROUPS, self)
+
+    def empty_sides(self) -> tuple[str, ...]:
+        return zeros(self, "validation")
 
     def divide(self, subjects: Sequence[Subject]) -> Sides:
         listed = by_stratum(subjects, self.strata, self.seed)
@@ -90,5 +103,4 @@ class KFold(SubjectSplit):
             raise BadRecipe("data.split.fold", found=str(self.fold), expected=f"0 to {folds - 1}")
         test = frozenset(listed[self.fold :: folds])
         left = [name for name in listed if name not in test]
-        validation = draw_fraction(left, self.validation, len(left), self.seed, "validation")
-        return Sides(frozenset(left) - validation, validation, test)
+        return Sides(*train_and_validation(left, self.validation, self.seed), test)

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ssrecon.archive.splits.base import Sides, Subject, SubjectSplit, too_few
-from ssrecon.archive.splits.strata import GROUPS, STRATA, by_stratum, draw_fraction, known_fields
-from ssrecon.core.errors import BadRecipe, at_least
+from ssrecon.archive.splits.base import Sides, Subject, SubjectSplit, too_few, zeros
+from ssrecon.archive.splits.strata import GROUPS, STRATA, by_stratum, known_fields, train_and_validation
+from ssrecon.core.errors import BadRecipe, at_least, below_one
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,12 @@ class HeldOutGroup(SubjectSplit):
 
     def __post_init__(self) -> None:
         at_least(self, validation=0)
+        below_one(self, "validation")
         known_fields("group", (self.group,), GROUPS, self)
         known_fields("strata", self.strata, STRATA + GROUPS, self)
+
+    def empty_sides(self) -> tuple[str, ...]:
+        return zeros(self, "validation")
 
     def divide(self, subjects: Sequence[Subject]) -> Sides:
         there = sorted({value for subject in subjects for value in subject.values(self.group)})
@@ -35,5 +39,4 @@ class HeldOutGroup(SubjectSplit):
         listed = by_stratum([subject for subject in subjects if subject.name not in test], self.strata, self.seed)
         if len(listed) < 2:
             raise too_few(listed, 2, self)
-        validation = draw_fraction(listed, self.validation, len(listed), self.seed, "validation")
-        return Sides(frozenset(listed) - validation, validation, test)
+        return Sides(*train_and_validation(listed, self.validation, self.seed), test)

@@ -10,6 +10,8 @@ from ssrecon.core.description import READ_FILE
 from ssrecon.core.errors import BadInput, BadRecipe
 from ssrecon.privacy.pseudonyms import safe_name, safe_subject
 
+LIST = "a text file with the name of a volume or subject a line"
+
 
 @dataclass(frozen=True)
 class ByList(SubjectSplit):
@@ -24,6 +26,9 @@ class ByList(SubjectSplit):
     train: str = field(default="train.lst", metadata=READ_FILE)
     validation: str = field(default="validation.lst", metadata=READ_FILE)
     test: str = field(default="test.lst", metadata=READ_FILE)
+
+    def empty_sides(self) -> tuple[str, ...]:
+        return tuple(side for side in ("train", "validation", "test") if not read_list(Path(getattr(self, side)), LIST))
 
     def divide(self, subjects: Sequence[Subject]) -> Sides:
         owners = {subject.name: subject.name for subject in subjects}
@@ -47,7 +52,7 @@ def _spellings(name: str) -> Iterator[str]:
 def _subjects_on(path: Path, owners: dict[str, str]) -> frozenset[str]:
     """Return the subjects that a list names; `owners` maps the names of an archive's subjects and volumes to subjects."""
     found = set()
-    for number, name in read_list(path, "a text file with the name of a volume or subject a line"):
+    for number, name in read_list(path, LIST):
         known = [key for key in _spellings(name) if key in owners]
         if not known:
             listed = ", ".join(sorted(owners)[:3])

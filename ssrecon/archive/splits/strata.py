@@ -46,6 +46,15 @@ def draw_fraction(names: Sequence[str], fraction: float, of: int, seed: int, pur
     return frozenset(names[int((i + start) * len(names) / count)] for i in range(count))
 
 
+def train_and_validation(names: Sequence[str], fraction: float, seed: int) -> tuple[frozenset[str], frozenset[str]]:
+    """Return who trains and who validates of the subjects that do not test. Raises BadRecipe where nobody is left to train."""
+    validation = draw_fraction(names, fraction, len(names), seed, "validation")
+    if len(validation) == len(names):
+        found = f"{fraction:g}, which is all {len(names)} subjects that do not test"
+        raise BadRecipe("data.split.validation", found=found, expected="a smaller fraction, so that at least one subject trains")
+    return frozenset(names) - validation, validation
+
+
 def known_fields(what: str, fields: Sequence[str], known: Sequence[str], split: Split) -> None:
     """Raise `BadRecipe` where some fields of a split are none of the known ones."""
     if unknown := set(fields) - set(known):
