@@ -18,6 +18,7 @@ from ssrecon.core.description import describe, digest
 from ssrecon.core.engines import each, shard_of
 from ssrecon.core.errors import BadInput, OutputInUse, SsreconError
 from ssrecon.core.files import whole_file
+from ssrecon.core.json_text import json_object
 from ssrecon.core.progress import track
 from ssrecon.core.provenance import data_fingerprint
 from ssrecon.inspect.cohort import Cohort, cohorts
@@ -116,8 +117,8 @@ class _VolumeAudit:
 
     def is_done(self) -> bool:
         try:
-            return bool(json.loads(self.path.read_text())["fingerprint"] == self.fingerprint)
-        except (OSError, ValueError, KeyError):
+            return bool(json_object(self.path.read_bytes(), self.path, "a part of an audit").get("fingerprint") == self.fingerprint)
+        except (OSError, BadInput):
             return False
 
     def run(self) -> None:

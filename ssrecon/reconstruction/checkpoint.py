@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ssrecon.core.description import rebuild
 from ssrecon.core.errors import BadInput
 from ssrecon.core.files import whole_file
+from ssrecon.core.json_text import json_object
 
 FORMAT = 1
 
@@ -27,10 +28,7 @@ class Checkpoint:
 
     def recipe(self, trust: Collection[str] = ()) -> Any:
         """Return the recipe it was trained with. Raises BadRecipe for classes from outside ssrecon that `trust` does not name."""
-        try:
-            return rebuild(self.entry("recipe"), str(self.path), trust)
-        except RecursionError:
-            raise BadInput(self.path, found="a recipe nested without end", expected="one written by ssrecon's training") from None
+        return rebuild(self.entry("recipe"), str(self.path), trust)
 
     def entry(self, name: str) -> Any:
         """Return an entry of `about`. Raises BadInput where there is none."""
@@ -86,13 +84,8 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
         raise BadInput(path, found=f"an unreadable file ({error})", expected="a checkpoint (.safetensors) of ssrecon") from error
     if "ssrecon" not in metadata:
         raise BadInput(path, found="safetensors without ssrecon's metadata", expected="a checkpoint written by ssrecon")
-    try:
-        about = json.loads(metadata["ssrecon"])
-        known = about["format"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        found = f"metadata that cannot be read ({type(error).__name__}: {error})"
-        raise BadInput(path, found=found, expected="a checkpoint written by ssrecon") from error
-    if known != FORMAT:
+    about = json_object(metadata["ssrecon"], path, "a checkpoint written by ssrecon")
+    if (known := about.get("format")) != FORMAT:
         raise BadInput(path, found=f"a checkpoint of format {known!r}", expected=f"format {FORMAT}: another version of ssrecon wrote it")
     return Checkpoint(path, tensors, about)
 
