@@ -4,7 +4,7 @@ import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ from ssrecon.core.files import whole_file
 from ssrecon.core.json_text import json_object
 
 FORMAT = 1
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -26,9 +27,23 @@ class Checkpoint:
     about: Mapping[str, Any]
     """``recipe`` (a description), ``step``, ``domain`` and whatever the trainer keeps."""
 
-    def recipe(self, trust: Collection[str] = ()) -> Any:
-        """Return the recipe it was trained with. Raises BadRecipe for classes from outside ssrecon that `trust` does not name."""
-        return rebuild(self.entry("recipe"), str(self.path), trust)
+    def rebuilt(self, name: str, kind: type[T], trust: Collection[str] = ()) -> T:
+        """Return the object that an entry of `about` describes.
+
+        Raises BadInput, naming file and field, where it describes none of this kind, and BadRecipe for classes from outside ssrecon that
+        `trust` does not name.
+        """
+        where = f"{self.path}: {name}"
+        try:
+            found = rebuild(self.entry(name), where, trust)
+        except BadInput as error:
+            if error.where.startswith(str(self.path)):
+                raise
+            raise type(error)(f"{where}, {error.where}", error.found, error.expected) from error  # a class names itself and not the file
+        if not isinstance(found, kind):
+            told = f"{found!r}" if found is None or isinstance(found, (bool, int, float, str)) else f"a {type(found).__name__}"
+            raise BadInput(where, found=told, expected=f"a description of {kind.__name__}")
+        return found
 
     def entry(self, name: str) -> Any:
         """Return an entry of `about`. Raises BadInput where there is none."""
