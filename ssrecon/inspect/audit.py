@@ -77,7 +77,7 @@ def audit(
     archive, out = without_names(archive), Path(out)
     if out.exists() and not out.is_dir():
         raise OutputInUse(out, found="a file", expected="a folder, or a path where one can be made")
-    spared = left_out(archive.headers, leave_out)
+    spared = left_out(archive.headers, leave_out, archive.skipped)
     volumes = {name: tuple(scan_id for scan_id in ids if scan_id not in spared) for name, ids in archive.volumes().items()}
     jobs = [_VolumeAudit(archive.part(name), name, ids, out / PARTS, calibrator) for name, ids in volumes.items() if ids]
     expected = {job.path for job in jobs}
