@@ -1,6 +1,6 @@
 """Scans that somebody wants left out: patterns against ids, and lists of them in files."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -40,7 +40,7 @@ def left_out(headers: Iterable[Header], patterns: Sequence[str], unread: Iterabl
     found: set[str] = set()
     for pattern in patterns:
         fitting = scans_that_fit(headers, pattern)
-        if not fitting and not _fits_any(pattern, unread):
+        if not fitting and not any(_fits_file(name, pattern) for name in unread):
             shown = ", ".join(header.scan_id for header in headers[:3])
             raise BadInput(f"leave out {pattern!r}", found="nothing that it fits", expected=f"a scan, volume or subject as {shown}")
         found |= fitting
@@ -49,10 +49,15 @@ def left_out(headers: Iterable[Header], patterns: Sequence[str], unread: Iterabl
     return found
 
 
-def _fits_any(pattern: str, unread: Iterable[str]) -> bool:
+def not_left_out(unread: Mapping[str, str], patterns: Sequence[str]) -> dict[str, str]:
+    """Return those of the files that could not be read, each with the reason, whose names no pattern fits."""
+    return {name: reason for name, reason in unread.items() if not any(_fits_file(name, pattern) for pattern in patterns)}
+
+
+def _fits_file(name: str, pattern: str) -> bool:
     """Tell whether a pattern fits the name of a file that was not read, as it is or as its pseudonym, with or without its suffix."""
-    names = {spelling for name in unread for spelling in spellings(name)}
-    return not names.isdisjoint(spellings(pattern)) or any(fnmatchcase(name, pattern) for name in names)
+    names = set(spellings(name))
+    return not names.isdisjoint(spellings(pattern)) or any(fnmatchcase(known, pattern) for known in names)
 
 
 def expanded(entries: Iterable[str]) -> tuple[str, ...]:

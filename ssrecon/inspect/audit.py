@@ -12,7 +12,7 @@ import torch
 
 from ssrecon.archive import Archive
 from ssrecon.archive.deidentified import without_names
-from ssrecon.archive.leave_out import left_out
+from ssrecon.archive.leave_out import left_out, not_left_out
 from ssrecon.calibrate import Calibrator
 from ssrecon.core.description import describe, digest
 from ssrecon.core.engines import each, shard_of
@@ -93,7 +93,8 @@ def audit(
     for job in jobs:
         if job.is_done():
             scans += [_with_picture_once(record, pictured) for record in job.read()]
-    refused = {safe_name(name): safe_reason(reason, Path(name)) for name, reason in archive.skipped.items()}
+    unread = not_left_out(archive.skipped, leave_out)
+    refused = {safe_name(name): safe_reason(reason, Path(name)) for name, reason in unread.items()}
     missing = sum(not job.path.exists() for job in jobs)
     return Audit(_with_protocol_acceleration(_with_duplicates_named(scans)), refused, missing, tuple(sorted(spared)), tuple(leave_out))
 

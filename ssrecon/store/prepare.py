@@ -8,7 +8,7 @@ from typing import Any
 
 from ssrecon.archive import Archive, open_archive
 from ssrecon.archive.deidentified import refuse_identity, without_names
-from ssrecon.archive.leave_out import left_out
+from ssrecon.archive.leave_out import left_out, not_left_out
 from ssrecon.calibrate import Calibrator
 from ssrecon.core.description import describe
 from ssrecon.core.draw import Draw
@@ -90,7 +90,8 @@ def prepare(
     out.mkdir(parents=True, exist_ok=True)
     catalogue.forget_failures()
     if shard is None or shard[0] == 1:
-        refused = {safe_name(name): safe_reason(reason, Path(name)) for name, reason in archive.skipped.items()}
+        unread = not_left_out(archive.skipped, leave_out)
+        refused = {safe_name(name): safe_reason(reason, Path(name)) for name, reason in unread.items()}
         catalogue.put(*(Record(name, "refused", reason) for name, reason in refused.items()))
     listed = {name for name, record in records(out).items() if record.state == "done"}.union(job.volume_id for job in missing)
     # What a kill came before the catalogue could be told of.
