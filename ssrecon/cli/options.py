@@ -45,8 +45,8 @@ def identity_options(command: argparse.ArgumentParser) -> None:
 def leave_out_option(command: argparse.ArgumentParser) -> None:
     """Add the choice of scans that are not used."""
     text = (
-        "do not use these scans: the id of a scan, volume or subject as the audit shows it, such an id with * or ? in it, or a .lst file "
-        "with one of these a line; may be given several times"
+        "do not use these scans: the id of a scan, volume or subject as the audit shows it, such an id with *, ? or [...] in it, "
+        "or a .lst file with one of these a line; may be given several times"
     )
     command.add_argument("--leave-out", action="append", default=[], metavar="ID", help=text)
 

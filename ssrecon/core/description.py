@@ -188,21 +188,25 @@ def rebuild(description: Any, where: str, trust: Collection[str] = ()) -> Any:
     required = {f.name for f in dataclasses.fields(kind) if f.init and f.default is f.default_factory is dataclasses.MISSING}
     if missing := sorted(required - set(values)):
         raise BadRecipe(where, found=f"{name} without its {missing[0]}", expected="a whole description, as ssrecon writes it")
-    result = kind(**values)
-    check_types(result, where)
-    return result
+    _check_fields(kind, values, where)  # before the object is made: it counts on the types of its fields
+    return kind(**values)
 
 
 def check_types(value: Any, where: str) -> None:
     """Hold the plain fields of a description against their annotations, depth first. Raises BadRecipe naming the dotted field."""
-    hints = typing.get_type_hints(type(value))
-    for f in dataclasses.fields(value):
-        item, path = getattr(value, f.name), f"{where}.{f.name}"
-        if not fits(item, hints.get(f.name, Any)):
-            raise BadRecipe(path, found=f"{item!r} ({type(item).__name__})", expected=readable(hints[f.name]))
+    values = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+    _check_fields(type(value), values, where)
+    for name, item in values.items():
         for child in item.values() if isinstance(item, Mapping) else [item]:
             if dataclasses.is_dataclass(child) and not isinstance(child, type):
-                check_types(child, path)
+                check_types(child, f"{where}.{name}")
+
+
+def _check_fields(kind: type, values: Mapping[str, Any], where: str) -> None:
+    hints = typing.get_type_hints(kind)
+    for name, item in values.items():
+        if not fits(item, hints.get(name, Any)):
+            raise BadRecipe(f"{where}.{name}", found=f"{item!r} ({type(item).__name__})", expected=readable(hints[name]))
 
 
 def fits(value: Any, hint: Any) -> bool:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from ssrecon.core.encoding import Encoding, WholeLines
+from ssrecon.core.errors import BadRecipe, at_least
 from ssrecon.core.scan import CalibratedScan, Header
 from ssrecon.core.window import crop
 
@@ -20,6 +21,13 @@ class Example:
     calibration: tuple[int, ...] = ()
     """The sides of the calibration region about DC; empty where it was measured apart."""
     encoding: Encoding = WholeLines()
+
+    def __post_init__(self) -> None:
+        at_least(self, coils=1, frames=1, maps=1)
+        if not self.matrix or min(self.matrix) < 1:
+            raise BadRecipe("Example.matrix", found=f"{self.matrix}", expected="sizes of 1 or more")
+        if self.calibration and not (len(self.calibration) == len(self.matrix) and all(map(_is_within, self.calibration, self.matrix))):
+            raise BadRecipe("Example.calibration", found=f"{self.calibration}", expected=f"sides within the matrix {self.matrix}")
 
     @staticmethod
     def of(scan: CalibratedScan) -> "Example":
@@ -44,3 +52,7 @@ class Example:
             calibration=region,
             scale=torch.ones(1),
         )
+
+
+def _is_within(side: int, size: int) -> bool:
+    return 1 <= side <= size

@@ -17,6 +17,7 @@ import h5py
 import numpy as np
 
 from ssrecon.core.errors import BadInput
+from ssrecon.core.hdf5_virtual import sources_in, values_in
 
 UNREADABLE = (OSError, RuntimeError, KeyError, ValueError, TypeError)
 """What h5py raises on files that are not HDF5, or are damaged."""
@@ -93,12 +94,13 @@ def stored(data: h5py.Dataset, path: Path) -> h5py.Dataset:
 def _check_stored(data: object, path: Path, seen: set[tuple[str, str]]) -> None:
     if not isinstance(data, h5py.Dataset) or data.shape is None:
         raise BadInput(path, found=f"{data!r}", expected="a dataset with numbers")
+    # Names of other files are meant from the file that holds the dataset, which a link may have led to.
+    holder = Path(data.file.filename)
     if data.is_virtual:
-        for file, name in sorted({(source.file_name, source.dset_name) for source in data.virtual_sources()}):
-            _check_source(data, path, file, name, seen)
+        _check_virtual(data, path, holder, seen)
         return
     if data.external:
-        _check_external(data, path)
+        _check_external(data, path, holder)
         return
     if data.chunks is None:
         whole = data.id.get_storage_size() >= data.nbytes
@@ -110,39 +112,52 @@ def _check_stored(data: object, path: Path, seen: set[tuple[str, str]]) -> None:
         raise BadInput(path, found=f"{data.name} {data.shape}, of which {held} bytes were written", expected="a dataset written in full")
 
 
-def _check_source(data: h5py.Dataset, path: Path, file: str, name: str, seen: set[tuple[str, str]]) -> None:
-    """Raise `BadInput` where a virtual dataset's source ``file``, ``name`` (patterns: their first block) cannot be read in full."""
-    file, name = (text.replace("%b", "0").replace("%%", "%") for text in (file, name))
-    place = path if file == "." else _virtual_source(file, path)
-    if place is None:
-        raise BadInput(path, found=f"{data.name}, a virtual dataset whose file {file} is not there", expected=f"{file} beside it")
-    if (where := (str(place.resolve()), name)) in seen:
-        return
-    seen.add(where)
-    with opened(place, f"the HDF5 file that {data.name} of {path.name} takes its values from") as source:
-        if not isinstance(source.get(name), h5py.Dataset):
-            raise BadInput(path, found=f"{data.name}, a virtual dataset whose source {file} has no {name}", expected="its source whole")
-        _check_stored(source[name], place, seen)
+def _check_virtual(data: h5py.Dataset, path: Path, holder: Path, seen: set[tuple[str, str]]) -> None:
+    """Raise `BadInput` where a part of a virtual dataset has no source, or has one that cannot be read in full."""
+    mappings = data.virtual_sources()
+    unmapped = data.size - values_in((mapping.vspace for mapping in mappings), data.shape)
+    if unmapped:
+        found = f"{data.name}, a virtual dataset in which {unmapped} of {data.size} values are mapped to no source"
+        raise BadInput(path, found=found, expected="sources for all of it")
+    for mapping in mappings:
+        sources, wanted = sources_in(mapping, data.shape)
+        for file, name in sources:
+            place = holder if file == "." else _virtual_source(file, holder)
+            if place is None:
+                raise BadInput(path, found=f"{data.name}, a virtual dataset whose file {file} is not there", expected=f"{file} beside it")
+            with opened(place, f"the HDF5 file that {data.name} of {path.name} takes its values from") as source:
+                part, what = source.get(name), f"{data.name}, a virtual dataset whose source {file}"
+                if not isinstance(part, h5py.Dataset) or part.shape is None:
+                    raise BadInput(path, found=f"{what} has no {name}", expected="its source whole")
+                if values_in([mapping.src_space], part.shape) < wanted:
+                    raise BadInput(path, found=f"{what} has {name} of shape {part.shape}", expected=f"the {wanted} values to take from it")
+                if (where := (str(place.resolve()), name)) not in seen:
+                    seen.add(where)
+                    _check_stored(part, place, seen)
 
 
 def _virtual_source(file: str, path: Path) -> Path | None:
-    """Return where HDF5 finds a virtual dataset's file: at its place, in ``HDF5_VDS_PREFIX``, beside the file that names it, or below the
-    folder that this process runs in; None where it is in none of these."""
+    """Return where HDF5 finds a file that the virtual dataset of another, `path`, names. It is None where HDF5 finds none.
+
+    An absolute place is tried first, then ``HDF5_VDS_PREFIX``, the folder of `path`, the folder that this process runs in, and the folder
+    of the file itself where `path` is a link to it."""
     prefix = os.environ.get("HDF5_VDS_PREFIX", "").replace("${ORIGIN}", str(path.parent))
     name = Path(file).name if Path(file).is_absolute() else file
-    candidates = [Path(file), *([Path(prefix) / name] if prefix else []), path.parent / name]
+    absolute, below = ([Path(file)], []) if Path(file).is_absolute() else ([], [Path(file)])
+    prefixed = [Path(prefix) / name] if prefix else []
+    candidates = [*absolute, *prefixed, path.parent / name, *below, path.resolve().parent / name]
     return next((candidate for candidate in candidates if candidate.is_file()), None)
 
 
-def _check_external(data: h5py.Dataset, path: Path) -> None:
+def _check_external(data: h5py.Dataset, path: Path, holder: Path) -> None:
     """Raise `BadInput` where one of the files that hold an external dataset is missing or shorter than its part of the values."""
     left = data.nbytes
     for file, start, size in data.external:
-        place, part = _external_source(file, path), min(size, left)
+        place, part = _external_source(file, holder), min(size, left)
         held = place.stat().st_size if place.is_file() else None
         if held is None or held < start + part:
             found = "is not there" if held is None else f"has {held} bytes of the {start + part} wanted"
-            hint = ", or HDF5_EXTFILE_PREFIX='${ORIGIN}' to look beside the file" if (path.parent / file).is_file() else ""
+            hint = ", or HDF5_EXTFILE_PREFIX='${ORIGIN}' to look beside the file" if (holder.parent / file).is_file() else ""
             raise BadInput(path, found=f"{data.name}, whose values lie in {file}, which {found}", expected=f"{file} whole{hint}")
         left -= part
 
@@ -163,9 +178,11 @@ def sources_of(path: Path) -> frozenset[Path]:
         if is_hdf5(path):
             with h5py.File(path) as file:
                 for data in (item for name in top_names(file) if isinstance(item := file.get(name), h5py.Dataset)):
-                    named = {source.file_name for source in data.virtual_sources()} - {"."} if data.is_virtual else ()
-                    found |= {place for name in named if (place := _virtual_source(name.replace("%b", "0"), path)) is not None}
-                    found |= {place for name, _, _ in data.external or () if (place := _external_source(name, path)).is_file()}
+                    holder = Path(data.file.filename)
+                    mappings = data.virtual_sources() if data.is_virtual else ()
+                    named = {name for mapping in mappings for name, _ in sources_in(mapping, data.shape)[0]} - {"."}
+                    found |= {place for name in named if (place := _virtual_source(name, holder)) is not None}
+                    found |= {place for name, _, _ in data.external or () if (place := _external_source(name, holder)).is_file()}
     except UNREADABLE:
         return frozenset()
     return frozenset(found)

@@ -12,12 +12,13 @@ import torch
 
 from ssrecon.archive import Archive
 from ssrecon.archive.deidentified import without_names
-from ssrecon.archive.leave_out import left_out
+from ssrecon.archive.leave_out import left_out, not_left_out
 from ssrecon.calibrate import Calibrator
 from ssrecon.core.description import describe, digest
 from ssrecon.core.engines import each, shard_of
 from ssrecon.core.errors import BadInput, OutputInUse, SsreconError
 from ssrecon.core.files import whole_file
+from ssrecon.core.json_text import json_object
 from ssrecon.core.progress import track
 from ssrecon.core.provenance import data_fingerprint
 from ssrecon.inspect.cohort import Cohort, cohorts
@@ -76,7 +77,7 @@ def audit(
     archive, out = without_names(archive), Path(out)
     if out.exists() and not out.is_dir():
         raise OutputInUse(out, found="a file", expected="a folder, or a path where one can be made")
-    spared = left_out(archive.headers, leave_out)
+    spared = left_out(archive.headers, leave_out, archive.skipped)
     volumes = {name: tuple(scan_id for scan_id in ids if scan_id not in spared) for name, ids in archive.volumes().items()}
     jobs = [_VolumeAudit(archive.part(name), name, ids, out / PARTS, calibrator) for name, ids in volumes.items() if ids]
     expected = {job.path for job in jobs}
@@ -92,7 +93,8 @@ def audit(
     for job in jobs:
         if job.is_done():
             scans += [_with_picture_once(record, pictured) for record in job.read()]
-    refused = {safe_name(name): safe_reason(reason, Path(name)) for name, reason in archive.skipped.items()}
+    unread = not_left_out(archive.skipped, leave_out)
+    refused = {safe_name(name): safe_reason(reason, Path(name)) for name, reason in unread.items()}
     missing = sum(not job.path.exists() for job in jobs)
     return Audit(_with_protocol_acceleration(_with_duplicates_named(scans)), refused, missing, tuple(sorted(spared)), tuple(leave_out))
 
@@ -116,8 +118,8 @@ class _VolumeAudit:
 
     def is_done(self) -> bool:
         try:
-            return bool(json.loads(self.path.read_text())["fingerprint"] == self.fingerprint)
-        except (OSError, ValueError, KeyError):
+            return bool(json_object(self.path.read_bytes(), self.path, "a part of an audit").get("fingerprint") == self.fingerprint)
+        except (OSError, BadInput):
             return False
 
     def run(self) -> None:

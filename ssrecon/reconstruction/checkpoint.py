@@ -4,7 +4,7 @@ import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -12,8 +12,10 @@ from torch import Tensor, nn
 from ssrecon.core.description import rebuild
 from ssrecon.core.errors import BadInput
 from ssrecon.core.files import whole_file
+from ssrecon.core.json_text import json_object
 
 FORMAT = 1
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -25,12 +27,23 @@ class Checkpoint:
     about: Mapping[str, Any]
     """``recipe`` (a description), ``step``, ``domain`` and whatever the trainer keeps."""
 
-    def recipe(self, trust: Collection[str] = ()) -> Any:
-        """Return the recipe it was trained with. Raises BadRecipe for classes from outside ssrecon that `trust` does not name."""
+    def rebuilt(self, name: str, kind: type[T], trust: Collection[str] = ()) -> T:
+        """Return the object that an entry of `about` describes.
+
+        Raises BadInput, naming file and field, where it describes none of this kind, and BadRecipe for classes from outside ssrecon that
+        `trust` does not name.
+        """
+        where = f"{self.path}: {name}"
         try:
-            return rebuild(self.entry("recipe"), str(self.path), trust)
-        except RecursionError:
-            raise BadInput(self.path, found="a recipe nested without end", expected="one written by ssrecon's training") from None
+            found = rebuild(self.entry(name), where, trust)
+        except BadInput as error:
+            if error.where.startswith(str(self.path)):
+                raise
+            raise type(error)(f"{where}, {error.where}", error.found, error.expected) from error  # a class names itself and not the file
+        if not isinstance(found, kind):
+            told = f"{found!r}" if found is None or isinstance(found, (bool, int, float, str)) else f"a {type(found).__name__}"
+            raise BadInput(where, found=told, expected=f"a description of {kind.__name__}")
+        return found
 
     def entry(self, name: str) -> Any:
         """Return an entry of `about`. Raises BadInput where there is none."""
@@ -86,13 +99,8 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
         raise BadInput(path, found=f"an unreadable file ({error})", expected="a checkpoint (.safetensors) of ssrecon") from error
     if "ssrecon" not in metadata:
         raise BadInput(path, found="safetensors without ssrecon's metadata", expected="a checkpoint written by ssrecon")
-    try:
-        about = json.loads(metadata["ssrecon"])
-        known = about["format"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        found = f"metadata that cannot be read ({type(error).__name__}: {error})"
-        raise BadInput(path, found=found, expected="a checkpoint written by ssrecon") from error
-    if known != FORMAT:
+    about = json_object(metadata["ssrecon"], path, "a checkpoint written by ssrecon")
+    if (known := about.get("format")) != FORMAT:
         raise BadInput(path, found=f"a checkpoint of format {known!r}", expected=f"format {FORMAT}: another version of ssrecon wrote it")
     return Checkpoint(path, tensors, about)
 

@@ -8,7 +8,6 @@ import torch
 from torch import nn
 
 from ssrecon.calibrate import Calibrator
-from ssrecon.core.description import rebuild
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadInput
 from ssrecon.core.example import Example
@@ -49,11 +48,14 @@ def load_checkpoint(path: Path | str, device: str | torch.device = "cpu", trust:
     name.
     """
     checkpoint = read_checkpoint(path)
-    recipe = checkpoint.recipe(trust)
-    if not isinstance(recipe, Recipe):
-        raise BadInput(path, found=f"a checkpoint of a {type(recipe).__name__}", expected="one of a Recipe")
-    example = rebuild(checkpoint.about["example"], str(path)) if "example" in checkpoint.about else EARLIER
-    network = recipe.network.build(recipe.seed, example.scan())
+    recipe = checkpoint.rebuilt("recipe", Recipe, trust)
+    domain, calibrator = checkpoint.rebuilt("domain", TrainingDomain, trust), checkpoint.rebuilt("calibrator", Calibrator, trust)
+    example = checkpoint.rebuilt("example", Example) if "example" in checkpoint.about else EARLIER
+    try:
+        scan = example.scan()
+    except RuntimeError as error:
+        found = f"a scan of {example.matrix} for which there is no memory ({error})"
+        raise BadInput(f"{checkpoint.path}: example.matrix", found=found, expected="the matrix of a scan") from error
+    network = recipe.network.build(recipe.seed, scan)
     checkpoint.load_into(network)
-    domain, calibrator = (rebuild(checkpoint.entry(name), str(path), trust) for name in ("domain", "calibrator"))
     return LoadedNetwork(network.to(device).eval(), recipe.objective, recipe, domain, calibrator, Draw(recipe.seed))

@@ -11,6 +11,7 @@ from ssrecon.archive.fastmri.writer import write_fastmri
 from ssrecon.core.description import alike, describe
 from ssrecon.core.errors import BadInput, OutputInUse
 from ssrecon.core.files import whole_file
+from ssrecon.core.json_text import json_object
 from ssrecon.core.progress import track
 from ssrecon.core.scan import Scan
 from ssrecon.simulation.phantom.archive import PhantomArchive
@@ -58,8 +59,8 @@ def _check_folder(out: Path, archive: PhantomArchive, names: set[str]) -> None:
 
 def _read_json(path: Path) -> object:
     try:
-        return json.loads(path.read_text())
-    except ValueError:
+        return json_object(path.read_bytes(), path, "the description of an archive")
+    except BadInput:
         return None
 
 

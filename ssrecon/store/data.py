@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ssrecon.archive import Archive
-from ssrecon.archive.leave_out import matches
+from ssrecon.archive.leave_out import scans_that_fit
 from ssrecon.archive.splits import BySubject, Split
 from ssrecon.calibrate import Calibrator
 from ssrecon.core.description import PLACE
@@ -30,7 +30,7 @@ class Data:
     """Undersample by `pattern` only what was fully sampled, and leave other scans as they were acquired: where a few references are
     among them (`JSSL`)."""
     leave_out: tuple[str, ...] = ()
-    """Patterns (``*``, ``?``) for the ids of scans, volumes or subjects that are not used; a list in a file is read by
+    """Patterns (``*``, ``?``, ``[...]``) for the ids of scans, volumes or subjects that are not used; a list in a file is read by
     `ssrecon.archive.leave_out.expanded`, as the command line does."""
     keep_unfit: bool = False
     """Use scans that the verdict says may not train, where they can be calibrated."""
@@ -43,7 +43,12 @@ class Data:
 
     def chosen(self, headers: Iterable[Header]) -> tuple[Header, ...]:
         """Return the headers of the contrasts that are wanted, without what is left out. Raises BadRecipe where there are none."""
-        headers = tuple(header for header in headers if not any(matches(header, pattern) for pattern in self.leave_out))
+        everything = tuple(headers)
+        spared: set[str] = set().union(*(scans_that_fit(everything, pattern) for pattern in self.leave_out))
+        headers = tuple(header for header in everything if header.scan_id not in spared)
+        if spared and not headers:
+            found = f"{', '.join(self.leave_out)}, which fits all {len(everything)} scans"
+            raise BadRecipe("data.leave_out", found=found, expected="patterns that leave some")
         chosen = tuple(header for header in headers if not self.contrasts or header.contrast in self.contrasts)
         if not chosen:
             found = ", ".join(sorted({header.contrast or "unnamed" for header in headers}))

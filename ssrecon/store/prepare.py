@@ -8,7 +8,7 @@ from typing import Any
 
 from ssrecon.archive import Archive, open_archive
 from ssrecon.archive.deidentified import refuse_identity, without_names
-from ssrecon.archive.leave_out import left_out
+from ssrecon.archive.leave_out import left_out, not_left_out
 from ssrecon.calibrate import Calibrator
 from ssrecon.core.description import describe
 from ssrecon.core.draw import Draw
@@ -90,7 +90,8 @@ def prepare(
     out.mkdir(parents=True, exist_ok=True)
     catalogue.forget_failures()
     if shard is None or shard[0] == 1:
-        refused = {safe_name(name): safe_reason(reason, Path(name)) for name, reason in archive.skipped.items()}
+        unread = not_left_out(archive.skipped, leave_out)
+        refused = {safe_name(name): safe_reason(reason, Path(name)) for name, reason in unread.items()}
         catalogue.put(*(Record(name, "refused", reason) for name, reason in refused.items()))
     listed = {name for name, record in records(out).items() if record.state == "done"}.union(job.volume_id for job in missing)
     # What a kill came before the catalogue could be told of.
@@ -112,7 +113,7 @@ def prepare(
 
 def _jobs(archive: Archive, volumes: Collection[str] | None, leave_out: Sequence[str], how: Mapping[str, Any]) -> list[VolumeToPrepare]:
     """Return a job for each volume that is wanted and of which not all scans are to be left out. Raises `BadInput` where there is none."""
-    spared = left_out(archive.headers, leave_out)
+    spared = left_out(archive.headers, leave_out, archive.skipped)
     jobs = []
     for name, ids in archive.volumes().items():
         kept = tuple(scan_id for scan_id in ids if scan_id not in spared)
@@ -154,11 +155,12 @@ def prepare_data(data: Data, out: Path | str, say: Callable[[str], None] = lambd
     if isinstance(data.source, str) and is_store(Path(data.source)):
         if data.pattern is not None:
             raise BadRecipe("data.pattern", found=f"{data.pattern} for a prepared store", expected="None, or the archive it was made from")
-        made_with = Store(data.source).calibrator
+        source = Store(data.source)
+        made_with = source.calibrator
         if data.calibrator != Calibrator() and describe(data.calibrator) != made_with:
             found = f"{data.calibrator} for a store prepared with {made_with}"
             raise BadRecipe("data.calibrator", found=found, expected="the store's own, or the archive it was made from")
-        left_out(Store(data.source).headers, data.leave_out)  # a pattern that fits nothing is known before anything is linked
+        left_out(source.headers, data.leave_out, source.skipped)  # a pattern that fits nothing is known before anything is linked
         link_volumes(Path(data.source), out)
         store = Store(out)
     else:

@@ -50,14 +50,19 @@ class Store:
         known = {record.file: record for record in records(self.folder).values() if record.state == "done"}
         for path in sorted(self.folder.glob("*.h5")):
             described = volume_json(path, known.get(path.name))
-            self._provenance[path.name] = described["provenance"]
-            for index, item in enumerate(described["scans"]):
-                header = read_header(item["header"])
-                if header.scan_id in entries:
-                    raise BadInput(path, f"scan {header.scan_id}, also in {entries[header.scan_id].file}", "scan ids that are unique")
-                entries[header.scan_id] = Entry(path.name, index, header, tuple(item["shape"]), item["noise_source"])
-                if "sampling" in item:  # earlier versions wrote the acceleration alone, each scan's on its own extent
-                    sampled[header.scan_id] = read_description(item["sampling"])
+            try:
+                self._provenance[path.name] = dict(described["provenance"])
+                held = [_entry_of(path.name, index, item) for index, item in enumerate(described["scans"])]
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                found = f"a record of its scans that cannot be read ({type(error).__name__}: {error})"
+                raise BadInput(path, found=found, expected=WHOLE) from error
+            for entry, sampling in held:
+                name = entry.header.scan_id
+                if name in entries:
+                    raise BadInput(path, f"scan {name}, also in {entries[name].file}", "scan ids that are unique")
+                entries[name] = entry
+                if sampling is not None:
+                    sampled[name] = sampling
         if not entries:
             raise BadInput(self.folder, "no prepared volumes", f"{FORMAT} files: run `ssrecon prepare` first")
         self._entries = _on_protocols(entries, sampled)
@@ -166,6 +171,13 @@ class Store:
         if scan_id not in self._entries:
             raise BadInput(self.folder, f"no scan {scan_id!r} among {len(self)}", f"one of {', '.join(list(self._entries)[:5])}, ...")
         return self._entries[scan_id]
+
+
+def _entry_of(file: str, index: int, item: Mapping[str, Any]) -> tuple[Entry, SamplingDescription | None]:
+    """Return what a volume says of one of its scans, as it is in the JSON; anything may be raised where that is damaged."""
+    # Earlier versions wrote the acceleration alone, each scan's on its own extent.
+    sampling = read_description(item["sampling"]) if "sampling" in item else None
+    return Entry(file, index, read_header(item["header"]), tuple(item["shape"]), item["noise_source"]), sampling
 
 
 def _on_protocols(entries: Mapping[str, Entry], sampled: Mapping[str, SamplingDescription]) -> dict[str, Entry]:

@@ -33,7 +33,8 @@ from ssrecon.core.encoding import Encoding, GridPoints, HybridSlice, WholeLines
 from ssrecon.core.errors import BadInput, SsreconError
 from ssrecon.core.files import whole_file
 from ssrecon.core.geometry import Geometry
-from ssrecon.core.hdf5 import CannotOpen, unreadable
+from ssrecon.core.hdf5 import UNREADABLE, CannotOpen, unreadable
+from ssrecon.core.json_text import json_object
 from ssrecon.core.origin import recorded_origin
 from ssrecon.core.scan import Header, Prepared
 from ssrecon.sampling.describe import describe_sampling
@@ -125,8 +126,19 @@ def _write_scans(file: h5py.File, volume: Iterable[Prepared], provenance: Mappin
 
 
 def is_store(folder: Path) -> bool:
-    """Tell whether a folder holds prepared volumes."""
-    return folder.is_dir() and any(read_provenance(path) is not None for path in sorted(folder.glob("*.h5"))[:1])
+    """Tell whether a folder holds prepared volumes. One whose record of itself is damaged is one too: `Store` says what is wrong."""
+    return folder.is_dir() and any(_is_volume(path) for path in sorted(folder.glob("*.h5"))[:1])
+
+
+def _is_volume(path: Path) -> bool:
+    try:
+        return bool(_read_json(path))
+    except CannotOpen:
+        if path.exists():
+            raise
+    except (OSError, BadInput):
+        pass
+    return False
 
 
 def read_provenance(path: Path, known: Record | None = None) -> dict[str, Any] | None:
@@ -140,7 +152,7 @@ def read_provenance(path: Path, known: Record | None = None) -> dict[str, Any] |
         if Path(path).exists():
             raise
         return None
-    except (OSError, BadInput):
+    except (OSError, BadInput, KeyError, TypeError, ValueError):
         return None
 
 
@@ -155,8 +167,8 @@ def volume_json(path: Path, known: Record | None = None) -> dict[str, Any]:
     if known is not None:
         stat = path.stat()
         if (known.bytes, known.changed) == (stat.st_size, stat.st_mtime_ns):
-            return dict(json.loads(known.described))
-    return dict(json.loads(_read_json(path)))
+            return json_object(known.described, path, WHOLE)
+    return json_object(_read_json(path), path, WHOLE)
 
 
 def _read_json(path: Path) -> str:
@@ -166,7 +178,7 @@ def _read_json(path: Path) -> str:
             if found != (FORMAT, VERSION):
                 raise BadInput(path, f"an HDF5 file with format {found[0]!r}, version {found[1]}", f"{FORMAT!r}, version {VERSION}")
             return str(file["json"].asstr()[()])
-    except (OSError, KeyError) as error:
+    except (*UNREADABLE, AttributeError) as error:
         raise unreadable(path, error, WHOLE) from error
 
 

@@ -4,7 +4,6 @@ Only ``run.json`` must be there. Whatever else is missing is empty or None here,
 """
 
 import csv
-import json
 import math
 import zipfile
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ssrecon.core.errors import BadInput
+from ssrecon.core.json_text import json_object
 from ssrecon.evaluation.rows import METRIC_COLUMNS
 from ssrecon.recipe.selection import Selection
 from ssrecon.training.history import HISTORY_COLUMNS
@@ -82,12 +82,9 @@ class RunFolder:
         if not file.is_file():
             raise BadInput(folder, found="no run.json", expected="the folder of a run, as `ssrecon run` makes it")
         try:
-            about = json.loads(file.read_text(encoding="utf-8"))
-        except (ValueError, OSError) as error:
-            raise BadInput(file, found=f"no readable JSON ({error})", expected="the run.json of a run") from error
-        if not isinstance(about, dict):
-            raise BadInput(file, found=f"a JSON {type(about).__name__}", expected="a JSON object")
-        return RunFolder(folder, about)
+            return RunFolder(folder, json_object(file.read_bytes(), file, "a JSON object, the run.json of a run"))
+        except OSError as error:
+            raise BadInput(file, found=f"a file that cannot be read ({error})", expected="the run.json of a run") from error
 
     def section(self, name: str) -> Mapping[str, Any]:
         """Return a nested object of ``run.json``. It is empty where it is absent."""

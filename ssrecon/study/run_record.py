@@ -13,6 +13,7 @@ from ssrecon.core.distributed import Process
 from ssrecon.core.errors import OutputInUse
 from ssrecon.core.files import discard_partial_files, whole_file
 from ssrecon.core.folder_lock import NAME as LOCK
+from ssrecon.core.json_text import json_object
 from ssrecon.core.provenance import provenance
 from ssrecon.recipe.recipe import Comparison
 from ssrecon.recipe.selection import Selection
@@ -44,10 +45,7 @@ def folder_of_run(folder: Path, comparison: Comparison, resume: bool) -> Iterato
 def read_record(folder: Path) -> dict[str, Any]:
     """Return what ``run.json`` holds. Raises OutputInUse where that is damaged."""
     path = folder / "run.json"
-    try:
-        return dict(json.loads(path.read_text()))
-    except (ValueError, TypeError) as error:
-        raise OutputInUse(path, found=f"a damaged record of a run ({error})", expected="a whole one, or another folder (--out)") from error
+    return json_object(path.read_bytes(), path, "a whole record of a run, or another folder (--out)", OutputInUse)
 
 
 def write_record(folder: Path, record: Mapping[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -13,6 +14,7 @@ from ssrecon.cli.main import main
 from ssrecon.core.errors import BadInput, BadRecipe
 from ssrecon.core.scan import Header
 from ssrecon.operators import Fourier
+from ssrecon.privacy.pseudonyms import safe_name
 from ssrecon.simulation import PhantomArchive
 from ssrecon.store.data import Data
 from ssrecon.store.store import Store
@@ -34,7 +36,37 @@ def test_what_fits_nothing_or_everything_is_an_error():
         left_out(HEADERS, ["*"])
 
 
+def test_a_name_that_is_the_pattern_fits_it():
+    """Brackets are those of a shell only where nothing is called so."""
+    headers = [Header(f"{volume}/slice-000", volume, volume) for volume in ("brain[1]", "brain1", "brain2", "knee")]
+    assert left_out(headers, ["brain[1]"]) == {"brain[1]/slice-000"}
+    assert left_out(headers, ["brain[1]/slice-000"]) == {"brain[1]/slice-000"}
+    assert left_out(headers[1:], ["brain[1]"]) == {"brain1/slice-000"}
+    assert len(Data("in", leave_out=("brain[1]",)).chosen(headers)) == 3
+
+
+def test_a_file_by_its_own_name():
+    """With its suffix, and before a pseudonym took its place, as in the lists of a split."""
+    name = safe_name("Doe_Jane")
+    headers = [Header(f"{volume}/slice-000", volume, volume) for volume in ("brain1", "brain2", name)]
+    assert left_out(headers, ["brain2.h5"]) == {"brain2/slice-000"}
+    assert left_out(headers, ["Doe_Jane.h5"]) == left_out(headers, ["Doe_Jane"]) == {f"{name}/slice-000"} != {"Doe_Jane/slice-000"}
+    for pattern in ("", ".", "brain3.h5"):
+        with pytest.raises(BadInput, match="nothing that it fits"):
+            left_out(headers, [pattern])
+
+
+def test_a_file_that_was_not_read():
+    for pattern in ("broken.h5", "broken", "brok*", safe_name("broken.h5"), "Doe_Jane.h5", safe_name("Doe_Jane.h5")):
+        assert left_out(HEADERS, [pattern, "v1"], ["broken.h5", "Doe_Jane.h5"]) == {"v1/slice-000", "v1/slice-001"}
+    assert left_out(HEADERS, ["Doe_Jane.h5"], [safe_name("Doe_Jane.h5")]) == set()  # as a store names it
+    with pytest.raises(BadInput, match="nothing that it fits"):
+        left_out(HEADERS, ["broken2.h5"], ["broken.h5"])
+
+
 def test_a_list(tmp_path):
+    (tmp_path / "marked.lst").write_text("v3\n", encoding="utf-8-sig")
+    assert expanded([str(tmp_path / "marked.lst")]) == ("v3",)
     (tmp_path / "bad.lst").write_text("# moved\nv0/slice-001  # a spike\n\nv1\n")
     assert expanded(["v2", str(tmp_path / "bad.lst"), "v1"]) == ("v2", "v0/slice-001", "v1")
     (tmp_path / "none.lst").write_text("# Scans that the audit refuses\n")
@@ -101,6 +133,17 @@ def test_the_commands(folder, tmp_path, monkeypatch, capsys):
     assert "nothing that it fits" in capsys.readouterr().err
 
 
+def test_the_commands_leave_out_a_file_that_cannot_be_read(folder, tmp_path, capsys):
+    (tmp_path / "in").mkdir()
+    shutil.copy(min(folder.glob("*.h5")), tmp_path / "in")
+    (tmp_path / "in" / "broken.h5").write_bytes(b"\x89HDF\r\n\x1a\n")
+    by = ["--leave-out", "broken.h5"]
+    assert main(["prepare", str(tmp_path / "in"), str(tmp_path / "store"), *by]) == 0
+    assert len(Store(tmp_path / "store")) == 2 and not Store(tmp_path / "store").skipped
+    main(["audit", str(tmp_path / "in"), "--out", str(tmp_path / "audit"), *by])
+    assert "0 files not read" in capsys.readouterr().out
+
+
 RECIPE = """
 from ssrecon import Comparison, Recipe, networks, objectives, partition
 from ssrecon.archive.splits import BySubject
@@ -133,3 +176,7 @@ def test_recipes_say_so_too():
     archive = PhantomArchive(subjects=3, slices=2, matrix=(48, 48), coils=4)
     chosen = Data(archive, leave_out=("*-000",)).chosen(archive.headers)
     assert len(chosen) == 3
+    with pytest.raises(BadRecipe, match=r"data.leave_out: found \*, which fits all 6 scans"):
+        Data(archive, leave_out=("*",)).chosen(archive.headers)
+    with pytest.raises(BadRecipe, match="data.contrasts: found none of T9"):
+        Data(archive, leave_out=("*-000",), contrasts=("T9",)).chosen(archive.headers)

@@ -152,6 +152,89 @@ def test_virtual_datasets_of_one_file_and_in_a_circle(tmp_path):
         stored(file["circle"], tmp_path / "v.h5")  # HDF5 reads what it reads; looking ends
 
 
+def laid(path, shape, *parts):
+    """A virtual `kspace` of which these parts are mapped to the same parts of a source of the same shape."""
+    layout = h5py.VirtualLayout(shape, np.complex64)
+    for part in parts:
+        layout[part] = h5py.VirtualSource("part.raw", "part", shape)[part]
+    with h5py.File(path, "w") as file:
+        file.create_virtual_dataset("kspace", layout)
+    return path
+
+
+@pytest.mark.parametrize("parts", [[np.s_[:, :2]], [np.s_[[0, 2]], np.s_[1, :2]], [np.s_[0], np.s_[0]], [np.s_[:, :, ::2], np.s_[:2]]])
+def test_what_is_mapped_to_nothing_is_no_zeros(tmp_path, parts):
+    """Coils without a source would pass for dead ones. Values that are mapped twice count once."""
+    data, mapped = kspace(3), np.zeros((3, 3, 20, 16), bool)
+    for part in parts:
+        mapped[part] = True
+    with h5py.File(tmp_path / "part.raw", "w") as file:
+        file["part"] = data
+    path = laid(tmp_path / "v.h5", data.shape, *parts)
+    error = refused(lambda: open_archive(path).headers)
+    assert error.where.endswith("v.h5") and "kspace" in error.found and error.expected == "sources for all of it"
+    assert f"{(~mapped).sum()} of {mapped.size} values" in error.found
+
+
+def test_parts_that_make_up_the_whole(tmp_path):
+    data = kspace(3)
+    with h5py.File(tmp_path / "part.raw", "w") as file:
+        file["part"] = data
+    path = laid(tmp_path / "v.h5", data.shape, np.s_[[0, 2]], np.s_[1, :2], np.s_[:, 1:])
+    with opened(path, "") as file:
+        assert np.array_equal(stored(file["kspace"], path)[()], data)
+
+
+def patterned(path, pattern, coils):
+    """A virtual `kspace` that grows by a slice with each file of the pattern; its last coil grows with another's, ``last%b.raw``."""
+    shape, greatest = (1, coils, 20, 16), (h5py.h5s.UNLIMITED, coils, 20, 16)
+    creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    for name, first, number in ((pattern, 0, coils - 1), (b"last%b.raw", coils - 1, 1)):
+        space, block = h5py.h5s.create_simple(shape, greatest), (1, number, 20, 16)
+        space.select_hyperslab((0, first, 0, 0), (h5py.h5s.UNLIMITED, 1, 1, 1), (1, 1, 1, 1), block)
+        creation.set_virtual(space, name, b"part", h5py.h5s.create_simple(block))
+    with h5py.File(path, "w") as file:
+        kind = h5py.h5t.py_create(np.dtype(np.complex64))
+        h5py.h5d.create(file.id, b"kspace", kind, h5py.h5s.create_simple(shape, greatest), creation)
+    return path
+
+
+def test_every_file_of_a_pattern_is_there(tmp_path):
+    data = kspace(2)
+    for number in range(2):
+        for name, part in ((f"100%-{number}.raw", data[number : number + 1, :2]), (f"last{number}.raw", data[number : number + 1, 2:])):
+            with h5py.File(tmp_path / name, "w") as file:
+                file["part"] = part
+    path = patterned(tmp_path / "v.h5", b"100%%-%b.raw", 3)
+    with opened(path, "") as file:
+        assert np.array_equal(stored(file["kspace"], path)[()], data)
+    assert {place.name for place in sources_of(path)} == {"100%-0.raw", "100%-1.raw", "last0.raw", "last1.raw"}
+    os.remove(tmp_path / "100%-1.raw")
+    assert "100%-1.raw is not there" in refused(lambda: open_archive(path).headers).found
+
+
+def test_a_source_of_too_few_values(tmp_path):
+    with h5py.File(tmp_path / "part.raw", "w") as file:
+        file["part"] = kspace(2)
+    path = laid(tmp_path / "v.h5", (3, 3, 20, 16), np.s_[:])
+    assert "part.raw has part of shape (2, 3, 20, 16)" in refused(lambda: open_archive(path).headers).found
+
+
+def test_what_a_link_leads_to_names_its_files_from_where_it_lies(tmp_path, monkeypatch):
+    """As HDF5 does: not from the file that the link is in, whatever lies beside that one, or where the process runs."""
+    monkeypatch.chdir(tmp_path)
+    data, deep, path = kspace(), tmp_path / "deep", tmp_path / "v.h5"
+    deep.mkdir()
+    virtual(deep / "w.h5", data, ["one.raw", "two.raw"])
+    (tmp_path / "one.raw").write_text("another file")
+    with h5py.File(path, "w") as file:
+        file["kspace"] = h5py.ExternalLink("deep/w.h5", "kspace")
+    assert np.array_equal(next(iter(open_archive(path))).kspace[0, 0].numpy(), data[0].swapaxes(-1, -2))
+    assert sources_of(path) == {deep / "one.raw", deep / "two.raw"}
+    (deep / "one.raw").unlink()
+    assert "one.raw" in str(refused(lambda: open_archive(path).headers))
+
+
 def test_values_in_a_raw_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     data = kspace()

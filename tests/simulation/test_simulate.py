@@ -73,6 +73,9 @@ def test_a_folder_in_use_is_left_as_it_was(tmp_path):
     with pytest.raises(OutputInUse, match="ssrecon.json"):
         simulate(tmp_path / "one", replace(ARCHIVE, subjects=1, seed=5))
     assert {path: path.read_bytes() for path in (tmp_path / "one").iterdir()} == before
+    (tmp_path / "one" / ".ssrecon.json").write_text("[" * 100_000 + "]" * 100_000)
+    with pytest.raises(OutputInUse, match="ssrecon.json"):
+        simulate(tmp_path / "one", replace(ARCHIVE, subjects=1))
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.tex").write_text("all there is")
     with pytest.raises(OutputInUse, match="thesis.tex"):

@@ -17,7 +17,7 @@ from ssrecon.core.geometry import Geometry
 from ssrecon.core.origin import Origin
 from ssrecon.core.scan import Prepared
 from ssrecon.store.store import Store
-from ssrecon.store.volume_file import CannotWrite, write_volume
+from ssrecon.store.volume_file import CannotWrite, is_store, write_volume
 from tests.scans import full_kspace, make_reference, make_scan, smooth_image
 
 
@@ -190,6 +190,28 @@ def test_damaged_and_foreign_files_are_named(store, tmp_path):
     with h5py.File(path, "w") as file:
         file["kspace"] = 0
     with pytest.raises(BadInput, match=r"vol\.h5: found an HDF5 file with format None"):
+        Store(tmp_path)
+
+
+DAMAGED = {
+    "deep": "[" * 100_000 + "]" * 100_000,
+    "cut off": '{"scans": [',
+    "a list": "[1]",
+    "no provenance": '{"scans": []}',
+    "no scans": '{"provenance": {}}',
+    "an empty header": '{"scans": [{"header": {}}], "provenance": {}}',
+    "a header of text": '{"scans": [{"header": "x", "shape": [1], "noise_source": ""}], "provenance": {}}',
+    "a header of one id": '{"scans": [{"header": {"scan_id": "a"}, "shape": [1], "noise_source": ""}], "provenance": {}}',
+}
+
+
+@pytest.mark.parametrize("text", DAMAGED.values(), ids=DAMAGED.keys())
+def test_a_damaged_record_of_a_volume_is_named(store, tmp_path, text):
+    with h5py.File(tmp_path / "vol.h5", "r+") as file:
+        del file["json"]
+        file["json"] = text
+    assert is_store(tmp_path)
+    with pytest.raises(BadInput, match=r"vol\.h5: found .*prepare the archive again"):
         Store(tmp_path)
 
 

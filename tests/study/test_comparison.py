@@ -228,9 +228,10 @@ def test_an_unfinished_run_wants_resume(small, tmp_path):
 
 def test_a_damaged_record_and_a_file_in_the_folders_place_are_named(small, tmp_path):
     run(small, tmp_path / "run")
-    (tmp_path / "run" / "run.json").write_text("{")
-    with pytest.raises(OutputInUse, match="run.json.*damaged record"):
-        run(small, tmp_path / "run", resume=True)
+    for damaged, found in (("{", "no readable JSON"), ("[" * 100_000 + "]" * 100_000, "no readable JSON"), ("[1]", "a JSON list")):
+        (tmp_path / "run" / "run.json").write_text(damaged)
+        with pytest.raises(OutputInUse, match=f"run.json: found {found}.*a whole record of a run"):
+            run(small, tmp_path / "run", resume=True)
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputInUse, match="found a file"):
         run(small, tmp_path / "file")

@@ -215,7 +215,9 @@ def test_same_folder_same_bytes(finished):
 
 
 @pytest.mark.parametrize(
-    ("content", "found"), [(None, "no run.json"), ("{", "no readable JSON"), ("[1]", "a JSON list")], ids=["absent", "cut off", "a list"]
+    ("content", "found"),
+    [(None, "no run.json"), ("{", "no readable JSON"), ("[1]", "a JSON list"), ("[" * 100_000 + "]" * 100_000, "no readable JSON")],
+    ids=["absent", "cut off", "a list", "deep"],
 )
 def test_no_run_is_an_error_that_names_the_file(tmp_path, content, found):
     if content is not None:

@@ -1,14 +1,13 @@
 """A split that somebody has written down."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ssrecon.archive.list_file import read_list
+from ssrecon.archive.list_file import read_list, spellings
 from ssrecon.archive.splits.base import Sides, Subject, SubjectSplit
 from ssrecon.core.description import READ_FILE
 from ssrecon.core.errors import BadInput, BadRecipe
-from ssrecon.privacy.pseudonyms import safe_name, safe_subject
 
 LIST = "a text file with the name of a volume or subject a line"
 
@@ -41,19 +40,11 @@ class ByList(SubjectSplit):
         return sides
 
 
-def _spellings(name: str) -> Iterator[str]:
-    """Yield what an archive may call a volume or subject of this name."""
-    stem = Path(name).with_suffix("").as_posix()
-    yield from (name, stem)
-    # Only a name that is not known as it is needs the key.
-    yield from (safe_name(name), safe_name(stem), safe_subject(name))
-
-
 def _subjects_on(path: Path, owners: dict[str, str]) -> frozenset[str]:
     """Return the subjects that a list names; `owners` maps the names of an archive's subjects and volumes to subjects."""
     found = set()
     for number, name in read_list(path, LIST):
-        known = [key for key in _spellings(name) if key in owners]
+        known = [key for key in spellings(name) if key in owners]
         if not known:
             listed = ", ".join(sorted(owners)[:3])
             raise BadInput(f"{path}, line {number}", found=f"{name!r}, which is not in the archive", expected=f"one of {listed} ...")
