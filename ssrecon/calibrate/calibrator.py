@@ -9,7 +9,6 @@ from torch import Tensor
 
 from ssrecon.calibrate.checks import check_scan
 from ssrecon.calibrate.compress import compression_matrix
-from ssrecon.calibrate.connected import connected_coils, heard_coils
 from ssrecon.calibrate.espirit import espirit
 from ssrecon.calibrate.groups import groups_of_one_kind, kind_of
 from ssrecon.calibrate.noise_level import estimated_covariance
@@ -18,6 +17,7 @@ from ssrecon.calibrate.region import Region, calibration_region
 from ssrecon.calibrate.scale import low_resolution_image, volume_scale
 from ssrecon.calibrate.volume_calibration import VolumeCalibration, given_csm
 from ssrecon.calibrate.whiten import Whitening, mix_coils, noise_covariance, whitening
+from ssrecon.core.connected import connected_coils, heard_coils
 from ssrecon.core.errors import BadInput, BadRecipe, at_least
 from ssrecon.core.scan import Prepared, Scan
 from ssrecon.core.shapes import checked
@@ -147,7 +147,9 @@ class Calibrator:
             if noise is None and scan.noise is not None:
                 noise = _NoiseScan(f"{scan.scan_id} (noise scan)", scan.noise, scan.noise_bandwidth_ratio, scan.kspace.device)
             shape = tuple(scan.kspace.shape[3:])
-            slices.append(_CalibrationData(scan.scan_id, shape, scan.csm, region, heard_coils(scan, region.kspace)))
+            heard = heard_coils(scan.kspace, scan.mask & ~scan.padding)
+            in_region = heard_coils(region.kspace, torch.ones_like(region.kspace[:, :, :1], dtype=torch.bool))
+            slices.append(_CalibrationData(scan.scan_id, shape, scan.csm, region, torch.cat([heard, in_region])))
         if not slices:
             raise BadInput("volume", "no scans", "at least one")
         return slices, noise

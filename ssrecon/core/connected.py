@@ -7,22 +7,20 @@ from jaxtyping import Bool, Complex
 from torch import Tensor
 
 from ssrecon.core.errors import BadInput
-from ssrecon.core.scan import Scan
 from ssrecon.core.shapes import checked
 
 
 @checked
-def heard_coils(scan: Scan, calibration: Complex[Tensor, "1 frames coils *c"]) -> Bool[Tensor, "parts coils"]:
-    """Tell which coils hold anything at all, in every frame's acquired samples and in the calibration data."""
-    acquired = torch.where(scan.mask & ~scan.padding, scan.kspace, 0)
-    return torch.cat([(data[0] != 0).flatten(2).any(dim=2) for data in (acquired, calibration)]).cpu()
+def heard_coils(kspace: Complex[Tensor, "1 frames coils *k"], acquired: Bool[Tensor, "1 frames 1 *k"]) -> Bool[Tensor, "frames coils"]:
+    """Tell which coils hold anything at all in the acquired samples of each frame."""
+    return ((kspace != 0) & acquired)[0].flatten(2).any(dim=2).cpu()
 
 
 def connected_coils(names: Sequence[str], heard: Sequence[Tensor]) -> tuple[Bool[Tensor, " coils"], tuple[str, ...]]:
     """Return which coils are never silent where others are heard, and a note on each of the rest.
 
-    `heard` is `heard_coils` of every scan of a volume; a scan, or a frame, that is zero in all coils tells nothing. Raises BadInput where
-    no coil is left.
+    `heard` holds the rows of `heard_coils` for every scan of a volume; a scan, or a frame, that is zero in all coils tells nothing. Raises
+    BadInput where no coil is left.
     """
     silent = [(~parts & parts.any(dim=1, keepdim=True)).any(dim=0) for parts in heard]
     count = torch.stack(silent).sum(dim=0)
