@@ -147,8 +147,8 @@ class Calibrator:
             if noise is None and scan.noise is not None:
                 noise = _NoiseScan(f"{scan.scan_id} (noise scan)", scan.noise, scan.noise_bandwidth_ratio, scan.kspace.device)
             shape = tuple(scan.kspace.shape[3:])
-            heard = heard_coils(scan.kspace, scan.mask & ~scan.padding)
-            in_region = heard_coils(region.kspace, torch.ones_like(region.kspace[:, :, :1], dtype=torch.bool))
+            heard = heard_coils(scan.kspace, scan.mask & ~scan.padding, scan.noise, scan.noise_bandwidth_ratio)
+            in_region = (region.kspace != 0)[0].flatten(2).any(dim=2).cpu()
             slices.append(_CalibrationData(scan.scan_id, shape, scan.csm, region, torch.cat([heard, in_region])))
         if not slices:
             raise BadInput("volume", "no scans", "at least one")

@@ -217,7 +217,7 @@ class CalibratedScan:
         if noise_std is not None and not 0 < noise_std < float("inf"):
             raise BadInput(scan.scan_id, found=f"a noise level of {noise_std}", expected="a positive number, or None where it is unknown")
         mask = scan.mask & ~scan.padding
-        connected, _ = connected_coils([scan.scan_id], [heard_coils(scan.kspace, mask)])
+        connected, _ = connected_coils([scan.scan_id], [heard_coils(scan.kspace, mask, scan.noise, scan.noise_bandwidth_ratio)])
         kept = connected.nonzero().flatten().to(mask.device)
         csm = scan.csm.index_select(2, kept)
         norm = torch.linalg.vector_norm(csm, dim=2, keepdim=True)

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from ssrecon.archive import scan_from_arrays
+from ssrecon.core.connected import heard_coils
 from ssrecon.core.scan import CalibratedScan
 from ssrecon.metrics.residual import heldout_residual
 from ssrecon.operators import encoding, sense
@@ -27,3 +28,52 @@ def test_a_dead_coil_leaves_a_white_scan(in_csm):
     assert scan.kspace.shape[2] == scan.csm.shape[2] == 3
     found = heldout_residual(encoding(scan)(image), scan.kspace, scan.mask, scan.noise_std)
     assert float(found.mean()) == pytest.approx(1, abs=0.03)
+
+
+def received(gain: float = 1.0, sees: float = 1.0, level: float = 0.05) -> torch.Tensor:
+    """k-space of four coils, of which the last has another gain and sees so much of the object."""
+    csm = smooth_csm(4, SHAPE)
+    csm[:, :, 3] *= sees
+    kspace = sense(torch.ones(1, 1, 1, *SHAPE, dtype=torch.bool), csm)(smooth_image(SHAPE))
+    kspace = kspace + level * white(tuple(kspace.shape), 0).to(kspace)
+    kspace[:, :, 3] *= gain
+    return kspace
+
+
+def heard(kspace: torch.Tensor, noise: torch.Tensor | None = None) -> list[bool]:
+    acquired = torch.ones_like(kspace[:, :, :1], dtype=torch.bool)
+    return heard_coils(kspace, acquired, noise)[0].tolist()
+
+
+def noise_scan(gain: float = 1.0) -> torch.Tensor:
+    noise = 0.05 * white((4, 4, 256), 1).to(torch.complex64)
+    noise[:, 3] *= gain
+    return noise
+
+
+CONSTANT = torch.cat([received()[:, :, :3], torch.full((1, 1, 1, *SHAPE), 1e-3)], dim=2)
+
+
+@pytest.mark.parametrize(
+    "kspace, noise",
+    [(received(1e-5, sees=0), None), (received(1e-5, sees=0), noise_scan()), (CONSTANT, None), (CONSTANT, noise_scan())],
+)
+def test_a_coil_far_below_its_noise_is_not_connected(kspace, noise):
+    assert heard(kspace, noise) == [True, True, True, False]
+
+
+@pytest.mark.parametrize(
+    "kspace, noise",
+    [
+        (received(sees=0), None),  # nothing but noise
+        (received(sees=0), noise_scan()),
+        (received(sees=0, level=1e-3), None),  # the others have a typical sample far above the noise
+        (received(1e-3), None),  # a receiver of low gain
+        (received(1e-3, sees=0), noise_scan(1e-3)),
+        (received(1e-3, level=0), None),  # no noise at all
+        (received(), 1e6 * noise_scan()),  # a noise scan in other units
+        (1e-20 * received(), None),
+    ],
+)
+def test_a_weak_coil_is_kept(kspace, noise):
+    assert heard(kspace, noise) == [True] * 4
