@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from ssrecon.calibrate import Calibrator
+from ssrecon.calibrate.verdict import verdict
 from ssrecon.core.errors import BadInput
 from ssrecon.core.scan import CalibratedScan, Estimate, Scan
 from ssrecon.operators import Fourier
@@ -71,3 +72,16 @@ def test_a_coil_that_is_dead_in_some_slices_or_frames_leaves_the_volume():
         scan.kspace[:, :, index] = 0
     with pytest.raises(BadInput, match="each of 2 coils silent"):
         Calibrator().volume(apart)
+
+
+@pytest.mark.parametrize("where", ["samples", "noise scan", "both"])
+def test_a_verdict_counts_the_coils_that_remain(where):
+    raw = raw_scan(coils=4)
+    assert verdict(raw).connected == 4 and "not connected" not in str(verdict(raw))
+    if where != "noise scan":
+        raw.kspace[:, :, 2] = 0
+    if where != "samples":
+        raw.noise[:, 2] = 0
+    found = verdict(raw)
+    assert (found.coils, found.connected) == (4, 3) and "4 coils, 1 of them not connected, " in str(found)
+    assert Calibrator().volume([raw])[0].scan.kspace.shape[2] == found.connected
