@@ -9,7 +9,6 @@ from torch import Tensor
 
 from ssrecon.calibrate.checks import check_scan
 from ssrecon.calibrate.compress import compression_matrix
-from ssrecon.calibrate.connected import connected_coils, heard_coils
 from ssrecon.calibrate.espirit import espirit
 from ssrecon.calibrate.groups import groups_of_one_kind, kind_of
 from ssrecon.calibrate.noise_level import estimated_covariance
@@ -17,7 +16,8 @@ from ssrecon.calibrate.phase import virtual_coil
 from ssrecon.calibrate.region import Region, calibration_region
 from ssrecon.calibrate.scale import low_resolution_image, volume_scale
 from ssrecon.calibrate.volume_calibration import VolumeCalibration, given_csm
-from ssrecon.calibrate.whiten import Whitening, mix_coils, noise_covariance, whitening
+from ssrecon.calibrate.whiten import Whitening, coils_with_noise, mix_coils, noise_covariance, whitening
+from ssrecon.core.connected import connected_coils, heard_coils
 from ssrecon.core.errors import BadInput, BadRecipe, at_least
 from ssrecon.core.scan import Prepared, Scan
 from ssrecon.core.shapes import checked
@@ -122,6 +122,22 @@ class Calibrator:
         except BadInput:
             return False
 
+    def connected(self, scan: Scan) -> Bool[Tensor, " coils"]:
+        """Tell which coils of a scan are connected, as far as it tells by itself: the others are left out of its volume.
+
+        Of a scan that cannot be calibrated all coils count as connected.
+        """
+        try:
+            check_scan(scan)
+            region = self.region(scan)
+            connected, _ = connected_coils([scan.scan_id], [_heard(scan, region)])
+            if scan.noise is None:
+                return connected
+            variance = noise_covariance(scan.noise, scan.noise_bandwidth_ratio, scan.scan_id).diagonal().real
+            return coils_with_noise(variance.cpu(), connected)
+        except BadInput:
+            return torch.ones(scan.kspace.shape[2], dtype=torch.bool)
+
     @checked
     def sensitivities(
         self,
@@ -147,7 +163,7 @@ class Calibrator:
             if noise is None and scan.noise is not None:
                 noise = _NoiseScan(f"{scan.scan_id} (noise scan)", scan.noise, scan.noise_bandwidth_ratio, scan.kspace.device)
             shape = tuple(scan.kspace.shape[3:])
-            slices.append(_CalibrationData(scan.scan_id, shape, scan.csm, region, heard_coils(scan, region.kspace)))
+            slices.append(_CalibrationData(scan.scan_id, shape, scan.csm, region, _heard(scan, region)))
         if not slices:
             raise BadInput("volume", "no scans", "at least one")
         return slices, noise
@@ -181,6 +197,12 @@ class Calibrator:
         """Return sensitivities on as coarse a grid as the calibration region allows; `like` tells matrix and noise of all the data."""
         grid = tuple(min(n, 2 * side) for n, side in zip(like.shape, data.shape[3:], strict=True))
         return self.sensitivities(data, grid, like.region.noise if noise_known else None)
+
+
+def _heard(scan: Scan, region: Region) -> Bool[Tensor, "parts coils"]:
+    """Tell which coils are heard in every frame's acquired samples and in the calibration data."""
+    acquired = heard_coils(scan.kspace, scan.mask & ~scan.padding, scan.noise, scan.noise_bandwidth_ratio)
+    return torch.cat([acquired, (region.kspace != 0)[0].flatten(2).any(dim=2).cpu()])
 
 
 def _whitening(noise: _NoiseScan | None, regions: Sequence[Region], connected: Bool[Tensor, " coils"]) -> tuple[Whitening, str]:

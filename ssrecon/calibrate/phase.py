@@ -16,15 +16,20 @@ BLUR_WIDTH = 0.1
 BLUR_STEPS = 32
 """Enough for the reference to be made of what lies anywhere in the object: zeros inside it have moved out of it by then."""
 TINY = 1e-30
+NO_DC = 1e-6
+"""DC of at most this part of the largest sample is rounding, and has no phase."""
+AS_LARGE = 1 - 1e-4
+"""Samples from this part of the largest one on count as equally large: rounding may change which of them is."""
 
 
 def virtual_coil(calibration: Sequence[Complex[Tensor, "batch frames coils *c"]]) -> Complex[Tensor, " coils"]:
     r"""Return the weights v of the virtual coil that holds most of a volume's calibration signal.
 
     The image of that coil is :math:`v^H F^H y`. v is the principal eigenvector of :math:`\sum y y^H` over all samples of all slices, and
-    its own phase is such that :math:`v^H y` is real and positive at DC (``c // 2``), in the slice and frame where that is largest. Of coils
-    mixed by a unitary U (another order, other phases, another whitening or compression of the same data) the weights are Uv, so that the
-    virtual coil's image stays the same. The two strongest eigenvalues have to differ, which they do by a multiple in any measurement.
+    its own phase is such that :math:`v^H y` is real and positive at DC (``c // 2``), in the slice and frame where that is largest; where DC
+    holds nothing (`NO_DC`) in all of them, at the virtual coil's largest sample. Of coils mixed by a unitary U (another order, other
+    phases, another whitening or compression of the same data) the weights are Uv, so that the virtual coil's image stays the same. The
+    two strongest eigenvalues have to differ, which they do by a multiple in any measurement.
     """
     coils = calibration[0].shape[2]
     largest = max(float(data.abs().amax()) for data in calibration)
@@ -39,8 +44,20 @@ def virtual_coil(calibration: Sequence[Complex[Tensor, "batch frames coils *c"]]
     principal = torch.linalg.eigh(covariance)[1][:, -1]
     at_centre = torch.cat(centres) @ principal.conj()
     strongest = at_centre[at_centre.abs().argmax()]
+    if float(strongest.abs()) <= NO_DC:
+        strongest = _strongest_sample([data.to(torch.complex128) / max(largest, TINY) for data in calibration], principal)
     unit = strongest / strongest.abs() if float(strongest.abs()) > 0 else torch.ones_like(strongest)
     return principal * unit
+
+
+def _strongest_sample(calibration: Sequence[Tensor], weights: Tensor) -> Complex[Tensor, ""]:
+    """Return the largest sample of a virtual coil; of several that are equally large (`AS_LARGE`), the first one.
+
+    Mixing the coils by a unitary matrix multiplies all samples of the virtual coil by one phase, so that the choice stays the same.
+    """
+    values = torch.cat([torch.einsum("c,bfc...->bf...", weights.conj().to(data.device), data).flatten().cpu() for data in calibration])
+    sizes = values.abs()
+    return values[int((sizes >= AS_LARGE * sizes.max()).nonzero()[0])]
 
 
 @checked

@@ -21,6 +21,9 @@ class Verdict:
     """Why not; empty where it may."""
     matrix: tuple[int, ...]
     coils: int
+    """Coils of the file."""
+    connected: int
+    """Those of them that are connected (`Calibrator.connected`); the others are left out."""
     frames: int
     sampling: SamplingDescription
     noise: str
@@ -51,9 +54,10 @@ class Verdict:
             return "x".join(map(str, numbers))
 
         frames = f"{self.frames} frames, " if self.frames > 1 else ""
+        silent = f", {self.coils - self.connected} of them not connected" if self.connected < self.coils else ""
         trains = "may train" if self.may_train else "may not train: " + "; ".join(self.reasons)
         return (
-            f"{size(self.matrix)}, {frames}{self.coils} coils, {self.pattern}, R={self.acceleration:.2f}, "
+            f"{size(self.matrix)}, {frames}{self.coils} coils{silent}, {self.pattern}, R={self.acceleration:.2f}, "
             f"calibration {size(self.calibration)} {self.calibration_source}, noise level: {self.noise}: {trains}"
         )
 
@@ -68,6 +72,7 @@ def verdict(scan: Scan, calibrator: Calibrator = Calibrator()) -> Verdict:  # no
         reasons=reasons,
         matrix=tuple(scan.kspace.shape[3:]),
         coils=scan.kspace.shape[2],
+        connected=int(calibrator.connected(scan).sum()),
         frames=scan.kspace.shape[1],
         sampling=found,
         noise="noise scan" if scan.noise is not None else estimable,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Complex
+from jaxtyping import Bool, Complex, Float
 from torch import Tensor
 
 from ssrecon.core.errors import BadInput
@@ -65,10 +65,9 @@ def whitening(
     covariance = covariance.to(torch.complex128)
     variance = covariance.diagonal().real
     wanted = torch.ones_like(variance, dtype=torch.bool) if connected is None else connected.to(variance.device)
-    some = variance[(variance > 0) & wanted]
-    if not len(some):
+    live = coils_with_noise(variance, wanted)
+    if not bool(live.any()):
         raise BadInput(where, "no connected coil with any noise", "receiver noise in every connected coil")
-    live = wanted & (variance > LEAST_VARIANCE * some.median())
     notes = tuple(f"coil {int(c)} of {len(variance)} has no noise: not connected, left out" for c in (wanted & ~live).nonzero().flatten())
     within = covariance[live][:, live]
     std = within.diagonal().real.sqrt()
@@ -82,6 +81,13 @@ def whitening(
     choice = torch.eye(len(variance), dtype=covariance.dtype, device=covariance.device)[live]
     factor = torch.linalg.cholesky(within)
     return Whitening(torch.linalg.solve_triangular(factor, choice, upper=False).to(torch.complex64), notes)
+
+
+@checked
+def coils_with_noise(variance: Float[Tensor, " coils"], wanted: Bool[Tensor, " coils"]) -> Bool[Tensor, " coils"]:
+    """Tell which of the `wanted` coils have at least `LEAST_VARIANCE` of the median noise variance of those with any noise."""
+    some = variance[(variance > 0) & wanted]
+    return wanted & (variance > LEAST_VARIANCE * some.median()) if len(some) else torch.zeros_like(wanted)
 
 
 @checked

@@ -20,6 +20,7 @@ import torch
 from jaxtyping import Bool, Complex, Float, Shaped
 from torch import Tensor
 
+from ssrecon.core.connected import connected_coils, heard_coils
 from ssrecon.core.encoding import Encoding, HybridSlice, WholeLines
 from ssrecon.core.errors import BadInput
 from ssrecon.core.geometry import Geometry
@@ -208,20 +209,25 @@ class CalibratedScan:
         """Return a scan that needs no calibration: it has sensitivities, and its noise is white.
 
         `noise_std` is sqrt(E|n|^2) of a complex sample in the scan's own units (None where it is not known). k-space keeps these units;
-        csm is brought to unit norm over the coils. Raises BadInput where the scan has no csm or `noise_std` is not positive.
+        csm is brought to unit norm over the coils. Coils that are not connected (`ssrecon.core.connected`) are left out: their zeros are no
+        noise of that level. Raises BadInput where the scan has no csm, `noise_std` is not positive or no coil is connected.
         """
         if scan.csm is None:
             raise BadInput(scan.scan_id, found="no coil sensitivities", expected="Scan.csm, or a Calibrator, which estimates them")
         if noise_std is not None and not 0 < noise_std < float("inf"):
             raise BadInput(scan.scan_id, found=f"a noise level of {noise_std}", expected="a positive number, or None where it is unknown")
-        norm, mask = torch.linalg.vector_norm(scan.csm, dim=2, keepdim=True), scan.mask & ~scan.padding
+        mask = scan.mask & ~scan.padding
+        connected, _ = connected_coils([scan.scan_id], [heard_coils(scan.kspace, mask, scan.noise, scan.noise_bandwidth_ratio)])
+        kept = connected.nonzero().flatten().to(mask.device)
+        csm = scan.csm.index_select(2, kept)
+        norm = torch.linalg.vector_norm(csm, dim=2, keepdim=True)
         level = None if noise_std is None else torch.tensor([noise_std], device=mask.device)
         return CalibratedScan(
             headers=(scan.header,),
-            kspace=torch.where(mask, scan.kspace, 0),
+            kspace=torch.where(mask, scan.kspace.index_select(2, kept), 0),
             mask=mask,
             padding=scan.padding,
-            csm=torch.where(norm > 0, scan.csm / norm, 0),
+            csm=torch.where(norm > 0, csm / norm, 0),
             calibration=torch.zeros_like(mask[:, :1]),
             scale=torch.ones(1, device=mask.device) if level is None else 1 / level,
             noise_std=level,

@@ -30,7 +30,7 @@ from ssrecon.privacy.pseudonyms import safe_name, safe_reason
 from ssrecon.sampling.describe import on_protocol, protocol_key
 from ssrecon.sampling.describe.description import tuples_of
 
-PARTS, VERSION = "parts", 2
+PARTS, VERSION = "parts", 3
 """Parts of another version, or made with other settings, are made again by the same call."""
 
 

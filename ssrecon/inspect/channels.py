@@ -37,7 +37,7 @@ def dead_coil(scan: Scan) -> Finding | None:
         "dead_coil",
         "warn",
         f"channel {listed} of {len(power)} hears nothing ({float(power[dead].max() / typical):.1e} of the others' noise)",
-        "compress to fewer virtual coils (prepare --coils), which drops it; tell whoever looks after the coil",
+        "train: a coil that is not connected is left out, and the noise of a weak one is made equal; tell whoever looks after the coil",
         {"channels": float(len(dead))},
     )
 

@@ -31,7 +31,8 @@ def look(scan: Scan, calibrator: Calibrator = Calibrator()) -> ScanReport:  # no
     """Report everything about one scan, which `calibrator` is to calibrate. It takes the memory of a few copies in double precision."""
     header, found = scan.header, describe_sampling(scan)
     silent = not bool(torch.where(scan.mask & ~scan.padding, scan.kspace, 0).any())
-    noise, source, signal = (None, "unknown", None) if silent else _noise_and_signal(scan, calibrator)
+    connected = calibrator.connected(scan)
+    noise, source, signal = (None, "unknown", None) if silent else _noise_and_signal(scan, calibrator, connected)
     # Of a scan that is zero throughout nothing more can be told, and nothing has to be.
     findings = [*_unfit_findings(scan, calibrator, found), *_doubt_findings(header)]
     findings += [] if silent else [*_detected_findings(scan), *_sampling_findings(scan, found, source)]
@@ -40,6 +41,7 @@ def look(scan: Scan, calibrator: Calibrator = Calibrator()) -> ScanReport:  # no
         **header_fields(header),
         matrix=tuple(scan.kspace.shape[3:]),
         coils=scan.kspace.shape[2],
+        connected=int(connected.sum()),
         frames=scan.kspace.shape[1],
         readout=header.encoding.has_readout,
         sampling=asdict(found),
@@ -68,7 +70,7 @@ def _detected_findings(scan: Scan) -> Iterator[Finding]:
     yield from found.values()
 
 
-def _noise_and_signal(scan: Scan, calibrator: Calibrator) -> tuple[float | None, str, float | None]:
+def _noise_and_signal(scan: Scan, calibrator: Calibrator, connected: Tensor) -> tuple[float | None, str, float | None]:
     """Return the noise level, where it is known from, and the power of a sample of the calibration region."""
     mask = (scan.mask & ~scan.padding)[0, 0, 0]
     region = centred_region(mask, calibrator.width)
@@ -80,7 +82,7 @@ def _noise_and_signal(scan: Scan, calibrator: Calibrator) -> tuple[float | None,
         if scan.noise is not None:
             covariance, source = noise_covariance(scan.noise, scan.noise_bandwidth_ratio, scan.scan_id), "noise scan"
         elif data is not None and min(region) >= calibrator.kernel + 2:
-            covariance = estimated_covariance(data[0])
+            covariance = estimated_covariance(data[0] * connected.reshape(-1, *[1] * (data.ndim - 3)))
             source = "calibration matrix" if covariance is not None else "unknown"
     except SsreconError:
         covariance, source = None, "unknown"

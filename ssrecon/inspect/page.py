@@ -169,6 +169,10 @@ def _refused_section(found: Audit) -> str:
     return "<h2>Files that were not read</h2>" + _table_html(("file", "reason"), not_read)
 
 
+def _coils_text(record: ScanReport) -> str:
+    return f"{record.coils} ({record.connected} connected)" if record.connected < record.coils else str(record.coils or "")
+
+
 def _scan_table(scans: Sequence[ScanReport]) -> str:
     rows: list[list[str]] = []
     for record in scans:
@@ -179,7 +183,7 @@ def _scan_table(scans: Sequence[ScanReport]) -> str:
                 escape(record.scan),
                 f'<span class="chip {kind}">{record.verdict}</span>',
                 size_text(record.matrix),
-                str(record.coils or ""),
+                _coils_text(record),
                 escape(pattern_words(record)) if record.sampling else "",
                 f"{record.sampling['acceleration']:.2f}" if record.sampling else "",
                 size_text(record.sampling["calibration"]) if record.sampling else "",

@@ -33,6 +33,8 @@ class ScanReport:
     field_strength: float | None = None
     matrix: tuple[int, ...] = ()
     coils: int = 0
+    connected: int = 0
+    """Coils that are connected (`ssrecon.calibrate.Calibrator.connected`); preparation leaves the others of `coils` out."""
     frames: int = 0
     readout: bool = True
     sampling: Mapping[str, Any] = field(default_factory=dict)

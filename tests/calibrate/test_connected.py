@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from ssrecon.calibrate import Calibrator
+from ssrecon.calibrate.verdict import verdict
 from ssrecon.core.errors import BadInput
 from ssrecon.core.scan import CalibratedScan, Estimate, Scan
 from ssrecon.operators import Fourier
@@ -62,12 +63,25 @@ def test_a_coil_that_is_dead_in_some_slices_or_frames_leaves_the_volume():
     prepared = Calibrator().volume(volume)
     assert {item.scan.kspace.shape[2] for item in prepared} == {4}
     said = prepared[0].scan.headers[0].notes["whitening"]
-    assert "coil 0 of 6 is zero in 1 of 3 scans" in said and "coil 4 of 6 is zero in 1 of 3 scans" in said
+    assert "coil 0 of 6 is silent in 1 of 3 scans" in said and "coil 4 of 6 is silent in 1 of 3 scans" in said
     # A slice that is zero altogether says nothing about its coils.
     empty = [replace(scan, kspace=scan.kspace * (index > 0)) for index, scan in enumerate([raw_scan(0), raw_scan(1)])]
     assert {item.scan.kspace.shape[2] for item in Calibrator().volume(empty)} == {6}
     apart = [raw_scan(index, coils=2) for index in range(2)]
     for index, scan in enumerate(apart):
         scan.kspace[:, :, index] = 0
-    with pytest.raises(BadInput, match="each of 2 coils zero"):
+    with pytest.raises(BadInput, match="each of 2 coils silent"):
         Calibrator().volume(apart)
+
+
+@pytest.mark.parametrize("where", ["samples", "noise scan", "both"])
+def test_a_verdict_counts_the_coils_that_remain(where):
+    raw = raw_scan(coils=4)
+    assert verdict(raw).connected == 4 and "not connected" not in str(verdict(raw))
+    if where != "noise scan":
+        raw.kspace[:, :, 2] = 0
+    if where != "samples":
+        raw.noise[:, 2] = 0
+    found = verdict(raw)
+    assert (found.coils, found.connected) == (4, 3) and "4 coils, 1 of them not connected, " in str(found)
+    assert Calibrator().volume([raw])[0].scan.kspace.shape[2] == found.connected

@@ -41,6 +41,28 @@ def test_a_virtual_coil_turns_with_the_coils_and_is_positive_at_dc():
     assert float(at_centre.real) > 0 and abs(float(at_centre.imag)) < 1e-6 * float(at_centre.real)
 
 
+@pytest.mark.parametrize("dc", [0.0, 1e-9])
+def test_without_dc_a_virtual_coil_still_turns_with_the_coils(dc):
+    region = crop(data((48, 48), 6, 0.02)[0], (20, 20))
+    region[..., 10, 10] *= dc
+    for seed in range(4):
+        mixing = unitary(6, seed)
+        v, w = virtual_coil([region]), virtual_coil([torch.einsum("oc,bfcyx->bfoyx", mixing.to(torch.complex64), region)])
+        torch.testing.assert_close(w, mixing @ v, atol=1e-5, rtol=0)
+
+
+def test_of_equally_large_samples_rounding_does_not_choose():
+    """A real image: the samples at k and -k are equally large, with opposite phases."""
+    region = crop(data((48, 48), 6, 0)[0], (21, 21))[:, :, :1]
+    region = (region + region.flip(-1, -2).conj()) / 2
+    region[..., 10, 10] = 0
+    expected = virtual_coil([region])
+    for factor in (1 + 1e-6, 1 - 1e-6):
+        half = region.clone()
+        half[..., :10, :] *= factor
+        torch.testing.assert_close(virtual_coil([half]), expected, atol=1e-5, rtol=0)
+
+
 @pytest.mark.parametrize("shape", [(40, 37), (70, 33), (12, 13, 14)])
 def test_what_phase_an_eigenvector_had_does_not_matter(shape):
     csm = smooth_csm(6, shape, maps=2)

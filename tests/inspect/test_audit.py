@@ -129,7 +129,8 @@ def test_a_file_that_changed_is_looked_at_again(tmp_path):
     with h5py.File(path, "a") as file:
         file["kspace"][:, :, 2] = 0
     (again, _) = audit(open_archive(tmp_path / "in"), tmp_path / "out").scans
-    assert "dead_coil" in {finding["kind"] for finding in again.findings}
+    (remedy,) = (finding["remedy"] for finding in again.findings if finding["kind"] == "dead_coil")
+    assert "is left out" in remedy and again.connected == again.coils - 1
 
 
 def test_another_archives_parts_are_not_mixed_in(folder, tmp_path):
