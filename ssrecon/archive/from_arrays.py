@@ -32,8 +32,8 @@ def scan_from_arrays(
 
     - `kspace` has the axes that `axes` names in its own order, of the words ``frame coil z y x``: ``"coil y x"`` (None is this),
       ``"y x coil"``, ``"coil z y x"`` for a 3-D scan, ``"coil z y"`` for a slice of one that was transformed along its readout. DC is
-      at ``N // 2`` and the transform is orthonormal, as everywhere. A volume of slices is several scans: ``[scan_from_arrays(k, header=...) for k in kspace]``,
-      whose headers share their `volume_id`.
+      at ``N // 2`` and the transform is orthonormal, as everywhere. A volume of slices is several scans:
+      ``[scan_from_arrays(k, header=...) for k in kspace]``, whose headers share their `volume_id`.
     - `mask` has the same axes without the coil's, or without the frame's too where all frames share it; axes of length 1 are stretched.
       True (or 1) is acquired. Without a mask everything counts as acquired that is not zero in every coil.
     - `csm` has the axes of `kspace` without the frame's, or one more, the first, for several sets of maps. It is in image space.
