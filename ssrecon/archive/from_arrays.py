@@ -15,6 +15,7 @@ Array = np.ndarray | Tensor
 
 ORDER = ("frame", "coil", "z", "y", "x")
 """The words for axes, in the order of `Scan.kspace`: z and y are phase-encoded, x is the readout."""
+DEFAULT = "coil y x"
 WHERE = "scan_from_arrays"
 
 
@@ -24,15 +25,15 @@ def scan_from_arrays(
     csm: Array | None = None,
     noise: Array | None = None,
     calibration: Array | None = None,
-    axes: str = "coil y x",
+    axes: str | None = DEFAULT,
     header: Header | None = None,
 ) -> Scan:
     """Make one scan from arrays: NumPy or torch, of any complex type. The scan is complex64 and shares no memory with them.
 
-    - `kspace` has the axes that `axes` names in its own order, of the words ``frame coil z y x``: ``"coil y x"``, ``"y x coil"``, ``"coil z
-      y x"`` for a 3-D scan, ``"coil z y"`` for a slice of one that was transformed along its readout. DC is at ``N // 2`` and the transform
-      is orthonormal, as everywhere. A volume of slices is several scans: ``[scan_from_arrays(k, header=...) for k in kspace]``, whose
-      headers share their `volume_id`.
+    - `kspace` has the axes that `axes` names in its own order, of the words ``frame coil z y x``: ``"coil y x"`` (None is this),
+      ``"y x coil"``, ``"coil z y x"`` for a 3-D scan, ``"coil z y"`` for a slice of one that was transformed along its readout. DC is
+      at ``N // 2`` and the transform is orthonormal, as everywhere. A volume of slices is several scans:
+      ``[scan_from_arrays(k, header=...) for k in kspace]``, whose headers share their `volume_id`.
     - `mask` has the same axes without the coil's, or without the frame's too where all frames share it; axes of length 1 are stretched.
       True (or 1) is acquired. Without a mask everything counts as acquired that is not zero in every coil.
     - `csm` has the axes of `kspace` without the frame's, or one more, the first, for several sets of maps. It is in image space.
@@ -46,10 +47,12 @@ def scan_from_arrays(
     ``Calibrator().volume([scan])[0].scan`` is the `CalibratedScan`; where sensitivities are given and the noise is white,
     ``CalibratedScan.white(scan, noise_std)`` is one too.
 
-    Raises BadInput, naming the array, for an axis that is not known or missing, a wrong number of axes, shapes that do not fit, k-space
-    that is real, values that are not finite where they were acquired, and a mask that samples nothing.
+    Raises BadInput, naming the array or argument, for one of another type or without values, an axis that is not known or missing, a wrong
+    number of axes, shapes that do not fit, k-space that is real, values that are not finite where they were acquired, and a mask that
+    samples nothing.
     """
-    names = _axis_names(axes)
+    names = _axis_names(DEFAULT if axes is None else axes)
+    _require("header", header is None or isinstance(header, Header), f"a {type(header).__name__}", "a Header (ssrecon.core.scan), or None")
     single = tuple(name for name in names if name != "frame")
     data = _in_order(_complex(kspace, "kspace"), names, "kspace", names)
     frames, coils, *matrix = data.shape
@@ -78,8 +81,11 @@ def scan_from_arrays(
     )
 
 
-def _axis_names(axes: str) -> tuple[str, ...]:
-    names, where = tuple(axes.split()), f"{WHERE}: axes"
+def _axis_names(axes: object) -> tuple[str, ...]:
+    where = f"{WHERE}: axes"
+    if not isinstance(axes, str):
+        raise BadInput(where, found=f"{axes!r}", expected="one text with the words for all axes, such as 'coil y x'")
+    names = tuple(axes.split())
     for name in names:
         if name == "slice":
             raise BadInput(where, found=f"{axes!r}", expected="one slice at a time: a scan is one slice, a volume is several scans")
@@ -145,6 +151,9 @@ def _read_noise(noise: Array, coils: int) -> Tensor:
 def _tensor(array: Array, what: str) -> Tensor:
     """Return a tensor that never shares the array's own memory."""
     if isinstance(array, Tensor):
+        is_dense = array.layout is torch.strided and not array.is_meta
+        found = "a meta tensor, which has no values" if array.is_meta else f"a tensor of layout {array.layout}"
+        _require(what, is_dense, found, "a dense tensor, as to_dense() gives it")
         return array.detach().resolve_conj().clone()
     _require(what, isinstance(array, np.ndarray), f"a {type(array).__name__}", "a NumPy array or a tensor")
     _require(what, array.dtype.kind in "biufc", f"an array of {array.dtype}", "numbers")

@@ -115,12 +115,24 @@ NAN[0, 16, 0] = torch.nan
         (dict(kspace=FULL[0], csm=CSM[..., :-1]), r"csm: found shape \(4, 32, 39\)"),
         (dict(kspace=FULL[0], csm=CSM[0]), "csm: found 2 axes"),
         (dict(kspace=FULL[0], noise=FULL[0, :3, 0]), r"noise: found shape \(3, 40\).*4 coils"),
+        (dict(kspace=FULL[0], axes=("coil", "y", "x")), r"axes: found \('coil', 'y', 'x'\); expected one text"),
+        (dict(kspace=FULL[0], axes=3), "axes: found 3; expected one text"),
+        (dict(kspace=FULL[0], header="x"), "header: found a str; expected a Header"),
+        (dict(kspace=FULL[0], header=""), "header: found a str; expected a Header"),
+        (dict(kspace=FULL[0].to_sparse()), "kspace: found a tensor of layout torch.sparse_coo; expected a dense tensor"),
+        (dict(kspace=FULL[0].to("meta")), "kspace: found a meta tensor, which has no values"),
+        (dict(kspace=FULL[0], mask=MASK.to_sparse()), "mask: found a tensor of layout torch.sparse_coo"),
+        (dict(kspace=FULL[0], csm=CSM.to("meta")), "csm: found a meta tensor"),
         (dict(kspace=FULL[0], calibration=FULL[0, :3]), "calibration: found 3 coils; expected 4"),
     ],
 )
 def test_what_is_wrong_is_named(given, message):
     with pytest.raises(BadInput, match=message):
         scan_from_arrays(**given)
+
+
+def test_axes_of_none_are_those_by_default():
+    assert torch.equal(scan_from_arrays(FULL[0], axes=None).kspace, scan_from_arrays(FULL[0]).kspace)
 
 
 def test_it_is_exported():
