@@ -2,10 +2,17 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import Field, dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any, final
 
+from ssrecon.archive.list_file import read_list
+from ssrecon.core.description import READ_FILE
 from ssrecon.core.errors import BadRecipe
 from ssrecon.core.scan import Header
+
+SIDES = ("train", "validation", "test")
+LIST = "a text file with the name of a volume or subject a line"
 
 
 @dataclass(frozen=True)
@@ -64,9 +71,15 @@ class Split(ABC):
     def assign(self, headers: Sequence[Header]) -> Assignment:
         """Return scan ids by purpose. Raises BadRecipe where the archive cannot be divided so."""
 
+    @final
     def empty_sides(self) -> tuple[str, ...]:
-        """Return the fields, such as ``validation``, whose values leave the side of that name without a scan in any archive."""
-        return ()
+        """Return the sides that have no scan in any archive: their fields are 0, or name a file that lists nobody."""
+        declared: tuple[Field[Any], ...] = fields(self) if is_dataclass(self) else ()
+        return tuple(f.name for f in declared if f.name in SIDES and _leaves_nobody(getattr(self, f.name), f.metadata == READ_FILE))
+
+
+def _leaves_nobody(value: Any, is_file: bool) -> bool:
+    return not read_list(Path(value), LIST) if is_file else bool(value == 0)
 
 
 class SubjectSplit(Split):
@@ -92,11 +105,6 @@ class SubjectSplit(Split):
     @abstractmethod
     def divide(self, subjects: Sequence[Subject]) -> Sides:
         """Return the subjects by purpose, none on two sides. They come in an order of their own, whatever that of the files was."""
-
-
-def zeros(split: Split, *sides: str) -> tuple[str, ...]:
-    """Return those of the sides whose field of the same name is 0."""
-    return tuple(side for side in sides if getattr(split, side) == 0)
 
 
 def too_few(names: Sequence[str], needed: int, split: Split) -> BadRecipe:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ssrecon.archive.splits.base import Sides, Subject, SubjectSplit, too_few, zeros
+from ssrecon.archive.splits.base import Sides, Subject, SubjectSplit, too_few
 from ssrecon.archive.splits.strata import GROUPS, STRATA, by_stratum, draw_fraction, known_fields, train_and_validation
 from ssrecon.core.draw import Draw
 from ssrecon.core.errors import BadRecipe, at_least, below_one
@@ -23,9 +23,6 @@ class BySubject(SubjectSplit):
 
     def __post_init__(self) -> None:
         at_least(self, validation=0, test=0, train=1)
-
-    def empty_sides(self) -> tuple[str, ...]:
-        return zeros(self, "validation", "test")
 
     def divide(self, subjects: Sequence[Subject]) -> Sides:
         names = [subject.name for subject in subjects]
@@ -58,9 +55,6 @@ class Fractions(SubjectSplit):
         if self.validation + self.test >= 1:
             raise BadRecipe("Fractions", found=f"validation {self.validation:g} and test {self.test:g}", expected="a sum below 1")
 
-    def empty_sides(self) -> tuple[str, ...]:
-        return zeros(self, "validation", "test")
-
     def divide(self, subjects: Sequence[Subject]) -> Sides:
         listed = by_stratum(subjects, self.strata, self.seed)
         test = draw_fraction(listed, self.test, len(listed), self.seed, "test")
@@ -90,9 +84,6 @@ class KFold(SubjectSplit):
         at_least(self, fold=0, folds=2, validation=0)
         below_one(self, "validation")
         known_fields("strata", self.strata, STRATA + GROUPS, self)
-
-    def empty_sides(self) -> tuple[str, ...]:
-        return zeros(self, "validation")
 
     def divide(self, subjects: Sequence[Subject]) -> Sides:
         listed = by_stratum(subjects, self.strata, self.seed)

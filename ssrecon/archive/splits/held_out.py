@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ssrecon.archive.splits.base import Sides, Subject, SubjectSplit, too_few, zeros
+from ssrecon.archive.splits.base import Sides, Subject, SubjectSplit, too_few
 from ssrecon.archive.splits.strata import GROUPS, STRATA, by_stratum, known_fields, train_and_validation
 from ssrecon.core.errors import BadRecipe, at_least, below_one
 
@@ -26,9 +26,6 @@ class HeldOutGroup(SubjectSplit):
         below_one(self, "validation")
         known_fields("group", (self.group,), GROUPS, self)
         known_fields("strata", self.strata, STRATA + GROUPS, self)
-
-    def empty_sides(self) -> tuple[str, ...]:
-        return zeros(self, "validation")
 
     def divide(self, subjects: Sequence[Subject]) -> Sides:
         there = sorted({value for subject in subjects for value in subject.values(self.group)})

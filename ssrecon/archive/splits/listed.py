@@ -5,11 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ssrecon.archive.list_file import read_list, spellings
-from ssrecon.archive.splits.base import Sides, Subject, SubjectSplit
+from ssrecon.archive.splits.base import LIST, Sides, Subject, SubjectSplit
 from ssrecon.core.description import READ_FILE
 from ssrecon.core.errors import BadInput, BadRecipe
-
-LIST = "a text file with the name of a volume or subject a line"
 
 
 @dataclass(frozen=True)
@@ -25,9 +23,6 @@ class ByList(SubjectSplit):
     train: str = field(default="train.lst", metadata=READ_FILE)
     validation: str = field(default="validation.lst", metadata=READ_FILE)
     test: str = field(default="test.lst", metadata=READ_FILE)
-
-    def empty_sides(self) -> tuple[str, ...]:
-        return tuple(side for side in ("train", "validation", "test") if not read_list(Path(getattr(self, side)), LIST))
 
     def divide(self, subjects: Sequence[Subject]) -> Sides:
         owners = {subject.name: subject.name for subject in subjects}
