@@ -241,7 +241,7 @@ class Bart(PartitionedArchive):
 
     @cached_property
     def _central_plane(self) -> tuple[np.ndarray, np.ndarray]:
-        """What was sampled, and its energy over the coils, in the central plane of the middle slice's first frame."""
+        """Return what was sampled, and its energy over the coils, in the central plane of the middle slice's first frame."""
         kspace = self._pair.read(self._shape[SLICE] // 2)[0, 0, 0, 0, 0]
         z, y, x = kspace.shape[1:]
         plane = kspace[:, z // 2] if x > 1 else kspace[..., 0]

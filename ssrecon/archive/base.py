@@ -82,7 +82,7 @@ class Archive(ABC):
 
     @property
     def format_name(self) -> str:
-        """The name of the format in descriptions."""
+        """This is the name of the format in descriptions."""
         return type(self).__name__
 
     @property

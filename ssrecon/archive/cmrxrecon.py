@@ -42,7 +42,7 @@ class _Variable:
 
     @property
     def axes(self) -> tuple[str, ...]:
-        """Which of ``t z c y x`` the variable has; of a single coil, which of ``t z y x``."""
+        """These are those of ``t z c y x`` that the variable has; of a single coil, those of ``t z y x``."""
         return ("t", "z", "y", "x")[-len(self.shape) :] if self.single else ("t", "z", "c", "y", "x")[-len(self.shape) :]
 
     def length(self, axis: str) -> int:

@@ -94,7 +94,7 @@ class SKMTEA(Archive):
 
     @cached_property
     def _sampling(self) -> tuple[Bool[np.ndarray, "kz ky"], Bool[np.ndarray, "kz ky"]]:
-        """What was acquired and what is padding: the same in all slices."""
+        """Return what was acquired and what is padding, which are the same in all slices."""
         middle = self._slice(self._shape[0] // 2)
         finite(middle, self.path, "the middle slice")  # else nothing can be predicted from it
         padding = (middle == 0).all(axis=(0, 1))

@@ -30,7 +30,7 @@ class Region:
 
     @property
     def tells_noise(self) -> bool:
-        """Whether the scan's noise level can be estimated from these data (`ssrecon.calibrate.estimated_covariance`)."""
+        """This says whether the scan's noise level can be estimated from these data (`ssrecon.calibrate.estimated_covariance`)."""
         return self.noise is not None and min(self.kspace.shape[3:]) >= SHORTEST_SIDE
 
 

@@ -21,7 +21,7 @@ class Process:
 
     @property
     def first(self) -> bool:
-        """Whether this is the process that validates and writes."""
+        """This says whether it is the process that validates and writes."""
         return self.rank == 0
 
     def share(self, batch: Sequence[str]) -> Sequence[str]:

@@ -64,7 +64,7 @@ class Geometry:
 
     @property
     def known(self) -> bool:
-        """Whether position, directions and voxel size are all known, so that pixels have a place."""
+        """This says whether position, directions and voxel size are all known, so that pixels have a place."""
         return None not in (self.position, self.read_direction, self.phase_direction, self.slice_direction, self.voxel_size)
 
     def direction(self, axis: str) -> Vector:

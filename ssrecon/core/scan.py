@@ -91,12 +91,12 @@ class Header:
 
     @property
     def scan_key(self) -> str:
-        """The name of this scan to `Draw.generator`, whatever its file and its subject are called."""
+        """This is the name of the scan to `Draw.generator`, whatever its file and its subject are called."""
         return self.draw_key or self.scan_id
 
     @property
     def volume_key(self) -> str:
-        """The name of this scan's volume to `Draw.generator`, whatever its file is called."""
+        """This is the name of the scan's volume to `Draw.generator`, whatever its file is called."""
         return self.draw_key.rpartition("/")[0] or self.volume_id
 
     @property
@@ -240,7 +240,7 @@ class CalibratedScan:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The names of the scans to `Draw.generator`."""
+        """These are the names of the scans to `Draw.generator`."""
         return tuple(header.scan_key for header in self.headers)
 
     @property
@@ -250,7 +250,7 @@ class CalibratedScan:
 
     @property
     def dims(self) -> int:
-        """The number of axes of ``*k``."""
+        """This is the number of axes of ``*k``."""
         return self.kspace.ndim - 3
 
     @checked
@@ -311,7 +311,7 @@ class Estimate:
 
     @property
     def magnitude(self) -> Float[Tensor, "batch frames *x"]:
-        """The root sum of squares over the maps, which is shown and scored."""
+        """This is the root sum of squares over the maps, which is shown and scored."""
         return torch.linalg.vector_norm(self.image, dim=2)
 
 

@@ -23,12 +23,15 @@ class Described:
 
     @cached_property
     def hash(self) -> str:
-        """The hash of what changes a result: the device, the output folder and where files lie do not."""
+        """This is the hash of what changes a result: the device, the output folder and where files lie do not."""
         return digest(self)
 
     @property
     def description(self) -> dict[str, Any]:
-        """The JSON of which `ssrecon.core.description.rebuild` makes the same object. Others may read it: paths in it lose their names."""
+        """This is the JSON of which `ssrecon.core.description.rebuild` makes the same object.
+
+        Others may read it: paths in it lose their names.
+        """
         return describe(self, safe_place)
 
 

@@ -57,7 +57,7 @@ class Run:
 
     @property
     def trainings_at_a_time(self) -> int:
-        """The number of trainings that share the device at a time."""
+        """This is the number of trainings that share the device at a time."""
         return min(self.workers, len(self.comparison.arms) * len(self.comparison.seeds))
 
 

@@ -36,7 +36,7 @@ STABILISATION = 0.1
 
 @checked
 def interval(values: Float[np.ndarray, " n"], seed: int = 0, level: float = 0.95) -> tuple[float, float]:
-    """The two-sided interval of the mean of two values or more, at a level; the same for the same `seed`."""
+    """Return the two-sided interval, at a level, of the mean of two values or more. It is the same for the same `seed`."""
     tail = (1 - level) / 2
     upper, lower = (float(bound) for bound in bounds(values, (tail, 1 - tail), seed))
     return lower, upper
@@ -44,13 +44,13 @@ def interval(values: Float[np.ndarray, " n"], seed: int = 0, level: float = 0.95
 
 @checked
 def lower_bound(values: Float[np.ndarray, " n"], seed: int = 0, level: float = 0.95) -> float:
-    """The one-sided bound that the mean of two values or more lies above, at a level."""
+    """Return the one-sided bound, at a level, that the mean of two values or more lies above."""
     return float(bounds(values, (level,), seed)[0])
 
 
 @checked
 def bounds(values: Float[np.ndarray, "*cohorts n"], quantiles: Sequence[float], seed: int = 0) -> Float[np.ndarray, "q *cohorts"]:
-    """:math:`\\bar x - t_q s / \\sqrt n` of each cohort, for each quantile of the quotient; the mean itself where all values are equal."""
+    r"""Return :math:`\bar x - t_q s / \sqrt n` of each cohort, for each quantile of the quotient; the mean where all values are equal."""
     n = values.shape[-1]
     mean, error = values.mean(axis=-1), values.std(axis=-1, ddof=1) / math.sqrt(n)
     if n < FEWEST:

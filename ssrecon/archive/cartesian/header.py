@@ -84,7 +84,7 @@ class FileHeader:
 
     @property
     def shared(self) -> dict[str, Any]:
-        """The fields that `ssrecon.core.Header` has too, by the same names; the subject and how a patient lies are not among them."""
+        """Return the fields that `ssrecon.core.Header` has too, but not the subject, nor how a patient lies."""
         return {name: getattr(self, name) for name in SHARED}
 
 

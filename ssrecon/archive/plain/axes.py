@@ -29,7 +29,7 @@ class DatasetAxes:
 
     @property
     def encoded(self) -> tuple[str, ...]:
-        """The axes behind the coils: of k-space those that were encoded."""
+        """These are the axes behind the coils: of k-space those that were encoded."""
         return self.axes[self.axes.index("coil") + 1 :]
 
 

@@ -106,7 +106,7 @@ class SmoothMaps:
 
     @property
     def unit_norm(self) -> "SmoothMaps":
-        """The maps divided by their root sum of squares over the coils."""
+        """These are the maps divided by their root sum of squares over the coils."""
         return SmoothMaps(self.coarse / torch.linalg.vector_norm(self.coarse, dim=0), self.rows, self.columns)
 
     def fine(self) -> Complex[Tensor, "coils y x"]:

@@ -61,7 +61,7 @@ class Contrast(ABC):
 
     @property
     def timing(self) -> dict[str, float]:
-        """The times (ms) and flip angle (degrees) of the sequence, by the names that `ssrecon.core.Header` has for them."""
+        """These are the times (ms) and the flip angle (degrees) of the sequence, by the names that `ssrecon.core.Header` has for them."""
         names = {"te": "echo_time", "tr": "repetition_time", "ti": "inversion_time", "flip": "flip_angle"}
         return {names[f.name]: getattr(self, f.name) for f in fields(self) if f.name in names}
 

@@ -25,17 +25,17 @@ class Canvas:
 
     @property
     def pixel(self) -> tuple[float, float]:
-        """The spacing of the points in millimetres."""
+        """This is the spacing of the points in millimetres."""
         return self.fov[0] / self.shape[0], self.fov[1] / self.shape[1]
 
     @property
     def blur(self) -> float:
-        """The width over which an edge rises, in millimetres: one fine pixel, so that edges are not stairs."""
+        """This is the width over which an edge rises, in millimetres: one fine pixel, so that edges are not stairs."""
         return max(self.pixel)
 
     @cached_property
     def axes(self) -> tuple[Float[Tensor, " y"], Float[Tensor, " x"]]:
-        """The places of rows and columns in millimetres."""
+        """These are the places of rows and columns in millimetres."""
         return tuple((torch.arange(n) - n // 2) * step for n, step in zip(self.shape, self.pixel, strict=True))  # type: ignore[return-value]
 
     def inside(self, distance: Tensor, blur: float = 0.0) -> Tensor:
