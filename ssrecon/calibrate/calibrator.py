@@ -96,8 +96,7 @@ class Calibrator:
         first, regions = slices[0].scan_id, [item.region for item in slices]
         connected, silent = connected_coils([item.scan_id for item in slices], [item.heard for item in slices])
         white, source = _whitening(noise, regions, connected)
-        if len(white.matrix) < (self.maps or 1):
-            raise BadInput(first, f"{len(white.matrix)} coils", f"at least {self.maps}, for so many map sets")
+        self._check_coils(first, len(white.matrix))
         matrix = white.matrix if self.coils is None else _compressed(white.matrix, regions, self.coils)
         fitted, folded = self._with_map_sets(slices, matrix, source != "unknown")
         scale = fitted._scale(slices, matrix, source != "unknown")
@@ -110,6 +109,18 @@ class Calibrator:
     def region(self, scan: Scan) -> Region:
         """Return the calibration data of a scan (`calibration_region`). Raises NoCalibration where no region is large enough."""
         return calibration_region(scan, self.width, self.smallest)
+
+    def check(self, scan: Scan) -> None:
+        """Raise the BadInput with which `fit` would refuse a volume of this one scan, at less cost.
+
+        It is refused where `region` finds no calibration data, where all coils are silent, where the noise scan cannot whiten them
+        (`noise_covariance`, `whitening`), and where fewer coils are connected than `maps` asks for.
+        """
+        check_scan(scan)
+        region = self.region(scan)
+        connected, _ = connected_coils([scan.scan_id], [_heard(scan, region)])
+        noise = _noise_scan(scan)
+        self._check_coils(scan.scan_id, int(connected.sum()) if noise is None else len(_whitening(noise, [region], connected)[0].matrix))
 
     def can_estimate_noise(self, scan: Scan) -> bool:
         """Tell whether the noise level of a scan without a noise measurement can be estimated from its calibration region.
@@ -149,6 +160,10 @@ class Calibrator:
         """Return sensitivity maps on a grid of `shape` from whitened calibration data, by `espirit` with this calibrator's settings."""
         return espirit(calibration, shape, self.maps or 1, self.kernel, self.threshold, self.crop, noise_std, reference)
 
+    def _check_coils(self, where: str, connected: int) -> None:
+        if connected < (self.maps or 1):
+            raise BadInput(where, f"{connected} connected coils", f"at least {self.maps}, for so many map sets")
+
     def _calibration_data(self, scans: Iterable[Scan]) -> tuple[list[_CalibrationData], _NoiseScan | None]:
         """Look at every scan once. The noise scan is that of the first scan that has one."""
         slices: list[_CalibrationData] = []
@@ -160,8 +175,7 @@ class Calibrator:
                 raise BadInput(scan.scan_id, f"{scan.kspace.shape[2]} coils", f"{coils}, as in the volume's first scan")
             region = self.region(scan)
             region = replace(region, kspace=region.kspace.clone())  # so that the scan itself can be forgotten
-            if noise is None and scan.noise is not None:
-                noise = _NoiseScan(f"{scan.scan_id} (noise scan)", scan.noise, scan.noise_bandwidth_ratio, scan.kspace.device)
+            noise = noise or _noise_scan(scan)
             shape = tuple(scan.kspace.shape[3:])
             slices.append(_CalibrationData(scan.scan_id, shape, scan.csm, region, _heard(scan, region)))
         if not slices:
@@ -197,6 +211,12 @@ class Calibrator:
         """Return sensitivities on as coarse a grid as the calibration region allows; `like` tells matrix and noise of all the data."""
         grid = tuple(min(n, 2 * side) for n, side in zip(like.shape, data.shape[3:], strict=True))
         return self.sensitivities(data, grid, like.region.noise if noise_known else None)
+
+
+def _noise_scan(scan: Scan) -> _NoiseScan | None:
+    if scan.noise is None:
+        return None
+    return _NoiseScan(f"{scan.scan_id} (noise scan)", scan.noise, scan.noise_bandwidth_ratio, scan.kspace.device)
 
 
 def _heard(scan: Scan, region: Region) -> Bool[Tensor, "parts coils"]:

@@ -86,7 +86,8 @@ def unfit(scan: Scan, calibrator: Calibrator, found: SamplingDescription | None 
     refuses what was not measured as it says (``ssrecon/inspect/data_crimes.py``); its ``refused.lst`` tells `prepare` to leave that out.
 
     A scan is unfit that has acquired nothing or values that are not finite, acquired samples that are exactly zero in every coil (`EMPTY`),
-    no region that `calibrator` accepts (`NoCalibration`), or whose file may end early and lacks a side of k-space.
+    whose file may end early and lacks a side of k-space, or that `calibrator` refuses: no calibration region (`NoCalibration`), a noise
+    scan that cannot whiten the coils, fewer coils than map sets (`Calibrator.check`).
     """
     where = scan.scan_id
     try:
@@ -103,7 +104,7 @@ def unfit(scan: Scan, calibrator: Calibrator, found: SamplingDescription | None 
             continue
         errors.append(BrokenOff(where, f"a file that may end early, and no {side} side of axis {axis}", "a whole measurement"))
     try:
-        calibrator.region(scan)
+        calibrator.check(scan)
     except BadInput as error:
         errors.append(error)
     return errors

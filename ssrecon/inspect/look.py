@@ -142,7 +142,7 @@ def _sampling_findings(scan: Scan, found: SamplingDescription, noise: str) -> It
         yield Finding("elliptical_shutter", "note", "the corners of k-space were left out", "the encoded support is an ellipse")
     if any(found.padding):
         yield Finding("padding", "note", "the matrix is larger than what was encoded", "it counts as neither acquired nor missing")
-    if noise == "unknown":
+    if noise == "unknown" and scan.noise is None:
         yield Finding(
             "noise_unknown",
             "warn",
