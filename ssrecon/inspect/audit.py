@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from hashlib import blake2b
 from pathlib import Path
@@ -25,12 +26,13 @@ from ssrecon.inspect.cohort import Cohort, cohorts
 from ssrecon.inspect.duplicates import duplicates
 from ssrecon.inspect.finding import Finding
 from ssrecon.inspect.look import look
+from ssrecon.inspect.picture import picture
 from ssrecon.inspect.scan_report import ScanReport, description_of, group_key, unreadable, with_sampling
 from ssrecon.privacy.pseudonyms import safe_name, safe_reason
 from ssrecon.sampling.describe import on_protocol, protocol_key
 from ssrecon.sampling.describe.description import tuples_of
 
-PARTS, VERSION = "parts", 3
+PARTS, VERSION = "parts", 4
 """Parts of another version, or made with other settings, are made again by the same call."""
 
 
@@ -96,7 +98,8 @@ def audit(
     unread = not_left_out(archive.skipped, leave_out)
     refused = {safe_name(name): safe_reason(reason, Path(name)) for name, reason in unread.items()}
     missing = sum(not job.path.exists() for job in jobs)
-    return Audit(_with_protocol_acceleration(_with_duplicates_named(scans)), refused, missing, tuple(sorted(spared)), tuple(leave_out))
+    found = _with_missing_pictures(_with_protocol_acceleration(_with_duplicates_named(scans)), archive)
+    return Audit(found, refused, missing, tuple(sorted(spared)), tuple(leave_out))
 
 
 @dataclass(frozen=True)
@@ -158,12 +161,31 @@ def _with_picture_once(record: ScanReport, seen: set[tuple[Any, ...]], protocol:
     """Return a record, with its picture only where that is the first of its protocol or of a kind of finding; `seen` remembers these."""
     if not record.picture:
         return record
-    first = {("finding", str(finding["kind"])) for finding in record.findings}
-    if protocol:
-        first.add(("protocol", *group_key(record)))
+    first = _stands_for(record) if protocol else _stands_for(record) - {("protocol", *group_key(record))}
     new = first - seen
     seen |= first
     return record if new else replace(record, picture="")
+
+
+def _stands_for(record: ScanReport) -> set[tuple[Any, ...]]:
+    """Return what a picture of this scan is an example of: its protocol, and each kind of its findings."""
+    return {("protocol", *group_key(record)), *(("finding", str(finding["kind"])) for finding in record.findings)}
+
+
+def _with_missing_pictures(scans: Sequence[ScanReport], archive: Archive) -> tuple[ScanReport, ...]:
+    """Return the records with a picture for each protocol and kind of finding that has none.
+
+    What is found between scans is found after each was looked at, when pictures had been chosen: one scan of each such kind is read again.
+    """
+    seen: set[tuple[Any, ...]] = set().union(*(_stands_for(record) for record in scans if record.picture))
+    found = []
+    for record in scans:
+        if record.sampling and not record.picture and not _stands_for(record) <= seen:
+            with suppress(SsreconError):  # a file that is gone by now has no picture
+                record = replace(record, picture=picture(archive.read(record.scan)))
+            seen |= _stands_for(record)
+        found.append(record)
+    return tuple(found)
 
 
 def _with_protocol_acceleration(scans: Sequence[ScanReport]) -> tuple[ScanReport, ...]:

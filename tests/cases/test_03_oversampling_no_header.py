@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from ssrecon.archive import open_archive
+from ssrecon.inspect.audit import audit
 from tests.cases.common import fastmri, fft, ifft, maps, noise, obj, xml
 
 NY = 96
@@ -29,7 +30,16 @@ def test_with_a_header_the_oversampling_is_removed(tmp_path, kspace):
 
 
 def test_without_one_the_reader_says_what_it_does_not_know(tmp_path, kspace):
-    """Whether the outer half of the field of view holds noise alone is the audit's to find."""
-    scan = next(iter(open_archive(fastmri(tmp_path / "nohead.h5", kspace))))
+    archive = open_archive(fastmri(tmp_path / "nohead.h5", kspace))
+    scan = next(iter(archive))
     assert scan.kspace.shape[-2:] == (NY, 2 * NY)
     assert scan.header.notes["header"] == "none: padding, fields of view and oversampling are unknown"
+
+
+def test_without_one_the_audit_warns(tmp_path, kspace):
+    """Nothing was said of such a file but "train"."""
+    found = audit(open_archive(fastmri(tmp_path / "nohead.h5", kspace)), tmp_path / "out")
+    for seen in found.scans:
+        said = " ".join(str(finding["reason"]) for finding in seen.findings)
+        assert "the outer half of the field of view holds noise alone" in said and "oversampled?" in said
+        assert seen.verdict == "train with a warning"

@@ -11,6 +11,7 @@ from ssrecon.archive.cmrxrecon import CMRxRecon
 from ssrecon.archive.fastmri.fastmri import FastMRI
 from ssrecon.archive.plain import Plain
 from ssrecon.core.encoding import GridPoints, HybridSlice, WholeLines
+from ssrecon.inspect.audit import audit
 from tests.cases.common import cfl, columns, fastmri, fft, maps, noise, obj
 
 NX, NY, COILS, FRAMES, SPOKES = 96, 64, 6, 4, 14
@@ -91,9 +92,17 @@ def test_the_samples_decide(tmp_path, kspace, write, kind):
     assert torch.equal(scan.mask[0, :, 0], torch.from_numpy(np.array(mask)))
 
 
-def test_points_are_counted():
-    """20 % of the samples in a frame, 64 % in any: the figures of the case."""
+@pytest.mark.parametrize("write", [cmrxrecon, plain, bart_pattern, bart_zeros], ids=lambda write: write.__name__)
+def test_the_audit_counts_points(tmp_path, kspace, write):
+    """20 % of the samples in a frame, 64 % in any: the figures of the case. "Full", and R=5 beside it, was what the audit said."""
     assert RADIAL.mean() == pytest.approx(0.20, abs=0.02) and RADIAL.any(axis=0).mean() == pytest.approx(0.64, abs=0.05)
+    (tmp_path / "in").mkdir()
+    found = audit(open_archive(write(tmp_path / "in", kspace, RADIAL)[0]), tmp_path / "out")
+    (seen,) = found.scans
+    assert seen.sampling["pattern"] == "radial" and "full" not in {finding["kind"] for finding in seen.findings}
+    assert seen.sampling["acquired"] == RADIAL.sum() / FRAMES
+    assert found.cohorts[0].never == pytest.approx(1 - RADIAL.any(axis=0).mean(), abs=1e-6)
+    assert any("36.0% of the locations were never acquired" in text for text in found.cohorts[0].says)
 
 
 @pytest.mark.parametrize("kind", MASKS)

@@ -167,6 +167,9 @@ def test_a_cluster_finds_the_same(folder, tmp_path):
 def test_the_page_shows_pictures_and_each_scans_own_numbers(folder, tmp_path):
     found = audit(open_archive(folder), tmp_path)
     page = write_page(found, tmp_path / "audit.html").read_text()
+    kinds = {str(finding["kind"]) for record in found.scans for finding in record.findings}
+    pictured = {str(finding["kind"]) for record in found.scans if record.picture for finding in record.findings}
+    assert "duplicate" in kinds and pictured == kinds - {"non_finite"}  # which could not be read
     assert page.count('class="scan"') >= 3
     # A few a volume in the parts, one a protocol and kind of finding in what is read of them, none in the JSON.
     parts = [json.loads(path.read_text())["scans"] for path in (tmp_path / "parts").glob("*.json")]
