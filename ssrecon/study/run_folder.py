@@ -3,7 +3,6 @@
 Only ``run.json`` must be there. Whatever else is missing is empty or None here, so that a report can be made of what there is.
 """
 
-import csv
 import math
 import zipfile
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ import numpy as np
 
 from ssrecon.core.errors import BadInput
 from ssrecon.core.json_text import json_object
+from ssrecon.core.table import read_table
 from ssrecon.evaluation.rows import METRIC_COLUMNS
 from ssrecon.recipe.selection import Selection
 from ssrecon.training.history import HISTORY_COLUMNS
@@ -140,14 +140,13 @@ class RunFolder:
         if not file.is_file():
             return ()
         rows = []
-        with open(file, newline="", encoding="utf-8") as lines:
-            for number, row in enumerate(csv.DictReader(lines), start=2):
-                try:
-                    texts = {key: row[key] or "" for key in METRIC_COLUMNS}
-                    rows.append({**texts, "selection": Selection(texts["selection"]), "value": float(row["value"])})
-                except (KeyError, TypeError, ValueError) as error:
-                    where, expected = f"{file}, line {number}", f"a number, a rule of selection, and the columns {','.join(METRIC_COLUMNS)}"
-                    raise BadInput(where, found=f"{type(error).__name__} {error}", expected=expected) from error
+        for number, row in enumerate(read_table(file), start=2):
+            try:
+                texts = {key: row[key] or "" for key in METRIC_COLUMNS}
+                rows.append({**texts, "selection": Selection(texts["selection"]), "value": float(row["value"])})
+            except (KeyError, TypeError, ValueError) as error:
+                where, expected = f"{file}, line {number}", f"a number, a rule of selection, and the columns {','.join(METRIC_COLUMNS)}"
+                raise BadInput(where, found=f"{type(error).__name__} {error}", expected=expected) from error
         return tuple(rows)
 
     @cached_property
@@ -233,8 +232,7 @@ def _read_history(file: Path) -> dict[str, np.ndarray]:
     """Return the columns of a history, none where there is no file or no row. A last line that a kill has cut short has empty cells."""
     if not file.is_file():
         return {}
-    with open(file, newline="", encoding="utf-8") as lines:
-        rows = list(csv.DictReader(lines))
+    rows = read_table(file)
     if not rows:
         return {}
     # Runs from before Gamma's floor was written down have no such column: that they do not say it is to be seen.

@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ssrecon.core.files import whole_file
+from ssrecon.core.table import read_table
+
 HISTORY_COLUMNS = ("step", "epoch", "loss", "gamma", "hidden_nmse", "learning_rate", "mu", "gamma_floor", "seconds")
 """`gamma_floor` is the unit of `gamma`: 1, which is what noise alone gives, in units of the noise variance; it is empty for a relative
 residual.
@@ -22,11 +25,8 @@ class History:
     @staticmethod
     def resume(path: Path, last_step: int) -> "History":
         """Return what is known up to a checkpoint. Rows after it are dropped, since they will be written again."""
-        rows = []
-        if path.exists():
-            with open(path, newline="") as file:
-                rows = [row for row in csv.DictReader(file) if row.get("step", "").isdigit() and int(row["step"]) <= last_step]
-        history = History(path, rows)
+        table = read_table(path) if path.exists() else []
+        history = History(path, [dict(row) for row in table if row.get("step", "").isdigit() and int(row["step"]) <= last_step])
         history._rewrite()
         return history
 
@@ -37,12 +37,11 @@ class History:
 
     @property
     def seconds(self) -> float:
-        return float(self.rows[-1]["seconds"]) if self.rows else 0.0
+        return float(self.rows[-1].get("seconds") or 0.0) if self.rows else 0.0
 
     def _rewrite(self) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with open(self.path, "w", newline="") as file:
-            writer = csv.DictWriter(file, HISTORY_COLUMNS, restval="")
+        with whole_file(self.path) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, HISTORY_COLUMNS, restval="", extrasaction="ignore")
             writer.writeheader()
             writer.writerows(self.rows)
 
