@@ -59,7 +59,8 @@ def _conclusions(frequency: Float[np.ndarray, "*phase"], members: Sequence[ScanR
             " puts there rests on the coils and on what it learned of images elsewhere."
         )
     several = len({record.volume for record in members}) > 1
-    if never and several and len(patterns) == 1 and patterns <= {"lattice", "2-D lattice", "CAIPI"}:
+    offsets = {tuple(record.sampling.get("offset", ())) for record in members}
+    if never and several and len(patterns) == len(offsets) == 1 and patterns <= {"lattice", "2-D lattice", "CAIPI"}:
         says.append(
             "All scans share one lattice with one offset: the same locations are missing in all. Shift the lattice from scan to scan where"
             " the protocol allows; partition point by point (Gaussian or uniform), not by lines."

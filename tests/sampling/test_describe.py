@@ -46,6 +46,8 @@ def test_random_columns(seed):
 def test_lattices(step):
     found = columns(Equispaced(step, 16, overall=False), 0, 256)
     assert (found.pattern, found.step) == ("lattice", (float(step),))
+    for offset in range(step):
+        assert columns(Equispaced(step, 16, overall=False, offset=offset), 0, 256).offset == (float(offset),)
 
 
 def test_full_and_padding():
@@ -102,6 +104,10 @@ def test_lattices_of_points(rows, along, shift):
     found = sampling(scan_of(mask, readout=False))
     assert found.pattern == ("CAIPI" if shift else "2-D lattice")
     assert found.step[:2] == (rows, along) and found.acceleration > 0.8 * rows * along
+    assert found.offset == (0, 0)
+    moved = mask.roll((1, 1), dims=(0, 1))
+    moved[40:56, 40:56] = True
+    assert sampling(scan_of(moved, readout=False)).offset == (1 % rows, 1 if rows > 1 else (1 - shift) % along)
 
 
 def test_elliptical_shutter():

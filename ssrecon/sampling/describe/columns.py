@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ssrecon.core.shapes import checked
 from ssrecon.sampling.centre import run_about_centre
+from ssrecon.sampling.describe.pattern import Pattern, most_frequent
 
 SPREAD = 1.6
 """Lines are of variable density where the inner half of those outside the calibration block is so many times denser than the outer half."""
@@ -16,23 +17,24 @@ FEWEST_STEPS = 3
 
 
 @checked
-def classify_columns(lines: Bool[Tensor, " n"]) -> tuple[str, tuple[float, ...]]:
-    """Return the name and the steps of a pattern of lines. The calibration block is left aside."""
+def classify_columns(lines: Bool[Tensor, " n"]) -> Pattern:
+    """Classify a pattern of lines. The calibration block is left aside."""
     places = lines.nonzero().flatten()
     ((first, behind),) = run_about_centre(lines)
     width = behind - first
     # A lattice may touch the calibration block, whose own edge then looks a line farther out; two lines to either side are left aside.
     outside = places[(places < first - 1) | (places > first + width)] if width > 2 else places
     if len(outside) < 3:
-        return ("one block" if width >= 0.8 * len(places) else "irregular"), ()
+        return Pattern("one block" if width >= 0.8 * len(places) else "irregular")
     span = torch.cat([outside[outside < first].diff(), outside[outside >= first + width].diff()])
     step = int(span.min()) if len(span) else 0
     # Two or three random lines keep equal distances by chance.
     if len(span) >= FEWEST_STEPS and step > 1 and bool((span % step == 0).all()) and float((span == step).float().mean()) > 0.9:
-        return "lattice", (float(step),)
+        return Pattern("lattice", (float(step),), (float(most_frequent(outside % step)),))
     if len(span) > FEWEST_STEPS and step > 1 and int(span.max()) - step <= 1:
-        return "lattice", (float(span.float().mean()),)  # a distance that is no whole number, rounded to the grid
-    return _name_by_density(outside, first, width, len(lines)), ()
+        # A distance that is no whole number, rounded to the grid: where it starts cannot be told from a few lines.
+        return Pattern("lattice", (float(span.float().mean()),))
+    return Pattern(_name_by_density(outside, first, width, len(lines)))
 
 
 def _name_by_density(outside: Tensor, first: int, width: int, n: int) -> str:

@@ -60,6 +60,9 @@ class SamplingDescription:
     """The number of locations that were acquired, a mean over the frames."""
     outside: int = 0
     """The number of locations of the `support` that the shutter left out."""
+    offset: tuple[float, ...] = ()
+    """The first place of a lattice along each phase-encoded axis (of CAIPI the first row, and the first place in that row), as of
+    `ssrecon.sampling.Equispaced`. It is empty where there is no lattice, and where its step is no whole number."""
     scans: int = 1
     """How many scans the support was told from. A single scan knows nothing more of its protocol than itself."""
 

@@ -14,6 +14,7 @@ from ssrecon.sampling.centre import centred_region
 from ssrecon.sampling.describe.columns import classify_columns
 from ssrecon.sampling.describe.description import SamplingDescription
 from ssrecon.sampling.describe.ellipse import ellipse, fills_ellipse, is_elliptical
+from ssrecon.sampling.describe.pattern import Pattern
 from ssrecon.sampling.describe.points import classify_points
 from ssrecon.sampling.describe.support import encoded_box, encoded_support, ends_along, padding_fractions
 
@@ -57,15 +58,16 @@ def _describe_packed(packed: Packed, packed_padding: Packed, readout: bool, pack
     corners_left_out = whole and not bool(lines[encoded_support(lines)].all())
     elliptical = corners_left_out or (lines.ndim == 2 and is_elliptical(lines))
     inside = lines if whole else ellipse(lines) if elliptical else encoded_support(lines)
-    pattern, step = _pattern_of(lines, inside)
+    pattern = _pattern_of(lines, inside)
     support = encoded_box(filled, ends)
     box = torch.zeros_like(union)
     box[tuple(slice(low, high) for low, high in support)] = True
     outside = int((box & ~(inside if lines.ndim == union.ndim else inside[..., None])).sum()) if elliptical else 0
     acquired = float(frames.sum()) / len(frames)
     return SamplingDescription(
-        pattern=pattern,
-        step=step,
+        pattern=pattern.name,
+        step=pattern.step,
+        offset=pattern.offset,
         acceleration=(float(box.sum()) - outside) / max(1.0, acquired),
         calibration=centred_region(frames.all(dim=0) if apart is None else apart),
         calibration_source="in the scan" if apart is None else "measured apart",
@@ -91,12 +93,12 @@ def _unpacked(packed: Packed) -> Tensor:
     return torch.from_numpy(bits.reshape(shape).astype(bool))
 
 
-def _pattern_of(lines: Tensor, inside: Tensor) -> tuple[str, tuple[float, ...]]:
-    """Return the name and the steps of a pattern, of which `inside` is what was encoded."""
+def _pattern_of(lines: Tensor, inside: Tensor) -> Pattern:
+    """Return the pattern of a mask, of which `inside` is what was encoded."""
     if not lines.any():
-        return "empty", ()
+        return Pattern("empty")
     if bool((lines | ~inside).all()):
-        return "full", ()
+        return Pattern("full")
     return classify_columns(lines) if lines.ndim == 1 else classify_points(lines, inside)
 
 

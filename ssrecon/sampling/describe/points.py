@@ -10,6 +10,7 @@ from torch.nn.functional import avg_pool2d
 from ssrecon.core.radius import radius
 from ssrecon.core.shapes import checked
 from ssrecon.sampling.centre import run_about_centre
+from ssrecon.sampling.describe.pattern import Pattern, most_frequent
 
 LONGEST_STEP = 8
 AGREES = 0.98
@@ -21,20 +22,21 @@ SPARSE = 0.4
 
 
 @checked
-def classify_points(points: Bool[Tensor, "z y"], support: Bool[Tensor, "z y"]) -> tuple[str, tuple[float, ...]]:
-    """Return the name and the steps of a pattern of points; `support` is what was encoded. The calibration box is left aside."""
+def classify_points(points: Bool[Tensor, "z y"], support: Bool[Tensor, "z y"]) -> Pattern:
+    """Classify a pattern of points; `support` is what was encoded. The calibration box is left aside."""
     outside = support & ~_calibration_box(points)
     if not bool((points & outside).any()):
-        return "one block", ()
+        return Pattern("one block")
     if lattice := _lattice_steps(points, outside):
         rows, along, shift = lattice
-        return ("CAIPI" if shift else "2-D lattice"), (float(rows), float(along), *((float(shift),) if shift else ()))
+        steps = (float(rows), float(along), *((float(shift),) if shift else ()))
+        return Pattern("CAIPI" if shift else "2-D lattice", steps, _lattice_offset(points & outside, rows, along, shift))
     if _is_radial(points, outside):
-        return "radial", ()
+        return Pattern("radial")
     local = _local_density(points & outside, outside)
     if _neighbour_ratio(points, outside, local) < NEIGHBOURS:
-        return "Poisson disc", ()
-    return ("variable density" if _density_falls_outwards(points, outside) else "random points"), ()
+        return Pattern("Poisson disc")
+    return Pattern("variable density" if _density_falls_outwards(points, outside) else "random points")
 
 
 def _calibration_box(points: Tensor) -> Tensor:
@@ -75,6 +77,13 @@ def _lattice_steps(points: Tensor, outside: Tensor) -> tuple[int, int, int] | No
                 fits = 0.8 < density * rows * along < 1.25 and rows * along > 1
                 return (rows, along, shift) if fits else None
     return None
+
+
+def _lattice_offset(points: Tensor, rows: int, along: int, shift: int) -> tuple[float, float]:
+    """Return the first row of a lattice, and the first place in that row."""
+    z, y = points.nonzero().unbind(dim=1)
+    first = most_frequent(z % rows)
+    return float(first), float(most_frequent((y - shift * ((z - first) // rows)) % along))
 
 
 def _is_radial(points: Tensor, outside: Tensor) -> bool:
