@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ssrecon.core.encoding import GridPoints, WholeLines
+from ssrecon.core.encoding import Encoding, GridPoints, HybridSlice, WholeLines
 from ssrecon.core.errors import BadInput
 from ssrecon.core.scan import Calibration, Header, Scan
 from ssrecon.sampling.lines import line_by_line
@@ -15,6 +15,8 @@ Array = np.ndarray | Tensor
 
 ORDER = ("frame", "coil", "z", "y", "x")
 """The words for axes, in the order of `Scan.kspace`: z and y are phase-encoded, x is the readout."""
+DIRECTIONS = {"z": "slice", "y": "phase", "x": "read"}
+"""The words for the same axes in `Geometry.axes`."""
 DEFAULT = "coil y x"
 WHERE = "scan_from_arrays"
 
@@ -39,10 +41,11 @@ def scan_from_arrays(
     - `csm` has the axes of `kspace` without the frame's, or one more, the first, for several sets of maps. It is in image space.
     - `noise` is ``(coils, samples)`` or ``(readouts, coils, samples)``: the receivers with no signal.
     - `calibration` is k-space that was acquired apart, with the axes of `kspace` without the frame's and a matrix of its own.
-    - `header` holds what else is known; its encoding and encoded matrix are set from the arrays.
+    - `header` holds what else is known; its encoding, its encoded matrix and the axes of its geometry are set from the arrays.
 
-    The encoding is `WholeLines` where the mask holds whole lines along x, else `GridPoints`. What lies outside the mask is dropped, be it
-    NaN. Everything lies on the device of `kspace`.
+    The encoding is `WholeLines` where the mask holds whole lines along x, else `GridPoints`. Without x it is `HybridSlice`, whose place
+    along the readout is that of the header's own encoding, where that is one too. What lies outside the mask is dropped, be it NaN.
+    Everything lies on the device of `kspace`.
 
     ``Calibrator().volume([scan])[0].scan`` is the `CalibratedScan`; where sensitivities are given and the noise is white,
     ``CalibratedScan.white(scan, noise_std)`` is one too.
@@ -58,7 +61,7 @@ def scan_from_arrays(
     frames, coils, *matrix = data.shape
     acquired = (data != 0).any(dim=1, keepdim=True) if mask is None else _read_mask(mask, names, data)
     if not bool(acquired.any()):
-        found = "k-space of zeros alone and no mask" if mask is None else "a mask that is False everywhere"
+        found = "k-space of zeros alone (in single precision) and no mask" if mask is None else "a mask that is False everywhere"
         raise BadInput(f"{WHERE}: mask", found=found, expected="at least one acquired sample")
     data = _finite(torch.where(acquired, data, 0), "kspace")
     maps = None if csm is None else _read_maps(csm, names, (coils, *matrix))
@@ -66,10 +69,12 @@ def scan_from_arrays(
     if calibration is not None:
         lines = _finite(_in_order(_complex(calibration, "calibration"), single, "calibration", names), "calibration")
         _require("calibration", lines.shape[1] == coils, f"{lines.shape[1]} coils", f"{coils}, as in kspace")
+        _require("calibration", bool((lines != 0).any()), "zeros alone", "samples about the centre of k-space")
         apart = Calibration(lines[None].to(data.device), (lines != 0).any(dim=1, keepdim=True)[None].to(data.device))
-    whole = "x" in names and line_by_line(acquired[:, 0].cpu().numpy())
     about = header or Header("array", "array", "array")
-    about = replace(about, encoded_matrix=tuple(matrix), encoding=WholeLines() if whole else GridPoints())
+    geometry = replace(about.geometry, axes=tuple(DIRECTIONS[name] for name in ("z", "y", "x") if name in names))
+    encoding = _encoding(names, acquired[:, 0].cpu().numpy(), about)
+    about = replace(about, encoded_matrix=tuple(matrix), encoding=encoding, geometry=geometry)
     return Scan(
         header=about if about.recon_matrix else replace(about, recon_matrix=tuple(matrix)),
         kspace=data[None].contiguous(),
@@ -79,6 +84,12 @@ def scan_from_arrays(
         calibration=apart,
         csm=None if maps is None else maps.to(data.device),
     )
+
+
+def _encoding(names: tuple[str, ...], acquired: np.ndarray, header: Header) -> Encoding:
+    if "x" in names:
+        return WholeLines() if line_by_line(acquired) else GridPoints()
+    return header.encoding if isinstance(header.encoding, HybridSlice) else HybridSlice()
 
 
 def _axis_names(axes: object) -> tuple[str, ...]:
@@ -156,6 +167,8 @@ def _tensor(array: Array, what: str) -> Tensor:
         _require(what, is_dense, found, "a dense tensor, as to_dense() gives it")
         return array.detach().resolve_conj().clone()
     _require(what, isinstance(array, np.ndarray), f"a {type(array).__name__}", "a NumPy array or a tensor")
+    masked = isinstance(array, np.ma.MaskedArray) and bool(np.ma.getmaskarray(array).any())
+    _require(what, not masked, "a masked array", "its values, such as array.filled(0), and what was acquired as `mask`")
     _require(what, array.dtype.kind in "biufc", f"an array of {array.dtype}", "numbers")
     # Of the machine's byte order and of at most 64 bits a number: torch knows no other.
     kind = array.dtype if array.dtype.kind in "biu" else np.result_type(np.complex64 if array.dtype.kind == "c" else np.float32)

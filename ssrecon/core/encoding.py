@@ -37,9 +37,11 @@ class HybridSlice(Encoding):
 
 @dataclass(frozen=True)
 class Trajectory(Encoding):
-    """Samples lie anywhere (non-Cartesian): k-space is ``batch frames coils samples``. The Cartesian operators refuse it by name."""
+    """Samples lie anywhere (non-Cartesian): k-space is ``batch frames coils samples``. `ssrecon.operators.encoding` refuses it by name."""
 
 
 @dataclass(frozen=True)
 class ParallelBeam(Encoding):
-    """Data are line integrals of parallel rays (tomography): ``batch frames 1 angles bins``. The Fourier operators refuse it by name."""
+    """Data are line integrals of parallel rays (tomography): ``batch frames 1 angles bins``. `ssrecon.operators.encoding`
+    refuses it by name.
+    """

@@ -9,7 +9,8 @@ import torch
 from jaxtyping import Bool, Complex
 from torch import Tensor
 
-from ssrecon.core.errors import BadShape
+from ssrecon.core.encoding import ParallelBeam, Trajectory
+from ssrecon.core.errors import BadInput, BadShape
 from ssrecon.core.scan import CalibratedScan
 from ssrecon.core.shapes import checked
 from ssrecon.operators.fourier import Fourier, alternating
@@ -188,7 +189,14 @@ def sense(mask: Bool[Tensor, "batch frames 1 *k"], csm: Complex[Tensor, "batch m
 
 
 def encoding(scan: CalibratedScan) -> LinearOperator:
-    """Return the encoding operator of a scan, which turns an image into exactly the samples that were acquired."""
+    """Return the encoding operator of a scan, which turns an image into exactly the samples that were acquired.
+
+    Raises BadInput, naming the scan, for an encoding that is not Cartesian.
+    """
+    for header in scan.headers:
+        if isinstance(header.encoding, (Trajectory, ParallelBeam)):
+            found, expected = type(header.encoding).__name__, "whole lines, points of a grid, or a hybrid slice"
+            raise BadInput(header.scan_id, found=f"the encoding {found}", expected=expected)
     return sense(scan.mask, scan.csm)
 
 

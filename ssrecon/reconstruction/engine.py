@@ -75,12 +75,18 @@ def reconstruct_volume(
     """
     calibrator = calibrator or getattr(network, "calibrator", None) or Calibrator()
     domain = domain or getattr(network, "domain", None)
+    if not isinstance(scans, Iterable) or isinstance(scans, (np.ndarray, Tensor)):
+        expected = "a list of Scan; ssrecon.scan_from_arrays makes one of arrays"
+        raise BadInput("scans", found=f"a {type(scans).__name__}", expected=expected)
     if iter(scans) is scans:
         raise BadInput("scans", found="an iterator, which can be read once", expected="a list, or what gives a new iterator each time")
     slices_alone = domain is not None and all(len(matrix) == 2 for matrix in domain.matrices)
 
     def read() -> Iterator[Scan]:
         for scan in scans:
+            if not isinstance(scan, Scan):
+                expected = "a Scan; ssrecon.scan_from_arrays makes one of arrays"
+                raise BadInput("scans", found=f"a {type(scan).__name__} among them", expected=expected)
             for part in hybrid_slices(scan) if slices_alone else (scan,):
                 yield part.to(device)
 

@@ -7,7 +7,7 @@ import torch
 import ssrecon
 from ssrecon import CalibratedScan, Calibrator, scan_from_arrays
 from ssrecon.baselines import CGSense
-from ssrecon.core.encoding import GridPoints, WholeLines
+from ssrecon.core.encoding import GridPoints, HybridSlice, WholeLines
 from ssrecon.core.errors import BadInput
 from ssrecon.core.scan import Header
 from ssrecon.operators import encoding
@@ -39,8 +39,8 @@ def test_volumes_and_slices_of_them():
     assert made.kspace.shape == (1, 1, 3, 6, 8, 10) and made.header.encoding == WholeLines()
     points = torch.rand(6, 8) < 0.5
     made = scan_from_arrays(volume[..., 0], points, axes="coil z y")
-    assert made.kspace.shape == (1, 1, 3, 6, 8) and made.header.encoding == GridPoints()
-    assert scan_from_arrays(volume[..., 0], axes="coil z y").header.encoding == GridPoints()  # however full: there is no readout
+    assert made.kspace.shape == (1, 1, 3, 6, 8) and made.header.encoding == HybridSlice()
+    assert scan_from_arrays(volume[..., 0], axes="coil z y").header.encoding == HybridSlice()  # however full: there is no readout
     assert scan_from_arrays(FULL[0], torch.rand(SHAPE) < 0.5).header.encoding == GridPoints()
 
 
@@ -124,11 +124,25 @@ NAN[0, 16, 0] = torch.nan
         (dict(kspace=FULL[0], mask=MASK.to_sparse()), "mask: found a tensor of layout torch.sparse_coo"),
         (dict(kspace=FULL[0], csm=CSM.to("meta")), "csm: found a meta tensor"),
         (dict(kspace=FULL[0], calibration=FULL[0, :3]), "calibration: found 3 coils; expected 4"),
+        (dict(kspace=FULL[0], calibration=0 * FULL[0]), "calibration: found zeros alone"),
+        (dict(kspace=np.ma.masked_less(FULL[0].numpy(), 0)), "kspace: found a masked array; expected its values"),
+        (dict(kspace=1e-60 * FULL[0].to(torch.complex128)), r"zeros alone \(in single precision\)"),
     ],
 )
 def test_what_is_wrong_is_named(given, message):
     with pytest.raises(BadInput, match=message):
         scan_from_arrays(**given)
+
+
+def test_a_hybrid_slice_keeps_its_place():
+    """Taken for points of a grid, it was cropped along the wrong axes."""
+    header = Header("a", "a", "a", encoded_fov=(10, 20, 40), recon_fov=(10, 20, 20), encoding=HybridSlice(3, 40))
+    scan = scan_from_arrays(FULL[0, :, :10, :20], axes="coil z y", header=header)
+    assert scan.header.encoding == HybridSlice(3, 40) and scan.header.shown_matrix((10, 20)) == (10, 20)
+    assert scan.header.geometry.axes == ("slice", "phase")
+    assert scan_from_arrays(FULL[0], axes="coil z y").header.encoding == HybridSlice(0, 1)
+    assert scan_from_arrays(FULL[0], header=header).header.encoding == WholeLines()
+    assert scan_from_arrays(FULL[0][:, None], axes="coil z y x").header.geometry.axes == ("slice", "phase", "read")
 
 
 def test_axes_of_none_are_those_by_default():

@@ -1,12 +1,15 @@
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
 
-from ssrecon.operators import Fourier, Mask, Sensitivity, sense
+from ssrecon.core.encoding import ParallelBeam, Trajectory
+from ssrecon.core.errors import BadInput
+from ssrecon.operators import Fourier, Mask, Sensitivity, encoding, sense
 from ssrecon.operators.encoding import Sense
 from tests.laws.operators import assert_laws, random_like
-from tests.scans import column_mask, smooth_csm
+from tests.scans import column_mask, make_scan, smooth_csm
 
 SHAPES = [(6, 7), (8, 5), (4, 5, 6)]
 
@@ -104,3 +107,11 @@ def test_composition_and_sum():
     first, second = Fourier(2), Mask(torch.eye(5, dtype=torch.bool)[None, None, None])
     assert_laws(second @ first, (1, 1, 3, 5, 5), (1, 1, 3, 5, 5))
     assert_laws(second + first, (1, 1, 3, 5, 5), (1, 1, 3, 5, 5))
+
+
+@pytest.mark.parametrize("kind", [Trajectory, ParallelBeam])
+def test_what_is_not_cartesian_is_refused_by_name(kind):
+    scan = make_scan((16, 12))
+    scan = replace(scan, headers=(replace(scan.headers[0], encoding=kind()),))
+    with pytest.raises(BadInput, match=f"found the encoding {kind.__name__}; expected whole lines"):
+        encoding(scan)

@@ -145,6 +145,9 @@ def test_scans_are_read_twice_and_never_held_together():
 
 
 def test_what_is_refused():
+    for scans, found in ((None, "a NoneType"), (torch.zeros(3), "a Tensor"), ([torch.zeros(3)], "a Tensor among them")):
+        with pytest.raises(BadInput, match=f"found {found}; expected .*scan_from_arrays"):
+            reconstruct_volume(ZeroFilled(), scans)
     with pytest.raises(BadInput, match="an iterator, which can be read once"):
         reconstruct_volume(ZeroFilled(), iter([raw()]))
     with pytest.raises(BadInput, match="no scans"):
