@@ -66,7 +66,8 @@ class Training:
     objective's own module begin with ``auxiliary/``. With `start` they make stages.
     """
     start: str | None = field(default=None, metadata=READ_FILE)
-    """The checkpoint that the training starts from: fine-tuning, and transfer to one scan."""
+    """The checkpoint that the training starts from: fine-tuning, transfer to one scan, and stages, where it is of a part of the network:
+    of that inside `WithUncertainty` or `LearnedCSM`, or of fewer unrolls that are not shared. The pre-flight says what is not in it."""
     workers: int = field(default=0, metadata=NO_RESULT)
     """The number of processes that read ahead."""
 

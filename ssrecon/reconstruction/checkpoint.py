@@ -58,14 +58,33 @@ class Checkpoint:
     def load_into(self, network: nn.Module, part: str = "network") -> None:
         """Put the weights into a network. Raises BadInput where they are another network's."""
         weights, own = self.weights(part), network.state_dict()
-        missing, extra = sorted(set(own) - set(weights)), sorted(set(weights) - set(own))
-        if missing or extra:
-            found = f"weights without {missing[0]!r}" if missing else f"weights with {extra[0]!r}"
-            raise BadInput(self.path, found=f"{found}: another network's checkpoint", expected=f"the {len(own)} tensors of this network")
+        if missing := sorted(set(own) - set(weights)):
+            found = f"weights without {missing[0]!r}: another network's checkpoint"
+            raise BadInput(self.path, found=found, expected=f"the {len(own)} tensors of this network")
+        self._load(weights, network)
+
+    def start_of(self, network: nn.Module, part: str = "network") -> list[str]:
+        """Put the weights into a network that may have more parameters, and return the names of those that stay as they were.
+
+        The weights are those of the network, of some of its parts (one unroll of several whose denoisers are not shared), or of a module
+        inside it: a network in `WithUncertainty` or `LearnedCSM` starts from a checkpoint of that network alone. Raises BadInput where a
+        weight has no place or another shape.
+        """
+        weights = self.weights(part)
+        inside = [(name, module) for name, module in network.named_modules() if name and set(module.state_dict()) == set(weights)]
+        prefix, module = ("", network) if set(weights) <= set(network.state_dict()) or not inside else (f"{inside[0][0]}.", inside[0][1])
+        self._load(weights, module)
+        return sorted(set(network.state_dict()) - {prefix + name for name in weights})
+
+    def _load(self, weights: Mapping[str, Tensor], module: nn.Module) -> None:
+        own = module.state_dict()
+        if extra := sorted(set(weights) - set(own)):
+            found = f"weights with {extra[0]!r}: another network's checkpoint"
+            raise BadInput(self.path, found=found, expected=f"the {len(own)} tensors of this network")
         for name, value in weights.items():
             if value.shape != own[name].shape:
                 raise BadInput(self.path, found=f"{name} of shape {tuple(value.shape)}", expected=f"shape {tuple(own[name].shape)}")
-        network.load_state_dict(weights)
+        module.load_state_dict(weights, strict=False)
 
 
 def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:

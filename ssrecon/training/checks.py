@@ -31,7 +31,7 @@ def check_recipe(recipe: Recipe, store: ScanDataset, assignment: Assignment, pro
             found=f"{training.batch_size} scans an update for {process.world} processes, of which some would idle",
             expected=f"{process.world} or more, or --training.no-shared-batch for so many scans of each process",
         )
-    check_dims(recipe.network, store, assignment.train)
+    check_dims(recipe.network, store, [*assignment.train, *assignment.validation, *assignment.test])
     check_scans(recipe.objective, store, assignment.train)
 
 

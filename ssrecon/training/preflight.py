@@ -30,6 +30,8 @@ class Preflight:
     flops_per_update: float
     remarks: tuple[str, ...] = ()
     """The objective's remarks on what it was fitted to."""
+    begun_anew: tuple[str, ...] = ()
+    """The tensors of the network that the checkpoint it starts from does not have."""
     together: int = 1
     """The number of trainings that share the device."""
     processes: int = 1
@@ -58,6 +60,9 @@ class Preflight:
             *([f"batch       {self.scans_an_update} scans an update over {self.processes} processes"] if self.processes > 1 else []),
             f"work        {self.flops_per_update / 1e9:.3g} GFLOP an update",
         ]
+        if self.begun_anew:
+            others = f" and {len(self.begun_anew) - 1} more" if len(self.begun_anew) > 1 else ""
+            text.append(f"start       from the checkpoint, but for {self.begun_anew[0]}{others}, which it does not have")
         text += [f"objective   {remark}" for remark in self.remarks]
         if not self.fits:
             text.append(
@@ -100,6 +105,7 @@ def preflight(trainer: Trainer, together: int = 1) -> Preflight:
         available_bytes=_available_bytes(trainer.process.device),
         flops_per_update=float(flops.get_total_flops()),
         remarks=trainer.objective.remarks(),
+        begun_anew=tuple(trainer.begun_anew),
         together=together,
         processes=trainer.process.world,
         scans_an_update=trainer.schedule.batch_size,

@@ -75,9 +75,11 @@ class Trainer:
         self.about["domain"] = describe(self.domain)
         self.about["example"] = describe(Example.of(example))
         self.about["calibrator"] = store.calibrator or describe(recipe.data.calibrator)
+        self.begun_anew: list[str] = []
+        """Tensors of the network that the checkpoint it starts from does not have."""
         if recipe.training.start is not None:
             start = read_checkpoint(recipe.training.start)
-            start.load_into(self.network)
+            self.begun_anew = start.start_of(self.network)
             if self.auxiliary is not None and start.weights("auxiliary"):
                 start.load_into(self.auxiliary, "auxiliary")
             self.about["start"] = data_fingerprint([recipe.training.start])

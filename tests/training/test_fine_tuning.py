@@ -25,7 +25,7 @@ def test_another_networks_checkpoint_is_refused(store, tmp_path):
     run(recipe(steps=1), store, tmp_path / "a")
     start = str(tmp_path / "a/checkpoints/last.safetensors")
     other = replace(recipe(start=start), network=Unrolled(CNN(layers=2, channels=4, batch_norm=False), unrolls=2))
-    with pytest.raises(BadInput, match="last.safetensors: found weights without .*: another network's checkpoint; expected the"):
+    with pytest.raises(BadInput, match="last.safetensors: found weights with .*: another network's checkpoint; expected the"):
         Trainer(other, store, assign(store), tmp_path / "b")
 
 

@@ -9,14 +9,15 @@ from torch import nn
 from ssrecon.core.errors import BadRecipe
 from ssrecon.core.example import Example
 from ssrecon.core.scan import CalibratedScan, Estimate
-from ssrecon.networks import CNN, NetworkSpec, Unrolled
-from ssrecon.objectives import SSDU, Draws, Loss
+from ssrecon.networks import CNN, NetworkSpec, Unrolled, WithUncertainty
+from ssrecon.objectives import SSDU, Draws, Heteroscedastic, Loss
 from ssrecon.operators import coil_combined
 from ssrecon.partition import Uniform
 from ssrecon.reconstruction.checkpoint import read_checkpoint
 from ssrecon.reconstruction.loaded_network import load_checkpoint
+from ssrecon.training.preflight import preflight
 from ssrecon.training.trainer import Trainer
-from tests.scans import make_scan
+from tests.scans import SMALL_NETWORK, make_scan
 from tests.training.small import RECIPE, assign, make_store, recipe
 
 TRUST = ("tests.training.small", "tests.training.test_stages")
@@ -122,6 +123,31 @@ def test_stages_train_what_is_not_frozen(store, tmp_path):
     assert all(torch.equal(before[name], after[name]) for name in before if name != "mu") and before["mu"] != after["mu"]
     moments = read_checkpoint(tmp_path / "second/checkpoints/last.safetensors").tensors
     assert {name.split("/")[1] for name in moments if name.startswith("optimizer/")} == {"mu"}
+
+
+def test_a_head_on_a_frozen_network(store, tmp_path):
+    """The checkpoint is of the network inside: it stays to the bit, and the head is trained."""
+    first = Trainer(recipe(steps=2), store, assign(store), tmp_path / "first")
+    start = str(first.run().last)
+    chosen = replace(recipe(steps=3, start=start, frozen=("inner.*",)), network=WithUncertainty(SMALL_NETWORK), objective=Heteroscedastic())
+    second = Trainer(chosen, store, assign(store), tmp_path / "second")
+    assert second.begun_anew and all(name.startswith("head.") for name in second.begun_anew)
+    assert "which it does not have" in "\n".join(preflight(second).lines())
+    head = {name: value.clone() for name, value in second.network.head.state_dict().items()}
+    second.run()
+    assert all(torch.equal(value, second.network.inner.state_dict()[name]) for name, value in first.network.state_dict().items())
+    assert any(not torch.equal(value, second.network.head.state_dict()[name]) for name, value in head.items())
+
+
+def test_a_network_that_has_grown(store, tmp_path):
+    """Greedy training: the unrolls that are new begin anew."""
+    one = Unrolled(CNN(layers=2, channels=4, batch_norm=False), unrolls=1, cg_iterations=3, shared=False)
+    first = Trainer(replace(recipe(steps=2), network=one), store, assign(store), tmp_path / "first")
+    start = str(first.run().last)
+    second = Trainer(replace(recipe(start=start), network=replace(one, unrolls=2)), store, assign(store), tmp_path / "second")
+    assert second.begun_anew and all(name.startswith("denoisers.1.") for name in second.begun_anew)
+    grown = second.network.state_dict()
+    assert all(torch.equal(value, grown[name]) for name, value in first.network.state_dict().items())
 
 
 def test_frozen_names_are_checked(store, tmp_path):
