@@ -12,15 +12,17 @@ from ssrecon.core.folder_lock import NAME
 
 ROOT = Path(__file__).parents[1]
 DOCS = {path.name: path.read_text() for path in sorted(ROOT.glob("docs/*.md"))}
+TEXTS = {**DOCS, "README.md": (ROOT / "README.md").read_text()}
 PAGE = DOCS["architecture.md"]
 
 
-@pytest.mark.parametrize("page", DOCS)
+@pytest.mark.parametrize("page", TEXTS)
 def test_paths_and_links_exist(page):
-    for place in re.findall(r"`((?:ssrecon|tests|figures|recipes|docs|benchmarks)/[\w./]*)`", DOCS[page]):
+    for place in re.findall(r"`((?:ssrecon|tests|figures|recipes|docs|benchmarks)/[\w./]*)`", TEXTS[page]):
         assert (ROOT / place).exists(), place
-    for target in re.findall(r"\]\(([^)#]+)\)", DOCS[page]):
-        assert target.startswith("http") or (ROOT / "docs" / target).exists(), target
+    folder = ROOT if page == "README.md" else ROOT / "docs"
+    for target in re.findall(r"\]\(([^)#]+)\)", TEXTS[page]):
+        assert target.startswith("http") or (folder / target).exists(), target
 
 
 def resolved(name: str) -> object:
@@ -35,7 +37,7 @@ def resolved(name: str) -> object:
     raise AssertionError(name)
 
 
-@pytest.mark.parametrize("name", sorted({name for text in DOCS.values() for name in re.findall(r"`(ssrecon(?:\.\w+)+)`", text)}))
+@pytest.mark.parametrize("name", sorted({name for text in TEXTS.values() for name in re.findall(r"`(ssrecon(?:\.\w+)+)`", text)}))
 def test_names_are_there(name):
     assert resolved(name) is not None
 

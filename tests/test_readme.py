@@ -36,8 +36,8 @@ def test_the_tree_names_real_places():
         room = ROOT / "ssrecon" / named[2] if named[1] else ROOT / named[2]
         assert room.is_dir(), line
         rooms |= {room.name} if named[1] else set()
-        for file in re.findall(r"\b\w+\.py\b|\b\w+/(?= \()", line[named.end() :]):
-            assert list(room.rglob(file.rstrip("/"))), line
+        for file in re.findall(r"\b\w+\.py\b|\b\w+/(?=[ :,;)]|$)", line[named.end() :]):
+            assert (ROOT / file).is_dir() or list(room.rglob(file.rstrip("/"))), line
     assert rooms == {path.parent.name for path in ROOT.glob("ssrecon/*/__init__.py")}
 
 
