@@ -161,8 +161,8 @@ class Calibrator:
         return espirit(calibration, shape, self.maps or 1, self.kernel, self.threshold, self.crop, noise_std, reference)
 
     def _check_coils(self, where: str, connected: int) -> None:
-        if connected < (self.maps or 1):
-            raise BadInput(where, f"{connected} connected coils", f"at least {self.maps}, for so many map sets")
+        if connected < (wanted := self.maps or 1):
+            raise BadInput(where, f"{connected} connected coils", f"at least {wanted}, for so many map sets")
 
     def _calibration_data(self, scans: Iterable[Scan]) -> tuple[list[_CalibrationData], _NoiseScan | None]:
         """Look at every scan once. The noise scan is that of the first scan that has one."""

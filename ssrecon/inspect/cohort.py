@@ -60,7 +60,7 @@ def _conclusions(frequency: Float[np.ndarray, "*phase"], members: Sequence[ScanR
         )
     several = len({record.volume for record in members}) > 1
     offsets = {tuple(record.sampling.get("offset", ())) for record in members}
-    if never and several and len(patterns) == len(offsets) == 1 and patterns <= {"lattice", "2-D lattice", "CAIPI"}:
+    if never and several and len(patterns) == len(offsets) == 1 and offsets != {()}:
         says.append(
             "All scans share one lattice with one offset: the same locations are missing in all. Shift the lattice from scan to scan where"
             " the protocol allows; partition point by point (Gaussian or uniform), not by lines."
