@@ -8,7 +8,7 @@ The study, condition by condition, each a comparison in a folder of its own; wha
 
     python recipes/which_objective.py --out runs/which_objective --workers 2 [--conditions columns lattice] [--seeds 0 1]
 
-It took 1 h 55 min on two cores of an AMD EPYC, the last 14 of them (``offsets``) beside a test suite.
+It took 2 h 1 min on two cores of an AMD EPYC.
 ``--conditions columns_long`` is some of the objectives at four times the updates, for a GPU (``--device cuda --workers 5``), and
 ``--full`` is the full grid: every objective in every condition with a larger network, more updates and three seeds: for a GPU. Results are
 simulated. `figures/which_objective.py` draws them, `figures/cross_losses.py` tells slow objectives from those that ask for something else.
