@@ -22,6 +22,7 @@ def load_recipe(path: Path | str) -> Recipe | Comparison:
     if not path.is_file():
         raise BadRecipe(path, found="no such file", expected="a Python file that builds one `recipe` or `comparison`")
     sys.path.insert(0, str(path.resolve().parent))
+    writes_bytecode, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # nothing is written beside a recipe by looking at it
     try:
         module = _import_file(path)
     except SsreconError:
@@ -30,6 +31,7 @@ def load_recipe(path: Path | str) -> Recipe | Comparison:
         raise BadRecipe(path, found=f"{type(error).__name__}: {error}", expected="a Python file that builds a recipe") from error
     finally:
         sys.path.pop(0)
+        sys.dont_write_bytecode = writes_bytecode
     built = [found for name in ("comparison", "recipe") if isinstance(found := getattr(module, name, None), (Recipe, Comparison))]
     if not built:
         raise BadRecipe(path, found="neither a Comparison named `comparison` nor a Recipe named `recipe`", expected="one of them")

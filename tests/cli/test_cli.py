@@ -150,7 +150,8 @@ def no_key(tmp_path, monkeypatch):
     return tmp_path / "keys"
 
 
-def test_looking_at_a_recipe_makes_no_key(tmp_path, capsys, no_key):
+def test_looking_at_a_recipe_writes_nothing(tmp_path, capsys, no_key, monkeypatch):
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
     (tmp_path / "shown.py").write_text(RECIPE_OF_A_PATIENT.format(source="/mnt/Musterfrau 19470312/store"))
     assert main(["run", str(tmp_path / "shown.py"), "--show"]) == 0
     assert "/mnt/Musterfrau 19470312/store" in capsys.readouterr().out
