@@ -75,8 +75,7 @@ class Trainer:
         self.about["domain"] = describe(self.domain)
         self.about["example"] = describe(Example.of(example))
         self.about["calibrator"] = store.calibrator or describe(recipe.data.calibrator)
-        self.begun_anew: list[str] = []
-        """Tensors of the network that the checkpoint it starts from does not have."""
+        self.begun_anew: list[str] = []  # tensors of the network that the checkpoint it starts from does not have
         if recipe.training.start is not None:
             start = read_checkpoint(recipe.training.start)
             self.begun_anew = start.start_of(self.network)
