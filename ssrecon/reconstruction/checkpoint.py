@@ -70,11 +70,13 @@ class Checkpoint:
         inside it: a network in `WithUncertainty` or `LearnedCSM` starts from a checkpoint of that network alone. Raises BadInput where a
         weight has no place or another shape.
         """
-        weights = self.weights(part)
-        inside = [(name, module) for name, module in network.named_modules() if name and set(module.state_dict()) == set(weights)]
-        prefix, module = ("", network) if set(weights) <= set(network.state_dict()) or not inside else (f"{inside[0][0]}.", inside[0][1])
-        self._load(weights, module)
-        return sorted(set(network.state_dict()) - {prefix + name for name in weights})
+        weights, own = self.weights(part), set(network.state_dict())
+        place = ""
+        if not set(weights) <= own:
+            place = next((name for name, module in network.named_modules() if set(module.state_dict()) == set(weights)), "")
+        self._load(weights, network.get_submodule(place))
+        prefix = f"{place}." if place else ""
+        return sorted(own - {prefix + name for name in weights})
 
     def _load(self, weights: Mapping[str, Tensor], module: nn.Module) -> None:
         own = module.state_dict()

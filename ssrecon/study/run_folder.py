@@ -142,7 +142,7 @@ class RunFolder:
         rows = []
         for number, row in enumerate(read_table(file), start=2):
             try:
-                texts = {key: row[key] or "" for key in METRIC_COLUMNS}
+                texts = {key: row[key] for key in METRIC_COLUMNS}
                 rows.append({**texts, "selection": Selection(texts["selection"]), "value": float(row["value"])})
             except (KeyError, TypeError, ValueError) as error:
                 where, expected = f"{file}, line {number}", f"a number, a rule of selection, and the columns {','.join(METRIC_COLUMNS)}"
